@@ -1,0 +1,37 @@
+#include "blocks/resize_axis.h"
+
+#include <algorithm>
+
+namespace seaformer {
+
+ResizeAxis make_resize_axis(int64_t in, int64_t out, Carver& carver) {
+  ResizeRun* const runs = carver.take<ResizeRun>(std::min(in, out));
+  float* const low_weight = carver.take<float>(out + kWeightPadding);
+  float* const high_weight = carver.take<float>(out + kWeightPadding);
+  ResizeAxis axis{runs, 0, low_weight, high_weight};
+  if (runs == nullptr) return axis;
+
+  const float scale = static_cast<float>(in) / static_cast<float>(out);
+  for (int64_t i = 0; i < out; ++i) {
+    int64_t low = i, high = i;
+    float weight = 0.0f;
+    if (in != out) {
+      const float source = std::max(scale * (static_cast<float>(i) + 0.5f) - 0.5f, 0.0f);
+      low = std::min(static_cast<int64_t>(source), in - 1);
+      high = std::min(low + 1, in - 1);
+      weight = std::min(std::max(source - static_cast<float>(low), 0.0f), 1.0f);
+    }
+    low_weight[i] = 1.0f - weight;
+    high_weight[i] = weight;
+    if (axis.run_count > 0 && runs[axis.run_count - 1].low == low) {
+      runs[axis.run_count - 1].end = i + 1;
+    } else {
+      runs[axis.run_count++] = {low, high, i, i + 1};
+    }
+  }
+  std::fill_n(low_weight + out, kWeightPadding, 0.0f);
+  std::fill_n(high_weight + out, kWeightPadding, 0.0f);
+  return axis;
+}
+
+}  // namespace seaformer

@@ -1,0 +1,14 @@
+// Where the outputs of a bilinear resize lie between its sources, along one axis.
+#pragma once
+
+#include "core/workspace.h"
+#include "kernels/upsample_argmax/upsample_argmax.h"
+
+namespace seaformer {
+
+// Half-pixel centres, as torch.nn.functional.interpolate(align_corners=False) computes them in
+// float32: output i looks at (i + 0.5) * in / out - 0.5, not below 0; equal sizes copy.
+// Takes its memory from `carver`; with a null one it only adds up the size. Sizes from 1 up.
+ResizeAxis make_resize_axis(int64_t in, int64_t out, Carver& carver);
+
+}  // namespace seaformer

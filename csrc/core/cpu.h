@@ -1,0 +1,39 @@
+// What this processor offers and which instruction set kernels are to use.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+
+namespace seaformer {
+
+const char* isa_name(Isa isa);
+
+struct IsaStatus {
+  Isa isa;
+  bool supported;      // built into this library and present on this processor
+  std::string reason;  // why not, when not supported
+};
+
+// Every instruction set the project knows, widest first.
+const std::vector<IsaStatus>& isa_statuses();
+
+// Processor features that kernels could use, by their usual names ("avx2", "asimddp", ...).
+std::vector<std::string> cpu_features();
+
+bool isa_supported(Isa isa);
+
+// Throws std::invalid_argument, listing what there is, when the name is unknown or not supported here.
+Isa parse_isa(const std::string& name);
+
+// The widest instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA, else
+// the widest supported. Throws std::invalid_argument when the environment names one that is not there.
+Isa active_isa();
+
+// Forces an instruction set in the whole process, or with nullopt returns to the automatic choice.
+// Returns what was forced before. Throws std::invalid_argument when it is not supported here.
+std::optional<Isa> force_isa(std::optional<Isa> isa);
+
+}  // namespace seaformer

@@ -1,0 +1,15 @@
+// Names of the instruction sets a kernel can be written for. Free of std:: code, so ISA files may include it.
+#pragma once
+
+#if defined(__x86_64__)
+#define SEAFORMER_X86_64 1
+#elif defined(__aarch64__)
+#define SEAFORMER_AARCH64 1
+#endif
+
+namespace seaformer {
+
+// Ordered from plain to wide: within one architecture a larger value implies the smaller ones.
+enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };
+
+}  // namespace seaformer

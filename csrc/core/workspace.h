@@ -1,0 +1,49 @@
+// One aligned allocation per call, and the way blocks divide it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+namespace seaformer {
+
+constexpr std::size_t kWorkspaceAlignment = 64;
+
+constexpr std::size_t align_up(std::size_t bytes) {
+  return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+}
+
+// Uninitialised memory, aligned to a cache line. Throws std::bad_alloc.
+class Workspace {
+ public:
+  explicit Workspace(std::size_t bytes)
+      : memory_(::operator new(bytes, std::align_val_t{kWorkspaceAlignment})) {}
+  void* data() const { return memory_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { ::operator delete(p, std::align_val_t{kWorkspaceAlignment}); }
+  };
+  std::unique_ptr<void, Free> memory_;
+};
+
+// Hands out aligned arrays from the front of a workspace. Started at null it only adds up sizes, so
+// that one function lays a workspace out and also tells its size.
+class Carver {
+ public:
+  explicit Carver(void* base) : base_(static_cast<unsigned char*>(base)) {}
+  template <class T>
+  T* take(int64_t count) {
+    T* array = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
+    used_ += align_up(static_cast<std::size_t>(count) * sizeof(T));
+    return array;
+  }
+  std::size_t used() const { return used_; }
+
+ private:
+  unsigned char* base_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace seaformer

@@ -1,0 +1,21 @@
+#include "kernels/kernels.h"
+
+#include "kernels/upsample_argmax/variants.h"
+
+namespace seaformer {
+namespace {
+
+template <class Variant, std::size_t N>
+KernelStatus status(const char* name, const Variant* const (&table)[N]) {
+  KernelStatus s{name, {}, choose_variant(table).isa};
+  for (const Variant* variant : table) s.variants.push_back(variant->isa);
+  return s;
+}
+
+}  // namespace
+
+std::vector<KernelStatus> kernel_statuses() {
+  return {status("upsample_argmax", kUpsampleArgmaxVariants)};
+}
+
+}  // namespace seaformer

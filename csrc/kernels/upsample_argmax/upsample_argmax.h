@@ -1,0 +1,84 @@
+// Contract of the micro-kernels that turn class logits into labels at a higher or lower resolution:
+// bilinear resize with half-pixel centres, then the first maximum over classes, without storing the
+// resized logits. Free of std:: code, so ISA files may include it.
+//
+// Layout    logits are float32, one pixel's classes contiguous, pixels `classes` floats apart.
+// Classes   at least kMinClasses; the caller pads narrower pixels with copies of class 0, which never
+//           win: the first of equal values does.
+// Aliasing  no output overlaps an input.
+// Alignment of elements only; vectors are loaded unaligned.
+// Tails     nothing outside the stated arrays is read or written.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+
+namespace seaformer {
+
+constexpr int64_t kMinClasses = 16;
+
+// Marks a source pixel that holds a NaN or an infinity instead of naming its best class.
+constexpr int32_t kNotFinite = -1;
+
+// Outputs [begin, end) of one axis that lie between the same two sources, `low` and `high`.
+struct ResizeRun {
+  int64_t low, high;
+  int64_t begin, end;
+};
+
+// One axis of the resize. Output i is low_weight[i] * source[low] + high_weight[i] * source[high].
+struct ResizeAxis {
+  const ResizeRun* runs;  // covers the outputs in order
+  int64_t run_count;
+  const float* low_weight;   // one an output, and readable for kWeightPadding more
+  const float* high_weight;  // likewise
+};
+constexpr int64_t kWeightPadding = 8;
+
+// The output rows that lie between two source rows.
+struct UpsampleArgmaxRows {
+  const float* low_logits;      // source row above, [source width][classes]
+  const float* high_logits;     // source row below
+  const int32_t* low_winners;   // first_argmax of the source row above, [source width]
+  const int32_t* high_winners;  // of the source row below
+  int64_t classes;
+  ResizeAxis columns;
+  const float* low_weight;   // one an output row
+  const float* high_weight;  // likewise
+  int64_t rows;
+  int64_t label_stride;     // labels between the starts of two output rows
+  const int32_t* identity;  // 0, 1, ..., classes - 1
+  void* scratch;            // upsample_argmax_scratch_floats(classes) floats
+};
+
+// Candidates of a cell (four corners and a class each), of a row (two ends and a class, before and
+// after pruning); each array takes a whole vector beyond its last element.
+constexpr int64_t upsample_argmax_scratch_floats(int64_t classes) { return 10 * (classes + 2 * 16); }
+
+struct UpsampleArgmaxKernel {
+  Isa isa;
+  // winners[i] = the first class of pixel i with its largest logit, or kNotFinite.
+  void (*first_argmax)(const float* logits, int64_t pixels, int64_t classes, int32_t* winners);
+  void (*rows_u8)(const UpsampleArgmaxRows& rows, uint8_t* labels);  // at most 256 classes
+  void (*rows_i32)(const UpsampleArgmaxRows& rows, int32_t* labels);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X) X(scalar)
+#if defined(SEAFORMER_X86_64)
+#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) X(avx512) X(avx2) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
+#elif defined(SEAFORMER_AARCH64)
+#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) X(neon) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
+#else
+#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
+#endif
+
+#define SEAFORMER_DECLARE(isa)                              \
+  namespace isa {                                           \
+  extern const UpsampleArgmaxKernel upsample_argmax_kernel; \
+  }
+SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

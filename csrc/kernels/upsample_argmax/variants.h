@@ -1,0 +1,18 @@
+// The compiled variants of the kernel and the one in use.
+#pragma once
+
+#include "core/dispatch.h"
+#include "kernels/upsample_argmax/upsample_argmax.h"
+
+namespace seaformer {
+
+#define SEAFORMER_ADDRESS(isa) &isa::upsample_argmax_kernel,
+inline constexpr const UpsampleArgmaxKernel* kUpsampleArgmaxVariants[] = {
+    SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_ADDRESS)};
+#undef SEAFORMER_ADDRESS
+
+inline const UpsampleArgmaxKernel& upsample_argmax_kernel() {
+  return choose_variant(kUpsampleArgmaxVariants);
+}
+
+}  // namespace seaformer

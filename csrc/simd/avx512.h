@@ -1,0 +1,97 @@
+// The vector wrapper over AVX-512 F, BW, DQ, VL: sixteen lanes; runs of 8 pixels use half registers.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "simd/macros.h"
+
+namespace seaformer {
+namespace avx512 {
+namespace {
+
+constexpr int kLanes = 16;
+// Structs, not aliases: attributes of __m512 are lost when it is a template argument.
+struct F32 {
+  __m512 x;
+};
+struct Mask {
+  __mmask16 x;
+};
+struct I32 {
+  __m512i x;
+};
+
+SEAFORMER_INLINE F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+SEAFORMER_INLINE void store(float* p, F32 a) { _mm512_storeu_ps(p, a.x); }
+SEAFORMER_INLINE F32 splat(float x) { return {_mm512_set1_ps(x)}; }
+SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
+SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.x, b.x, c.x)}; }
+SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.x, b.x)}; }
+SEAFORMER_INLINE Mask greater(F32 a, F32 b) {
+  return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)};
+}
+SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) {
+  return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GE_OQ)};
+}
+SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_EQ_OQ)}; }
+SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
+  return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_UNORD_Q)};
+}
+SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {static_cast<__mmask16>(a.x | b.x)}; }
+SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) {
+  return {_mm512_mask_mov_epi32(b.x, m.x, a.x)};
+}
+SEAFORMER_INLINE float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.x); }
+
+#include "simd/lane_set.h"
+#include "simd/pack.h"
+
+using Lanes16 = LaneSet<1>;
+SEAFORMER_INLINE Lanes16 lanes(Mask16 m) { return {m.v[0].x}; }
+
+struct F32x8 {
+  __m256 x;
+};
+struct Mask8 {
+  __mmask8 x;
+};
+struct I32x8 {
+  __m256i x;
+};
+SEAFORMER_INLINE F32x8 load8(const float* p) { return {_mm256_loadu_ps(p)}; }
+SEAFORMER_INLINE F32x8 splat8(float x) { return {_mm256_set1_ps(x)}; }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return {_mm256_set1_epi32(x)}; }
+SEAFORMER_INLINE F32x8 mul(F32x8 a, F32x8 b) { return {_mm256_mul_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32x8 fma(F32x8 a, F32x8 b, F32x8 c) { return {_mm256_fmadd_ps(a.x, b.x, c.x)}; }
+SEAFORMER_INLINE F32x8 max(F32x8 a, F32x8 b) { return {_mm256_max_ps(a.x, b.x)}; }
+SEAFORMER_INLINE Mask8 greater(F32x8 a, F32x8 b) {
+  return {_mm256_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)};
+}
+SEAFORMER_INLINE I32x8 select(Mask8 m, I32x8 a, I32x8 b) {
+  return {_mm256_mask_mov_epi32(b.x, m.x, a.x)};
+}
+SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.x);
+}
+SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm256_cvtepi32_epi8(a.x));
+}
+
+// Compresses in registers: the form that stores to memory is microcoded on some processors.
+template <int N>
+SEAFORMER_INLINE int compress(Lanes16 set, const float* const (&source)[N], const int32_t* ids,
+                              float* const (&destination)[N], int32_t* out_ids) {
+  const __mmask16 mask = static_cast<__mmask16>(set.bits);
+  SEAFORMER_UNROLL for (int k = 0; k < N; ++k) {
+    _mm512_storeu_ps(destination[k],
+                     _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(source[k])));
+  }
+  _mm512_storeu_si512(out_ids, _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(ids)));
+  return __builtin_popcount(mask);
+}
+
+}  // namespace
+}  // namespace avx512
+}  // namespace seaformer

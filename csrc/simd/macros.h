@@ -1,0 +1,10 @@
+// Compiler spellings shared by the wrappers and the kernels written over them.
+#pragma once
+
+#define SEAFORMER_INLINE static inline __attribute__((always_inline))
+#define SEAFORMER_LAMBDA_INLINE __attribute__((always_inline))
+#if defined(__clang__)
+#define SEAFORMER_UNROLL _Pragma("unroll")
+#else
+#define SEAFORMER_UNROLL _Pragma("GCC unroll 16")
+#endif

@@ -1,0 +1,68 @@
+// The vector wrapper over NEON (ARMv8.0-A): four lanes.
+#pragma once
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+#include "simd/macros.h"
+
+namespace seaformer {
+namespace neon {
+namespace {
+
+constexpr int kLanes = 4;
+using F32 = float32x4_t;
+using Mask = uint32x4_t;
+using I32 = int32x4_t;
+
+SEAFORMER_INLINE F32 load(const float* p) { return vld1q_f32(p); }
+SEAFORMER_INLINE void store(float* p, F32 a) { vst1q_f32(p, a); }
+SEAFORMER_INLINE F32 splat(float x) { return vdupq_n_f32(x); }
+SEAFORMER_INLINE I32 splat_i32(int32_t x) { return vdupq_n_s32(x); }
+SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return vmulq_f32(a, b); }
+SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return vfmaq_f32(c, a, b); }
+SEAFORMER_INLINE F32 max(F32 a, F32 b) { return vmaxq_f32(a, b); }
+SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return vcgtq_f32(a, b); }
+SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) { return vcgeq_f32(a, b); }
+SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return vceqq_f32(a, b); }
+SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
+  return vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b)));
+}
+SEAFORMER_INLINE Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
+SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return vbslq_s32(m, a, b); }
+SEAFORMER_INLINE float reduce_max(F32 a) { return vmaxvq_f32(a); }
+
+#include "simd/lane_set.h"
+#include "simd/pack.h"
+
+// Narrowing the masks to a nibble a lane is cheaper than gathering one bit a lane.
+using Lanes16 = LaneSet<4>;
+SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {
+  const uint16x8_t low = vuzp1q_u16(vreinterpretq_u16_u32(m.v[0]), vreinterpretq_u16_u32(m.v[1]));
+  const uint16x8_t high = vuzp1q_u16(vreinterpretq_u16_u32(m.v[2]), vreinterpretq_u16_u32(m.v[3]));
+  const uint8x16_t bytes = vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
+  const uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(bytes), 4);
+  return {vget_lane_u64(vreinterpret_u64_u8(nibbles), 0) & 0x1111111111111111u};
+}
+
+using F32x8 = F32Group<2>;
+using Mask8 = MaskGroup<2>;
+using I32x8 = I32Group<2>;
+SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<2>(p); }
+SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<2>(x); }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<2>(x); }
+SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
+  vst1q_s32(p, a.v[0]);
+  vst1q_s32(p + 4, a.v[1]);
+}
+SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
+  const uint16x8_t halves =
+      vuzp1q_u16(vreinterpretq_u16_s32(a.v[0]), vreinterpretq_u16_s32(a.v[1]));
+  vst1_u8(p, vmovn_u16(halves));
+}
+
+#include "simd/compress.h"
+
+}  // namespace
+}  // namespace neon
+}  // namespace seaformer

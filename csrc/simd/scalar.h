@@ -1,0 +1,70 @@
+// The vector wrapper without vectors: one lane, plain C++. It is the wrapper's definition in the
+// simplest words, and what a processor without a written ISA runs.
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+
+#include "simd/macros.h"
+
+namespace seaformer {
+namespace scalar {
+namespace {
+
+constexpr int kLanes = 1;
+struct F32 {
+  float x;
+};
+struct Mask {
+  bool x;
+};
+struct I32 {
+  int32_t x;
+};
+
+SEAFORMER_INLINE F32 load(const float* p) { return {*p}; }
+SEAFORMER_INLINE void store(float* p, F32 a) { *p = a.x; }
+SEAFORMER_INLINE F32 splat(float x) { return {x}; }
+SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {x}; }
+SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {a.x * b.x}; }
+SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {a.x * b.x + c.x}; }
+// With a NaN on either side the result is unspecified, as it differs between ISAs.
+SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {a.x > b.x ? a.x : b.x}; }
+SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {a.x > b.x}; }
+SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) { return {a.x >= b.x}; }
+SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return {a.x == b.x}; }
+// True where a or b is NaN.
+SEAFORMER_INLINE Mask unordered(F32 a, F32 b) { return {a.x != a.x || b.x != b.x}; }
+SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {a.x || b.x}; }
+SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {m.x ? a.x : b.x}; }
+SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
+
+#include "simd/lane_set.h"
+#include "simd/pack.h"
+
+using Lanes16 = LaneSet<1>;
+SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {
+  uint64_t bits = 0;
+  SEAFORMER_UNROLL for (int i = 0; i < 16; ++i) bits |= uint64_t{m.v[i].x} << i;
+  return {bits};
+}
+
+using F32x8 = F32Group<8>;
+using Mask8 = MaskGroup<8>;
+using I32x8 = I32Group<8>;
+SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<8>(p); }
+SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<8>(x); }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<8>(x); }
+SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
+  SEAFORMER_UNROLL for (int i = 0; i < 8; ++i) p[i] = a.v[i].x;
+}
+// Keeps the low byte of each lane.
+SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
+  SEAFORMER_UNROLL for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(a.v[i].x);
+}
+
+#include "simd/compress.h"
+
+}  // namespace
+}  // namespace scalar
+}  // namespace seaformer

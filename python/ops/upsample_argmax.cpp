@@ -1,0 +1,63 @@
+// The op seaformer::upsample_argmax. Its fake kernel, autograd and documentation are in Python.
+#include "blocks/upsample_argmax.h"
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "../checks.h"
+#include "../torch_parallel.h"
+#include "core/workspace.h"
+
+namespace seaformer {
+namespace {
+
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+template <class Label>
+void run(const UpsampleArgmaxShape& shape, const Tensor& logits, Tensor& labels) {
+  const TorchParallel parallel;
+  const Workspace workspace(upsample_argmax_workspace(shape, parallel.threads()));
+  upsample_argmax<Label>(shape, logits.const_data_ptr<float>(),
+                         labels.mutable_data_ptr<Label>(), workspace.data(), parallel);
+}
+
+Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
+  require(logits.dim() == 4, "upsample_argmax: expected logits of shape [batch, classes, height, "
+          "width], got ", shape_text(logits.sizes()));
+  require(logits.scalar_type() == ScalarType::Float,
+          "upsample_argmax: expected float32 logits, got another dtype");
+  require(logits.size(1) > 0 && logits.size(2) > 0 && logits.size(3) > 0,
+          "upsample_argmax: expected logits with at least one class, row and column, got ",
+          shape_text(logits.sizes()));
+  require(size.size() == 2 && size[0] > 0 && size[1] > 0,
+          "upsample_argmax: expected size to be (height, width), both positive, got ",
+          shape_text(size));
+
+  const UpsampleArgmaxShape shape{logits.size(0), logits.size(1), logits.size(2),
+                                  logits.size(3), size[0],        size[1]};
+  const bool narrow = shape.classes <= 256;
+  const int64_t sizes[3] = {shape.batch, shape.out_height, shape.out_width};
+  Tensor labels = torch::stable::empty({sizes, 3}, narrow ? ScalarType::Byte : ScalarType::Int,
+                                       std::nullopt, logits.device());
+  if (shape.batch == 0) return labels;
+  const Tensor channels_last = torch::stable::contiguous(logits, MemoryFormat::ChannelsLast);
+  narrow ? run<uint8_t>(shape, channels_last, labels) : run<int32_t>(shape, channels_last, labels);
+  return labels;
+}
+
+}  // namespace
+}  // namespace seaformer
+
+// SymInt lets an exported graph compute the size from its input's.
+STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
+  m.def("upsample_argmax(Tensor logits, SymInt[2] size) -> Tensor");
+}
+STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
+  m.impl("upsample_argmax", TORCH_BOX(&seaformer::upsample_argmax_op));
+}

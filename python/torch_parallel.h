@@ -1,0 +1,21 @@
+// torch's thread pool as the blocks' threads.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+
+#include "core/parallel.h"
+
+namespace seaformer {
+
+// Follows torch.set_num_threads; inside another parallel region it runs the tasks in turn.
+class TorchParallel final : public Parallel {
+ public:
+  int64_t threads() const override { return torch::stable::get_num_threads(); }
+  void run(int64_t tasks, TaskRef task) const override {
+    torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) task(i);
+    });
+  }
+};
+
+}  // namespace seaformer

@@ -1,0 +1,22 @@
+"""Loads the native extension, or remembers why it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch  # noqa: F401  (first: the extension's library needs torch's in the process)
+
+_BUILD_FAILURE = Path(__file__).with_name("_build_failure.txt")
+
+try:
+    from seaformer_kernels import _C as module
+except ImportError as error:
+    module = None
+    if _BUILD_FAILURE.exists():
+        reason = f"it was not built: {_BUILD_FAILURE.read_text().strip()}"
+    elif isinstance(error, ModuleNotFoundError):
+        reason = "it was not built: this copy of the package holds Python files only"
+    else:
+        reason = f"it could not be loaded: {error}"
+else:
+    reason = None

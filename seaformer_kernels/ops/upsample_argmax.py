@@ -1,0 +1,77 @@
+"""Labels straight from low-resolution class logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seaformer_kernels.ops._library import register
+from seaformer_kernels.reference import upsample_argmax as reference
+
+
+def _check(logits: Tensor, size: Sequence[int]) -> None:
+    if logits.dim() != 4:
+        raise ValueError(
+            "upsample_argmax: expected logits of shape [batch, classes, height, width], got "
+            f"{list(logits.shape)}"
+        )
+    if not (logits.shape[1] > 0 and logits.shape[2] > 0 and logits.shape[3] > 0):
+        raise ValueError(
+            "upsample_argmax: expected logits with at least one class, row and column, got "
+            f"{list(logits.shape)}"
+        )
+    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
+        raise ValueError(
+            "upsample_argmax: expected size to be (height, width), both positive, got "
+            f"{list(size)}"
+        )
+
+
+def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
+    _check(logits, size)
+    if logits.dtype != torch.float32:
+        raise ValueError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
+    return logits.new_empty(
+        (logits.shape[0], size[0], size[1]), dtype=reference.label_dtype(logits.shape[1])
+    )
+
+
+register(
+    "upsample_argmax(Tensor logits, SymInt[2] size) -> Tensor",
+    plain=reference.upsample_argmax,
+    fake=_fake,
+)
+
+
+def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """The label of every pixel: bilinear resize of the logits, then argmax over classes.
+
+    Equals ``interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)`` wherever the
+    two largest resized logits differ by more than float32 rounding, without storing the resized
+    logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN wins over
+    numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
+
+    On the CPU a fused kernel does it, elsewhere plain PyTorch. This is the last step of the light
+    segmentation head (SeaFormer, section 3.3: logits at 1/8 of the image).
+
+    Args:
+        logits: float32 [B, C, h, w], any batch, any C, h, w from 1; a layout other than
+            channels_last is converted first.
+        size: (H, W) of the labels, each from 1: any scale up or down, one for each axis.
+
+    Returns:
+        Labels [B, H, W], contiguous; uint8 for at most 256 classes, else int32. Labels have no
+        gradient, whether or not the logits do.
+
+    Raises:
+        TypeError: logits is not a tensor, not float32, or size is not two integers.
+        ValueError: wrong rank, an empty axis, or a size that is not two positive integers.
+    """
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"upsample_argmax: expected a tensor of logits, got {type(logits).__name__}")
+    if logits.dtype != torch.float32:
+        raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
+    _check(logits, size)
+    return torch.ops.seaformer.upsample_argmax(logits, size)
