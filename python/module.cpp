@@ -43,7 +43,8 @@ PYBIND11_MODULE(_C, m) {
         if (!before) return std::nullopt;
         return isa_name(*before);
       },
-      py::arg("name"), "Forces an instruction set, or None for the automatic choice; returns the last.");
+      py::arg("name"),
+      "Forces an instruction set, or None for the automatic choice; returns the last.");
   m.def(
       "upsample_argmax_workspace",
       [](int64_t batch, int64_t classes, std::pair<int64_t, int64_t> in,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import torch  # noqa: F401  (first: the extension's library needs torch's in the process)
@@ -9,7 +10,7 @@ import torch  # noqa: F401  (first: the extension's library needs torch's in the
 _BUILD_FAILURE = Path(__file__).with_name("_build_failure.txt")
 
 try:
-    from seaformer_kernels import _C as module
+    module = importlib.import_module("seaformer_kernels._C")
 except ImportError as error:
     module = None
     if _BUILD_FAILURE.exists():

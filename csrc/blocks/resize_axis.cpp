@@ -29,8 +29,8 @@ ResizeAxis make_resize_axis(int64_t in, int64_t out, Carver& carver) {
       runs[axis.run_count++] = {low, high, i, i + 1};
     }
   }
-  std::fill_n(low_weight + out, kWeightPadding, 0.0f);
-  std::fill_n(high_weight + out, kWeightPadding, 0.0f);
+  std::fill_n(low_weight + out, kWeightPadding, low_weight[out - 1]);
+  std::fill_n(high_weight + out, kWeightPadding, high_weight[out - 1]);
   return axis;
 }
 

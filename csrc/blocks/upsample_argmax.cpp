@@ -10,7 +10,8 @@
 namespace seaformer {
 namespace {
 
-// What the two source rows that a task looks at have in common between neighbouring runs of outputs.
+// What the two source rows that a task looks at have in common between neighbouring runs of
+// outputs.
 struct SourceRows {
   const float* logits[2];  // the row, or its copy with padded classes
   float* padded[2];        // room for that copy; null when no class needs padding
@@ -95,7 +96,8 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Labe
   Layout unused{};
   lay_out_task(shape, task_size, unused);
 
-  // Work is cut between runs of output rows; a task takes neighbouring runs, which share source rows.
+  // Work is cut between runs of output rows; a task takes neighbouring runs, which share source
+  // rows.
   const int64_t runs = shape.batch * shared.rows.run_count;
   const int64_t tasks = std::min(runs, parallel.threads());
   parallel.run(tasks, [&](int64_t task) {

@@ -41,14 +41,10 @@ std::vector<Feature> probe_features() {
   const unsigned long hwcap = getauxval(AT_HWCAP);
   const unsigned long hwcap2 = getauxval(AT_HWCAP2);
   return {
-      {"asimd", bool(hwcap & HWCAP_ASIMD)},
-      {"atomics", bool(hwcap & HWCAP_ATOMICS)},
-      {"asimdhp", bool(hwcap & HWCAP_ASIMDHP)},
-      {"asimddp", bool(hwcap & HWCAP_ASIMDDP)},
-      {"sve", bool(hwcap & HWCAP_SVE)},
-      {"sve2", bool(hwcap2 & (1ul << 1))},
-      {"i8mm", bool(hwcap2 & (1ul << 13))},
-      {"bf16", bool(hwcap2 & (1ul << 14))},
+      {"asimd", bool(hwcap & HWCAP_ASIMD)},     {"atomics", bool(hwcap & HWCAP_ATOMICS)},
+      {"asimdhp", bool(hwcap & HWCAP_ASIMDHP)}, {"asimddp", bool(hwcap & HWCAP_ASIMDDP)},
+      {"sve", bool(hwcap & HWCAP_SVE)},         {"sve2", bool(hwcap2 & (1ul << 1))},
+      {"i8mm", bool(hwcap2 & (1ul << 13))},     {"bf16", bool(hwcap2 & (1ul << 14))},
   };
 #elif defined(SEAFORMER_AARCH64)
   return {{"asimd", true}};
@@ -96,8 +92,7 @@ std::vector<const char*> required_features(Isa isa) {
     case Isa::kAvx2:
       return {"avx2", "fma", "bmi", "bmi2"};
     case Isa::kAvx512:
-      return {"avx2",    "fma",      "bmi",      "bmi2",
-              "avx512f", "avx512bw", "avx512dq", "avx512vl"};
+      return {"avx2", "fma", "bmi", "bmi2", "avx512f", "avx512bw", "avx512dq", "avx512vl"};
     default:
       return {};
   }

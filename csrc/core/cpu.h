@@ -25,11 +25,13 @@ std::vector<std::string> cpu_features();
 
 bool isa_supported(Isa isa);
 
-// Throws std::invalid_argument, listing what there is, when the name is unknown or not supported here.
+// Throws std::invalid_argument, listing what there is, when the name is unknown or not supported
+// here.
 Isa parse_isa(const std::string& name);
 
-// The widest instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA, else
-// the widest supported. Throws std::invalid_argument when the environment names one that is not there.
+// The widest instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA,
+// else the widest supported. Throws std::invalid_argument when the environment names one that is
+// not there.
 Isa active_isa();
 
 // Forces an instruction set in the whole process, or with nullopt returns to the automatic choice.

@@ -7,8 +7,8 @@
 
 namespace seaformer {
 
-// The widest variant that the active instruction set allows. A table lists its variants widest first
-// and ends with the scalar one, which every processor runs. Each variant names its `isa`.
+// The widest variant that the active instruction set allows. A table lists its variants widest
+// first and ends with the scalar one, which every processor runs. Each variant names its `isa`.
 template <class Variant, std::size_t N>
 const Variant& choose_variant(const Variant* const (&table)[N]) {
   const Isa widest = active_isa();

@@ -1,4 +1,5 @@
-// Names of the instruction sets a kernel can be written for. Free of std:: code, so ISA files may include it.
+// Names of the instruction sets a kernel can be written for. Free of std:: code, so ISA files may
+// include it.
 #pragma once
 
 #if defined(__x86_64__)

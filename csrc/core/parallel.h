@@ -9,7 +9,8 @@ namespace seaformer {
 class TaskRef {
  public:
   template <class F>
-  TaskRef(const F& f)  // NOLINT(google-explicit-constructor): a parameter type, made from any lambda
+  TaskRef(
+      const F& f)  // NOLINT(google-explicit-constructor): a parameter type, made from any lambda
       : object_(&f),
         call_([](const void* object, int64_t task) { (*static_cast<const F*>(object))(task); }) {}
   void operator()(int64_t task) const { call_(object_, task); }

@@ -23,24 +23,40 @@ struct I32 {
 };
 
 SEAFORMER_INLINE F32 load(const float* p) { return {_mm256_loadu_ps(p)}; }
+SEAFORMER_INLINE I32 load_i32(const int32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
 SEAFORMER_INLINE void store(float* p, F32 a) { _mm256_storeu_ps(p, a.x); }
 SEAFORMER_INLINE F32 splat(float x) { return {_mm256_set1_ps(x)}; }
 SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm256_set1_epi32(x)}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.x, b.x, c.x)}; }
+SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 abs(F32 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.x)}; }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.x, b.x)}; }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {_mm256_cmp_ps(a.x, b.x, _CMP_GT_OQ)}; }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) { return {_mm256_cmp_ps(a.x, b.x, _CMP_GE_OQ)}; }
 SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return {_mm256_cmp_ps(a.x, b.x, _CMP_EQ_OQ)}; }
 SEAFORMER_INLINE Mask unordered(F32 a, F32 b) { return {_mm256_cmp_ps(a.x, b.x, _CMP_UNORD_Q)}; }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {_mm256_or_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return {_mm256_blendv_ps(b.x, a.x, m.x)}; }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) {
   return {_mm256_blendv_epi8(b.x, a.x, _mm256_castps_si256(m.x))};
 }
+SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.x, b.x)}; }
+SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm256_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) {
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(a.x), _mm256_extractf128_ps(a.x, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+SEAFORMER_INLINE int32_t reduce_min(I32 a) {
+  __m128i m = _mm_min_epi32(_mm256_castsi256_si128(a.x), _mm256_extracti128_si256(a.x, 1));
+  m = _mm_min_epi32(m, _mm_unpackhi_epi64(m, m));
+  return _mm_cvtsi128_si32(_mm_min_epi32(m, _mm_shuffle_epi32(m, 1)));
 }
 
 #include "simd/lane_set.h"
@@ -59,20 +75,63 @@ using I32x8 = I32Group<1>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<1>(p); }
 SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<1>(x); }
 SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<1>(x); }
+SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<1>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v[0].x);
 }
 SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
   // The low byte of each lane to the front of each half, then the halves beside each other.
-  const __m256i order = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4,
-                                         8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m256i order =
+      _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, -1,
+                       -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
   const __m256i bytes = _mm256_shuffle_epi8(a.v[0].x, order);
   const __m128i packed =
       _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), packed);
 }
 
-#include "simd/compress.h"
+// kPack[mask] lists the lanes of an 8-bit mask; a branch a lane would be mispredicted too often.
+struct PackTable {
+  uint64_t lanes[256];
+  constexpr PackTable() : lanes() {
+    for (int mask = 0; mask < 256; ++mask) {
+      for (int lane = 0, n = 0; lane < 8; ++lane) {
+        if (mask >> lane & 1) lanes[mask] |= uint64_t(lane) << 8 * n++;
+      }
+    }
+  }
+};
+constexpr PackTable kPack;
+
+template <int N>
+SEAFORMER_INLINE int compress(Lanes16 set, const float* const (&source)[N], const int32_t* ids,
+                              float* const (&destination)[N], int32_t* out_ids) {
+  int n = 0;
+  SEAFORMER_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const unsigned mask = set.bits >> 8 * half & 255;
+    const __m256i order =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&kPack.lanes[mask])));
+    SEAFORMER_UNROLL
+    for (int k = 0; k < N; ++k) {
+      const __m256 x = _mm256_loadu_ps(source[k] + 8 * half);
+      _mm256_storeu_ps(destination[k] + n, _mm256_permutevar8x32_ps(x, order));
+    }
+    const __m256i id = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ids + 8 * half));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out_ids + n),
+                        _mm256_permutevar8x32_epi32(id, order));
+    n += __builtin_popcount(mask);
+  }
+  return n;
+}
+
+// Eight loads: the gather instruction is slower on many processors.
+SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
+  return {{{_mm256_setr_ps(base[index[0]], base[index[1]], base[index[2]], base[index[3]],
+                           base[index[4]], base[index[5]], base[index[6]], base[index[7]])}}};
+}
+
+#include "simd/tile.h"
 
 }  // namespace
 }  // namespace avx2

@@ -1,4 +1,5 @@
-// The vector wrapper over AVX-512 F, BW, DQ, VL: sixteen lanes; runs of 8 pixels use half registers.
+// The vector wrapper over AVX-512 F, BW, DQ, VL: sixteen lanes; runs of 8 pixels use half
+// registers.
 #pragma once
 
 #include <immintrin.h>
@@ -23,15 +24,14 @@ struct I32 {
 };
 
 SEAFORMER_INLINE F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+SEAFORMER_INLINE I32 load_i32(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
 SEAFORMER_INLINE void store(float* p, F32 a) { _mm512_storeu_ps(p, a.x); }
 SEAFORMER_INLINE F32 splat(float x) { return {_mm512_set1_ps(x)}; }
 SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.x, b.x, c.x)}; }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.x, b.x)}; }
-SEAFORMER_INLINE Mask greater(F32 a, F32 b) {
-  return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)};
-}
+SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)}; }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) {
   return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GE_OQ)};
 }
@@ -40,10 +40,11 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
   return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_UNORD_Q)};
 }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {static_cast<__mmask16>(a.x | b.x)}; }
-SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) {
-  return {_mm512_mask_mov_epi32(b.x, m.x, a.x)};
-}
+SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {_mm512_mask_mov_epi32(b.x, m.x, a.x)}; }
+SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.x, b.x)}; }
+SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.x); }
+SEAFORMER_INLINE int32_t reduce_min(I32 a) { return _mm512_reduce_min_epi32(a.x); }
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"
@@ -66,6 +67,22 @@ SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return {_mm256_set1_epi32(x)}; }
 SEAFORMER_INLINE F32x8 mul(F32x8 a, F32x8 b) { return {_mm256_mul_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32x8 fma(F32x8 a, F32x8 b, F32x8 c) { return {_mm256_fmadd_ps(a.x, b.x, c.x)}; }
 SEAFORMER_INLINE F32x8 max(F32x8 a, F32x8 b) { return {_mm256_max_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32x8 sub(F32x8 a, F32x8 b) { return {_mm256_sub_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32x8 div(F32x8 a, F32x8 b) { return {_mm256_div_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32x8 abs(F32x8 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.x)}; }
+SEAFORMER_INLINE F32x8 min(F32x8 a, F32x8 b) { return {_mm256_min_ps(a.x, b.x)}; }
+SEAFORMER_INLINE Mask8 greater_equal(F32x8 a, F32x8 b) {
+  return {_mm256_cmp_ps_mask(a.x, b.x, _CMP_GE_OQ)};
+}
+SEAFORMER_INLINE F32x8 select(Mask8 m, F32x8 a, F32x8 b) {
+  return {_mm256_mask_mov_ps(b.x, m.x, a.x)};
+}
+SEAFORMER_INLINE void store8(float* p, F32x8 a) { _mm256_storeu_ps(p, a.x); }
+// Eight loads: the gather instruction is slower on many processors.
+SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
+  return {_mm256_setr_ps(base[index[0]], base[index[1]], base[index[2]], base[index[3]],
+                         base[index[4]], base[index[5]], base[index[6]], base[index[7]])};
+}
 SEAFORMER_INLINE Mask8 greater(F32x8 a, F32x8 b) {
   return {_mm256_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)};
 }
@@ -79,14 +96,32 @@ SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm256_cvtepi32_epi8(a.x));
 }
 
+// A tile of output pixels: kTileRows rows of 8, as wide as the registers like.
+constexpr int kTileRows = 2;
+using F32Tile = F32;
+using I32Tile = I32;
+// The 8 weights of the columns, in every row.
+SEAFORMER_INLINE F32Tile tile_columns(const float* x) {
+  return {_mm512_broadcast_f32x8(_mm256_loadu_ps(x))};
+}
+// The kTileRows weights of the rows, in every column.
+SEAFORMER_INLINE F32Tile tile_rows(const float* y) {
+  return {_mm512_insertf32x8(_mm512_set1_ps(y[0]), _mm256_set1_ps(y[1]), 1)};
+}
+SEAFORMER_INLINE F32Tile splat_tile(float x) { return splat(x); }
+SEAFORMER_INLINE I32Tile splat_tile_i32(int32_t x) { return splat_i32(x); }
+SEAFORMER_INLINE I32x8 tile_row(I32Tile tile, int row) {
+  return {row == 0 ? _mm512_castsi512_si256(tile.x) : _mm512_extracti32x8_epi32(tile.x, 1)};
+}
+
 // Compresses in registers: the form that stores to memory is microcoded on some processors.
 template <int N>
 SEAFORMER_INLINE int compress(Lanes16 set, const float* const (&source)[N], const int32_t* ids,
                               float* const (&destination)[N], int32_t* out_ids) {
   const __mmask16 mask = static_cast<__mmask16>(set.bits);
-  SEAFORMER_UNROLL for (int k = 0; k < N; ++k) {
-    _mm512_storeu_ps(destination[k],
-                     _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(source[k])));
+  SEAFORMER_UNROLL
+  for (int k = 0; k < N; ++k) {
+    _mm512_storeu_ps(destination[k], _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(source[k])));
   }
   _mm512_storeu_si512(out_ids, _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(ids)));
   return __builtin_popcount(mask);

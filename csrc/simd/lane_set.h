@@ -1,4 +1,5 @@
-// A set of lanes taken from a comparison, walked from the lowest. Included inside an ISA's namespace.
+// A set of lanes taken from a comparison, walked from the lowest. Included inside an ISA's
+// namespace.
 
 // kBitsPerLane: how far apart the lanes' bits lie; NEON gets its bits four apart most cheaply.
 template <int kBitsPerLane>

@@ -2,6 +2,7 @@
 #pragma once
 
 #define SEAFORMER_INLINE static inline __attribute__((always_inline))
+#define SEAFORMER_MEMBER_INLINE inline __attribute__((always_inline))
 #define SEAFORMER_LAMBDA_INLINE __attribute__((always_inline))
 #if defined(__clang__)
 #define SEAFORMER_UNROLL _Pragma("unroll")

@@ -16,12 +16,17 @@ using Mask = uint32x4_t;
 using I32 = int32x4_t;
 
 SEAFORMER_INLINE F32 load(const float* p) { return vld1q_f32(p); }
+SEAFORMER_INLINE I32 load_i32(const int32_t* p) { return vld1q_s32(p); }
 SEAFORMER_INLINE void store(float* p, F32 a) { vst1q_f32(p, a); }
 SEAFORMER_INLINE F32 splat(float x) { return vdupq_n_f32(x); }
 SEAFORMER_INLINE I32 splat_i32(int32_t x) { return vdupq_n_s32(x); }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return vmulq_f32(a, b); }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return vfmaq_f32(c, a, b); }
+SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return vsubq_f32(a, b); }
+SEAFORMER_INLINE F32 div(F32 a, F32 b) { return vdivq_f32(a, b); }
+SEAFORMER_INLINE F32 abs(F32 a) { return vabsq_f32(a); }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return vmaxq_f32(a, b); }
+SEAFORMER_INLINE F32 min(F32 a, F32 b) { return vminq_f32(a, b); }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return vcgtq_f32(a, b); }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) { return vcgeq_f32(a, b); }
 SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return vceqq_f32(a, b); }
@@ -29,8 +34,12 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
   return vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b)));
 }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
+SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return vbslq_f32(m, a, b); }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return vbslq_s32(m, a, b); }
+SEAFORMER_INLINE I32 add(I32 a, I32 b) { return vaddq_s32(a, b); }
+SEAFORMER_INLINE I32 min(I32 a, I32 b) { return vminq_s32(a, b); }
 SEAFORMER_INLINE float reduce_max(F32 a) { return vmaxvq_f32(a); }
+SEAFORMER_INLINE int32_t reduce_min(I32 a) { return vminvq_s32(a); }
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"
@@ -51,6 +60,7 @@ using I32x8 = I32Group<2>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<2>(p); }
 SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<2>(x); }
 SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<2>(x); }
+SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<2>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
   vst1q_s32(p, a.v[0]);
   vst1q_s32(p + 4, a.v[1]);
@@ -62,6 +72,20 @@ SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
 }
 
 #include "simd/compress.h"
+
+SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
+  F32x8 r = splat8(base[index[0]]);
+  r.v[0] = vld1q_lane_f32(base + index[1], r.v[0], 1);
+  r.v[0] = vld1q_lane_f32(base + index[2], r.v[0], 2);
+  r.v[0] = vld1q_lane_f32(base + index[3], r.v[0], 3);
+  r.v[1] = vld1q_lane_f32(base + index[4], r.v[1], 0);
+  r.v[1] = vld1q_lane_f32(base + index[5], r.v[1], 1);
+  r.v[1] = vld1q_lane_f32(base + index[6], r.v[1], 2);
+  r.v[1] = vld1q_lane_f32(base + index[7], r.v[1], 3);
+  return r;
+}
+
+#include "simd/tile.h"
 
 }  // namespace
 }  // namespace neon

@@ -23,21 +23,30 @@ struct I32 {
 };
 
 SEAFORMER_INLINE F32 load(const float* p) { return {*p}; }
+SEAFORMER_INLINE I32 load_i32(const int32_t* p) { return {*p}; }
 SEAFORMER_INLINE void store(float* p, F32 a) { *p = a.x; }
 SEAFORMER_INLINE F32 splat(float x) { return {x}; }
 SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {x}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {a.x * b.x}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {a.x * b.x + c.x}; }
+SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {a.x - b.x}; }
+SEAFORMER_INLINE F32 div(F32 a, F32 b) { return {a.x / b.x}; }
+SEAFORMER_INLINE F32 abs(F32 a) { return {__builtin_fabsf(a.x)}; }
 // With a NaN on either side the result is unspecified, as it differs between ISAs.
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {a.x > b.x ? a.x : b.x}; }
+SEAFORMER_INLINE F32 min(F32 a, F32 b) { return {a.x < b.x ? a.x : b.x}; }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {a.x > b.x}; }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) { return {a.x >= b.x}; }
 SEAFORMER_INLINE Mask equal(F32 a, F32 b) { return {a.x == b.x}; }
 // True where a or b is NaN.
 SEAFORMER_INLINE Mask unordered(F32 a, F32 b) { return {a.x != a.x || b.x != b.x}; }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {a.x || b.x}; }
+SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return {m.x ? a.x : b.x}; }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {m.x ? a.x : b.x}; }
+SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {a.x + b.x}; }
+SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {a.x < b.x ? a.x : b.x}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
+SEAFORMER_INLINE int32_t reduce_min(I32 a) { return a.x; }
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"
@@ -45,7 +54,8 @@ SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {
   uint64_t bits = 0;
-  SEAFORMER_UNROLL for (int i = 0; i < 16; ++i) bits |= uint64_t{m.v[i].x} << i;
+  SEAFORMER_UNROLL
+  for (int i = 0; i < 16; ++i) bits |= uint64_t{m.v[i].x} << i;
   return {bits};
 }
 
@@ -55,15 +65,27 @@ using I32x8 = I32Group<8>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<8>(p); }
 SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<8>(x); }
 SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<8>(x); }
+SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<8>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
-  SEAFORMER_UNROLL for (int i = 0; i < 8; ++i) p[i] = a.v[i].x;
+  SEAFORMER_UNROLL
+  for (int i = 0; i < 8; ++i) p[i] = a.v[i].x;
 }
 // Keeps the low byte of each lane.
 SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
-  SEAFORMER_UNROLL for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(a.v[i].x);
+  SEAFORMER_UNROLL
+  for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(a.v[i].x);
 }
 
 #include "simd/compress.h"
+
+SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
+  F32x8 r;
+  SEAFORMER_UNROLL
+  for (int i = 0; i < 8; ++i) r.v[i].x = base[index[i]];
+  return r;
+}
+
+#include "simd/tile.h"
 
 }  // namespace
 }  // namespace scalar

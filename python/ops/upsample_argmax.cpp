@@ -23,13 +23,15 @@ template <class Label>
 void run(const UpsampleArgmaxShape& shape, const Tensor& logits, Tensor& labels) {
   const TorchParallel parallel;
   const Workspace workspace(upsample_argmax_workspace(shape, parallel.threads()));
-  upsample_argmax<Label>(shape, logits.const_data_ptr<float>(),
-                         labels.mutable_data_ptr<Label>(), workspace.data(), parallel);
+  upsample_argmax<Label>(shape, logits.const_data_ptr<float>(), labels.mutable_data_ptr<Label>(),
+                         workspace.data(), parallel);
 }
 
 Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
-  require(logits.dim() == 4, "upsample_argmax: expected logits of shape [batch, classes, height, "
-          "width], got ", shape_text(logits.sizes()));
+  require(logits.dim() == 4,
+          "upsample_argmax: expected logits of shape [batch, classes, height, "
+          "width], got ",
+          shape_text(logits.sizes()));
   require(logits.scalar_type() == ScalarType::Float,
           "upsample_argmax: expected float32 logits, got another dtype");
   require(logits.size(1) > 0 && logits.size(2) > 0 && logits.size(3) > 0,

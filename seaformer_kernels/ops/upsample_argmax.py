@@ -73,5 +73,7 @@ def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
         raise TypeError(f"upsample_argmax: expected a tensor of logits, got {type(logits).__name__}")
     if logits.dtype != torch.float32:
         raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
+    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
+        raise TypeError(f"upsample_argmax: expected size to be two integers, got {size!r}")
     _check(logits, size)
     return torch.ops.seaformer.upsample_argmax(logits, size)

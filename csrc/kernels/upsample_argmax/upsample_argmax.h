@@ -3,7 +3,8 @@
 // resized logits. Free of std:: code, so ISA files may include it.
 //
 // Layout    logits are float32, one pixel's classes contiguous, pixels `classes` floats apart.
-// Classes   at least kMinClasses; the caller pads narrower pixels with copies of class 0, which never
+// Classes   at least kMinClasses; the caller pads narrower pixels with copies of class 0, which
+// never
 //           win: the first of equal values does.
 // Aliasing  no output overlaps an input.
 // Alignment of elements only; vectors are loaded unaligned.
@@ -44,7 +45,7 @@ struct UpsampleArgmaxRows {
   const int32_t* high_winners;  // of the source row below
   int64_t classes;
   ResizeAxis columns;
-  const float* low_weight;   // one an output row
+  const float* low_weight;   // one an output row, and readable for kWeightPadding more
   const float* high_weight;  // likewise
   int64_t rows;
   int64_t label_stride;     // labels between the starts of two output rows
@@ -52,9 +53,11 @@ struct UpsampleArgmaxRows {
   void* scratch;            // upsample_argmax_scratch_floats(classes) floats
 };
 
-// Candidates of a cell (four corners and a class each), of a row (two ends and a class, before and
-// after pruning); each array takes a whole vector beyond its last element.
-constexpr int64_t upsample_argmax_scratch_floats(int64_t classes) { return 10 * (classes + 2 * 16); }
+// Two lists of candidates (a class and its logits at four corners) and one of lines (a class and
+// its values at two ends); each array takes a whole block beyond its last element.
+constexpr int64_t upsample_argmax_scratch_floats(int64_t classes) {
+  return 13 * (classes + 2 * 16);
+}
 
 struct UpsampleArgmaxKernel {
   Isa isa;

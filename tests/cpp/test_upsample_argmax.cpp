@@ -1,0 +1,339 @@
+// The block and its kernels against a float64 evaluation of every class at every output pixel.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <thread>
+
+#include "blocks/upsample_argmax.h"
+#include "check.h"
+#include "core/cpu.h"
+#include "core/workspace.h"
+#include "guarded.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+enum class Data { kNoise, kSmooth, kTies, kConstant, kSpecials, kMasked, kHuge, kTiny };
+constexpr Data kAllData[] = {Data::kNoise,    Data::kSmooth, Data::kTies, Data::kConstant,
+                             Data::kSpecials, Data::kMasked, Data::kHuge, Data::kTiny};
+const char* name(Data data) {
+  static const char* const names[] = {"noise",    "smooth", "ties", "constant",
+                                      "specials", "masked", "huge", "tiny"};
+  return names[static_cast<int>(data)];
+}
+
+// Ties are small integers: with scales that are powers of two every product and sum is exact.
+void fill(Data data, const UpsampleArgmaxShape& s, unsigned seed, float* logits) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::uniform_int_distribution<int> small(0, 3), percent(0, 99);
+  std::vector<float> phase(s.classes);
+  for (float& p : phase) p = 3 * normal(random);
+  std::size_t i = 0;
+  for (int64_t b = 0; b < s.batch; ++b) {
+    for (int64_t y = 0; y < s.in_height; ++y) {
+      for (int64_t x = 0; x < s.in_width; ++x) {
+        for (int64_t c = 0; c < s.classes; ++c, ++i) {
+          const float noise = normal(random);
+          switch (data) {
+            case Data::kNoise:
+              logits[i] = noise;
+              break;
+            case Data::kSmooth:
+              logits[i] = 4 * std::sin(0.3f * y + phase[c]) * std::cos(0.2f * x + 2 * phase[c]);
+              break;
+            case Data::kTies:
+              logits[i] = static_cast<float>(small(random));
+              break;
+            case Data::kConstant:
+              logits[i] = -2.5f;
+              break;
+            case Data::kSpecials: {
+              const int p = percent(random);
+              logits[i] = p == 0 ? kNaN : p == 1 ? kInf : p == 2 ? -kInf : noise;
+              break;
+            }
+            case Data::kMasked:
+              logits[i] = c % 3 == 1 ? -kInf : noise;
+              break;
+            case Data::kHuge:
+              logits[i] = noise * 1e38f;
+              break;
+            case Data::kTiny:
+              logits[i] = noise * 1e-41f;
+              break;
+          }
+        }
+      }
+    }
+  }
+}
+
+struct Source {
+  int64_t low, high;
+  float low_weight, high_weight;
+};
+
+// Half-pixel centres in float32, as PyTorch computes them.
+Source source_of(int64_t output, int64_t in, int64_t out) {
+  if (in == out) return {output, output, 1.0f, 0.0f};
+  const float scale = static_cast<float>(in) / static_cast<float>(out);
+  float at = scale * (static_cast<float>(output) + 0.5f) - 0.5f;
+  if (at < 0) at = 0;
+  const int64_t low = std::min(static_cast<int64_t>(at), in - 1);
+  const float weight = std::min(std::max(at - static_cast<float>(low), 0.0f), 1.0f);
+  return {low, std::min(low + 1, in - 1), 1.0f - weight, weight};
+}
+
+// Three rounded interpolations: a product and a fused or rounded sum each.
+constexpr double kRoundings = 6;
+
+// Fails unless the labels are those of the float64 argmax, or of a class that float32 rounding
+// cannot tell from it. With `exact` nothing but the first maximum will do.
+template <class Label>
+void check_labels(const UpsampleArgmaxShape& s, const float* logits, const Label* labels,
+                  bool exact) {
+  const double eps = std::ldexp(1.0, -24), tiny = std::numeric_limits<float>::min();
+  for (int64_t b = 0; b < s.batch; ++b) {
+    for (int64_t y = 0; y < s.out_height; ++y) {
+      const Source v = source_of(y, s.in_height, s.out_height);
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const Source h = source_of(x, s.in_width, s.out_width);
+        const auto pixel = [&](int64_t row, int64_t column) {
+          return logits + ((b * s.in_height + row) * s.in_width + column) * s.classes;
+        };
+        const float* corner[4] = {pixel(v.low, h.low), pixel(v.low, h.high), pixel(v.high, h.low),
+                                  pixel(v.high, h.high)};
+        const double w[4] = {
+            double{v.low_weight} * h.low_weight, double{v.low_weight} * h.high_weight,
+            double{v.high_weight} * h.low_weight, double{v.high_weight} * h.high_weight};
+        int64_t best = -1;
+        double best_value = 0;
+        const auto evaluate = [&](int64_t c, double* bound) {
+          double sum = 0, magnitude = 0;
+          for (int k = 0; k < 4; ++k) {
+            sum += w[k] * corner[k][c];
+            magnitude += std::abs(w[k] * corner[k][c]);
+          }
+          *bound = kRoundings * eps * magnitude + tiny;
+          return sum;
+        };
+        double bound = 0, best_bound = 0;
+        for (int64_t c = 0; c < s.classes; ++c) {
+          const double value = evaluate(c, &bound);
+          if (best < 0 || value > best_value || (std::isnan(value) && !std::isnan(best_value))) {
+            best = c;
+            best_value = value;
+            best_bound = bound;
+          }
+        }
+        const int64_t got = labels[(b * s.out_height + y) * s.out_width + x];
+        check(got >= 0 && got < s.classes, "label ", got, " of ", s.classes, " classes");
+        if (got == best) continue;
+        const double value = evaluate(got, &bound);
+        check(!exact && value + bound >= best_value - best_bound, "at image ", b, " row ", y,
+              " column ", x, ": label ", got, " (", value, "), expected ", best, " (", best_value,
+              "), allowed difference ", bound + best_bound);
+      }
+    }
+  }
+}
+
+class Threads final : public Parallel {
+ public:
+  explicit Threads(int64_t count) : count_(count) {}
+  int64_t threads() const override { return count_; }
+  void run(int64_t tasks, TaskRef task) const override {
+    check(tasks <= count_, "more tasks than threads");
+    std::vector<std::thread> pool;
+    for (int64_t i = 0; i < tasks; ++i) pool.emplace_back([&task, i] { task(i); });
+    for (std::thread& thread : pool) thread.join();
+  }
+
+ private:
+  int64_t count_;
+};
+
+// Every buffer lies against a guard page on `side`; the workspace always ends at one.
+template <class Label>
+void run_guarded(const UpsampleArgmaxShape& s, Data data, unsigned seed, Against side, bool exact) {
+  Guarded<float> logits(s.batch * s.in_height * s.in_width * s.classes, side);
+  Guarded<Label> labels(s.batch * s.out_height * s.out_width, side);
+  Guarded<unsigned char> workspace(upsample_argmax_workspace(s, 1), Against::kEnd);
+  fill(data, s, seed, logits.data());
+  upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+  check_labels(s, logits.data(), labels.data(), exact);
+}
+
+struct Forced {
+  explicit Forced(Isa isa) { force_isa(isa); }
+  ~Forced() { force_isa(std::nullopt); }
+};
+
+template <class Body>
+void on_every_isa(const Body& body) {
+  for (const IsaStatus& status : isa_statuses()) {
+    if (!status.supported) continue;
+    const Forced forced(status.isa);
+    try {
+      body();
+    } catch (const test::Failure& failure) {
+      throw test::Failure(std::string(isa_name(status.isa)) + ": " + failure.what());
+    }
+  }
+}
+
+std::string describe(const UpsampleArgmaxShape& s, Data data) {
+  std::ostringstream text;
+  text << name(data) << " " << s.batch << "x" << s.in_height << "x" << s.in_width << "x"
+       << s.classes << " to " << s.out_height << "x" << s.out_width << ": ";
+  return text.str();
+}
+
+void run_case(const UpsampleArgmaxShape& s, Data data, unsigned seed, bool exact) {
+  try {
+    for (Against side : {Against::kStart, Against::kEnd}) {
+      if (s.classes <= 256) run_guarded<uint8_t>(s, data, seed, side, exact);
+      run_guarded<int32_t>(s, data, seed, side, exact);
+    }
+  } catch (const test::Failure& failure) {
+    throw test::Failure(describe(s, data) + failure.what());
+  }
+}
+
+struct Resize {
+  int64_t in_height, in_width, out_height, out_width;
+};
+
+}  // namespace
+
+TEST(upsample_argmax_class_counts) {
+  on_every_isa([] {
+    for (int64_t classes : {1, 2, 7, 8, 9, 15, 16, 17, 19, 31, 32, 33, 48, 150, 255, 256, 257}) {
+      for (Data data : kAllData) {
+        run_case({1, classes, 3, 4, 24, 32}, data, 7 * classes, data == Data::kTies);
+      }
+    }
+  });
+}
+
+TEST(upsample_argmax_two_thousand_classes) {
+  on_every_isa([] {
+    for (Data data : {Data::kNoise, Data::kSmooth, Data::kTies, Data::kSpecials}) {
+      run_case({1, 2000, 3, 3, 24, 24}, data, 1, data == Data::kTies);
+    }
+  });
+}
+
+TEST(upsample_argmax_scales) {
+  const Resize resizes[] = {{1, 1, 1, 1},    {1, 1, 9, 17},   {1, 5, 8, 1},    {5, 1, 3, 7},
+                            {4, 4, 4, 4},    {4, 6, 4, 30},   {6, 4, 30, 4},   {2, 3, 16, 24},
+                            {3, 3, 10, 25},  {7, 9, 20, 31},  {8, 8, 15, 17},  {16, 12, 8, 6},
+                            {17, 13, 5, 4},  {9, 31, 2, 90},  {33, 2, 11, 2},  {2, 2, 64, 66},
+                            {3, 2, 100, 33}, {20, 20, 1, 1},  {5, 7, 39, 55},  {6, 5, 41, 33},
+                            {2, 9, 16, 71},  {9, 9, 73, 127}, {11, 3, 88, 23}, {3, 5, 7, 1000}};
+  on_every_isa([&] {
+    for (const Resize& r : resizes) {
+      for (int64_t classes : {5, 19, 40}) {
+        for (Data data : kAllData) {
+          run_case({1, classes, r.in_height, r.in_width, r.out_height, r.out_width}, data,
+                   static_cast<unsigned>(r.out_width), false);
+        }
+      }
+    }
+  });
+}
+
+TEST(upsample_argmax_exact_ties_at_powers_of_two) {
+  const Resize resizes[] = {{5, 6, 40, 48}, {5, 6, 20, 24}, {4, 4, 8, 8},
+                            {4, 4, 4, 4},   {8, 8, 4, 2},   {3, 5, 48, 80}};
+  on_every_isa([&] {
+    for (const Resize& r : resizes) {
+      for (int64_t classes : {2, 3, 16, 20, 33, 64, 150}) {
+        for (Data data : {Data::kTies, Data::kConstant}) {
+          for (unsigned seed = 0; seed < 4; ++seed) {
+            run_case({1, classes, r.in_height, r.in_width, r.out_height, r.out_width}, data, seed,
+                     true);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(upsample_argmax_equal_classes_go_to_the_first) {
+  // Class c and class c + 40 hold the same logits: the second may never win.
+  on_every_isa([] {
+    const UpsampleArgmaxShape s{1, 80, 6, 7, 45, 59};
+    std::vector<float> logits(s.in_height * s.in_width * s.classes);
+    for (Data data : {Data::kNoise, Data::kSmooth, Data::kHuge}) {
+      fill(data, s, 3, logits.data());
+      for (std::size_t i = 0; i < logits.size(); ++i) {
+        if (i % 80 >= 40) logits[i] = logits[i - 40];
+      }
+      std::vector<uint8_t> labels(s.out_height * s.out_width);
+      const Workspace workspace(upsample_argmax_workspace(s, 1));
+      upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+      check(*std::max_element(labels.begin(), labels.end()) < 40, describe(s, data),
+            "the later of two equal classes won");
+      check_labels(s, logits.data(), labels.data(), false);
+    }
+  });
+}
+
+TEST(upsample_argmax_batches_are_independent) {
+  on_every_isa([] {
+    const UpsampleArgmaxShape s{3, 21, 5, 6, 33, 50};
+    for (Data data : kAllData) run_case(s, data, 5, false);
+  });
+}
+
+TEST(upsample_argmax_any_thread_count_gives_equal_labels) {
+  on_every_isa([] {
+    for (const UpsampleArgmaxShape& s :
+         {UpsampleArgmaxShape{2, 150, 9, 16, 72, 128}, UpsampleArgmaxShape{1, 7, 3, 5, 24, 40},
+          UpsampleArgmaxShape{1, 300, 20, 9, 7, 30}}) {
+      for (Data data : {Data::kNoise, Data::kSmooth, Data::kSpecials}) {
+        std::vector<float> logits(s.batch * s.in_height * s.in_width * s.classes);
+        fill(data, s, 11, logits.data());
+        std::vector<int32_t> first;
+        for (int64_t threads = 1; threads <= 8; ++threads) {
+          std::vector<int32_t> labels(s.batch * s.out_height * s.out_width, -1);
+          Guarded<unsigned char> workspace(upsample_argmax_workspace(s, threads), Against::kEnd);
+          upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Threads(threads));
+          if (first.empty()) first = labels;
+          check(labels == first, describe(s, data), threads, " threads differ from one");
+        }
+      }
+    }
+  });
+}
+
+TEST(upsample_argmax_isas_agree) {
+  // Where every sum is exact, no ISA may differ from another.
+  const UpsampleArgmaxShape s{1, 150, 8, 8, 64, 64};
+  std::vector<float> logits(s.in_height * s.in_width * s.classes);
+  fill(Data::kTies, s, 2, logits.data());
+  std::vector<uint8_t> first;
+  on_every_isa([&] {
+    std::vector<uint8_t> labels(s.out_height * s.out_width);
+    const Workspace workspace(upsample_argmax_workspace(s, 1));
+    upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+    if (first.empty()) first = labels;
+    check(labels == first, "labels differ from the first ISA's");
+  });
+}
+
+TEST(upsample_argmax_workspace_is_small) {
+  // 64x64x150 to 512x512 on eight threads: below 1 MB, where the resized logits take 157 MB.
+  check(upsample_argmax_workspace({1, 150, 64, 64, 512, 512}, 8) < (1u << 20), "takes ",
+        upsample_argmax_workspace({1, 150, 64, 64, 512, 512}, 8), " bytes");
+}

@@ -1,0 +1,139 @@
+"""What the package says of the processor, and the choice of an instruction set."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import seaformer_kernels as sk
+from seaformer_kernels import _extension
+
+native = pytest.mark.skipif(_extension.module is None, reason="the native extension is not built")
+
+
+def run_python(code, **env):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=300,
+    )
+
+
+@native
+def test_info_tells_isas_reasons_and_choices():
+    info = sk.cpu.info()
+    assert info.extension_loaded and info.extension_reason is None
+    assert {isa.name for isa in info.isas} == {"avx512", "avx2", "neon", "scalar"}
+    for isa in info.isas:
+        assert isa.supported == (isa.reason == "")
+    assert info.active_isa == sk.cpu.supported_isas()[0]
+    (kernel,) = info.kernels
+    assert kernel.name == "upsample_argmax" and kernel.chosen in kernel.variants
+    assert json.loads(json.dumps(info.to_dict()))["version"] == sk.__version__
+    for text in (info.active_isa, "upsample_argmax", "this library is built for"):
+        assert text in str(info)
+
+
+@native
+def test_force_isa_holds_inside_the_block_only():
+    before = sk.cpu.info().active_isa
+    with sk.cpu.force_isa("scalar"):
+        assert sk.cpu.info().active_isa == "scalar"
+        assert sk.cpu.info().kernels[0].chosen == "scalar"
+        with sk.cpu.force_isa(before):
+            assert sk.cpu.info().active_isa == before
+        assert sk.cpu.info().active_isa == "scalar"
+    assert sk.cpu.info().active_isa == before
+
+
+@native
+def test_force_isa_is_released_after_an_error():
+    before = sk.cpu.info().active_isa
+    with pytest.raises(ZeroDivisionError), sk.cpu.force_isa("scalar"):
+        raise ZeroDivisionError
+    assert sk.cpu.info().active_isa == before
+
+
+@native
+def test_unknown_or_missing_isa_lists_what_there_is():
+    with pytest.raises(ValueError, match="unknown ISA 'mmx'.*scalar"), sk.cpu.force_isa("mmx"):
+        pass
+    for isa in sk.cpu.info().isas:
+        if not isa.supported:
+            expected = f"'{isa.name}' cannot be used here.*scalar"
+            with pytest.raises(ValueError, match=expected), sk.cpu.force_isa(isa.name):
+                pass
+    with pytest.raises(TypeError, match="name of an ISA, got int"), sk.cpu.force_isa(3):
+        pass
+
+
+@native
+@pytest.mark.children
+def test_environment_forces_an_isa():
+    done = run_python(
+        "import seaformer_kernels as sk; print(sk.cpu.info().active_isa)",
+        SEAFORMER_FORCE_ISA="scalar",
+    )
+    assert done.stdout.strip() == "scalar", done.stderr
+
+
+@native
+@pytest.mark.children
+def test_environment_with_an_unknown_isa_raises_and_lists():
+    done = run_python(
+        "import torch, seaformer_kernels as sk\n"
+        "for call in (sk.cpu.info, lambda: sk.ops.upsample_argmax(torch.zeros(1, 2, 3, 3), (4, 4))):\n"
+        "    try: call()\n"
+        "    except ValueError as error: print(error)\n",
+        SEAFORMER_FORCE_ISA="sse9",
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stdout + done.stderr
+    for line in lines:
+        assert "SEAFORMER_FORCE_ISA" in line and "'sse9'" in line and "scalar" in line
+
+
+WITHOUT_EXTENSION = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name == "seaformer_kernels._C":
+            raise {error}
+sys.meta_path.insert(0, Block())
+import torch, seaformer_kernels as sk
+from torch.nn import functional as F
+info = sk.cpu.info()
+assert not info.extension_loaded and info.active_isa == "pytorch", info
+print(info.extension_reason)
+x = torch.randn(2, 7, 5, 6)
+labels = sk.ops.upsample_argmax(x, (40, 48))
+assert torch.equal(labels, F.interpolate(x, (40, 48), mode="bilinear").argmax(1).to(torch.uint8))
+torch.library.opcheck(torch.ops.seaformer.upsample_argmax.default, (x, [40, 48]))
+model = sk.create_model("seaformer_tiny")
+assert model.predict(torch.randn(1, 3, 64, 64)).shape == (1, 64, 64)
+assert sk.cpu.supported_isas() == []
+try:
+    with sk.cpu.force_isa("scalar"): pass
+except RuntimeError as error: print(error)
+"""
+
+
+@pytest.mark.children
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("ModuleNotFoundError('no module', name=name)", "it was not built"),
+        ("ImportError('broken library')", "could not be loaded: broken library"),
+    ],
+)
+def test_without_the_extension_everything_runs_in_plain_pytorch(error, reason):
+    done = run_python(WITHOUT_EXTENSION.format(error=error))
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.strip().splitlines()
+    assert reason in first and reason in second and "needs the native extension" in second
