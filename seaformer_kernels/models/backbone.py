@@ -1,0 +1,101 @@
+"""The SeaFormer backbone: five convolutional stages, SEA layers after the last ones."""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from seaformer_kernels.models.config import BlockConfig, SeaFormerConfig
+from seaformer_kernels.modules import ConvBN, InvertedResidual, SeaStage
+
+MIN_SIZE = 32
+
+
+class SeaFormerBackbone(nn.Module):
+    """Feature maps of an image (SeaFormer, ICLR 2023).
+
+    Works for any H and W from 32 up, any batch, dtype and memory format. `torch.export` with
+    dynamic sizes needs H and W from 65 up, where no map is a single pixel wide.
+
+    Args:
+        config: which member of the family.
+    """
+
+    def __init__(self, config: SeaFormerConfig):
+        super().__init__()
+        self.config = config
+        stem = nn.Sequential(ConvBN(3, config.stem_channels, 3, stride=2), nn.ReLU())
+        channels = config.stem_channels
+        for number, blocks in enumerate(config.stages, 1):
+            layers = OrderedDict(stem_block=stem) if number == 1 else OrderedDict()
+            layers |= _inverted_residuals(channels, blocks)
+            self.add_module(f"smb{number}", nn.Sequential(layers))
+            channels = blocks[-1].out_channels
+        widths = config.feature_channels[1:]
+        for number, (sea, width) in enumerate(zip(config.sea_stages, widths, strict=True), 1):
+            stage = SeaStage(width, sea.depth, sea.key_dim, config.num_heads, sea.mlp_ratio)
+            self.add_module(f"trans{number}", stage)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The map at 1/8 of the image's size, then the map after each SEA stage.
+
+        Args:
+            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up.
+
+        Returns:
+            Tiny, Small, Base: maps at 1/8, 1/32 and 1/64; Large: at 1/8, 1/16, 1/32 and 1/64.
+            Sizes are rounded up; widths are `config.feature_channels`.
+
+        Raises:
+            TypeError: x is not a floating-point tensor.
+            ValueError: x has another shape.
+        """
+        check_images(x)
+        sea_stage_after = {sea.after_stage: i for i, sea in enumerate(self.config.sea_stages, 1)}
+        features = []
+        for number in range(1, len(self.config.stages) + 1):
+            x = self.get_submodule(f"smb{number}")(x)
+            if number == 2:
+                features.append(x)
+            if number in sea_stage_after:
+                x = self.get_submodule(f"trans{sea_stage_after[number]}")(x)
+                features.append(x)
+        return features
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The same as `features`."""
+        return self.features(x)
+
+
+def check_images(x: Tensor) -> None:
+    """Raises TypeError or ValueError unless x is a batch of images the backbone can read."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"Expected images as a floating-point tensor [B, 3, H, W], got {type(x).__name__}."
+        )
+    if not x.is_floating_point():
+        raise TypeError(
+            f"Expected images as a floating-point tensor [B, 3, H, W], got dtype {x.dtype}."
+        )
+    if x.dim() != 4 or x.shape[1] != 3:
+        raise ValueError(f"Expected images of shape [B, 3, H, W], got {list(x.shape)}.")
+    if x.shape[2] < MIN_SIZE or x.shape[3] < MIN_SIZE:
+        raise ValueError(
+            f"Expected images of at least {MIN_SIZE}x{MIN_SIZE} pixels, "
+            f"got {x.shape[2]}x{x.shape[3]} (shape {list(x.shape)})."
+        )
+
+
+def _inverted_residuals(
+    channels: int, blocks: tuple[BlockConfig, ...]
+) -> OrderedDict[str, nn.Module]:
+    layers = OrderedDict()
+    for number, block in enumerate(blocks, 1):
+        layers[f"layer{number}"] = InvertedResidual(
+            channels,
+            block.out_channels,
+            kernel_size=block.kernel_size,
+            expansion=block.expansion,
+            stride=block.stride,
+        )
+        channels = block.out_channels
+    return layers

@@ -1,0 +1,39 @@
+"""Models by name."""
+
+from seaformer_kernels.models.classifier import SeaFormerClassifier
+from seaformer_kernels.models.config import FAMILY
+from seaformer_kernels.models.segmenter import SeaFormerSegmenter
+
+_TASKS = {"segmentation": SeaFormerSegmenter, "classification": SeaFormerClassifier}
+
+
+def list_models() -> list[str]:
+    """The names `create_model` knows, smallest model first."""
+    return list(FAMILY)
+
+
+def create_model(
+    name: str, task: str = "segmentation", num_classes: int | None = None
+) -> SeaFormerSegmenter | SeaFormerClassifier:
+    """A freshly initialised model of the family, in eval mode; call `.train()` to train it.
+
+    Weights come from torch's global random generator, so `torch.manual_seed` repeats them.
+
+    Args:
+        name: one of `list_models()`.
+        task: "segmentation" or "classification".
+        num_classes: number of classes; 150 for segmentation (ADE20K) and 1000 for
+            classification (ImageNet-1K) if None.
+
+    Raises:
+        ValueError: name or task is unknown, or num_classes is not a positive integer.
+    """
+    if name not in FAMILY:
+        raise ValueError(f"Expected a model name among {', '.join(FAMILY)}, got {name!r}.")
+    if task not in _TASKS:
+        raise ValueError(f"Expected a task among {', '.join(_TASKS)}, got {task!r}.")
+    if num_classes is None:
+        return _TASKS[task](FAMILY[name]).eval()
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f"Expected num_classes as a positive integer, got {num_classes!r}.")
+    return _TASKS[task](FAMILY[name], num_classes).eval()

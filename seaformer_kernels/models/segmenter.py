@@ -1,0 +1,57 @@
+"""SeaFormer for semantic segmentation."""
+
+import torch
+from torch import Tensor, nn
+
+from seaformer_kernels.models.backbone import SeaFormerBackbone
+from seaformer_kernels.models.config import SeaFormerConfig
+from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.modules import SegmentationHead
+from seaformer_kernels.ops.upsample_argmax import upsample_argmax
+
+
+class SeaFormerSegmenter(nn.Module):
+    """The backbone and the light segmentation head.
+
+    Args:
+        config: which member of the family.
+        num_classes: number of classes.
+        dropout: probability of dropping a channel before the classifier, in training only.
+    """
+
+    def __init__(self, config: SeaFormerConfig, num_classes: int = 150, dropout: float = 0.1):
+        super().__init__()
+        self.config = config
+        self.num_classes = num_classes
+        self.backbone = SeaFormerBackbone(config)
+        self.decode_head = SegmentationHead(
+            config.feature_channels, config.fusion_channels, num_classes, dropout
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, num_classes, ceil(H / 8), ceil(W / 8)] of images [B, 3, H, W].
+
+        Dtypes and errors as in `SeaFormerBackbone.features`.
+        """
+        return self.decode_head(self.backbone(x))
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """The label of every pixel: logits resized bilinearly, then argmax.
+
+        Evaluates as in eval mode whatever the mode, and leaves the mode as it was. Of equal
+        logits the lowest class wins.
+
+        Args:
+            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up.
+            size: height and width of the labels; those of the images if None.
+
+        Returns:
+            Labels [B, *size], uint8 up to 256 classes, else int32.
+
+        Raises:
+            TypeError, ValueError: as `SeaFormerBackbone.features` and `upsample_argmax`.
+        """
+        with evaluating(self):
+            logits = self(x)
+        return upsample_argmax(logits.float(), tuple(x.shape[-2:]) if size is None else size)

@@ -1,0 +1,20 @@
+"""Building blocks of SeaFormer (ICLR 2023) in plain PyTorch, with the released parameter names."""
+
+from seaformer_kernels.modules.conv_bn import ConvBN
+from seaformer_kernels.modules.fusion_gate import FusionGate
+from seaformer_kernels.modules.inverted_residual import InvertedResidual
+from seaformer_kernels.modules.mlp import Mlp
+from seaformer_kernels.modules.sea_attention import SeaAttention
+from seaformer_kernels.modules.sea_stage import SeaLayer, SeaStage
+from seaformer_kernels.modules.segmentation_head import SegmentationHead
+
+__all__ = [
+    "ConvBN",
+    "FusionGate",
+    "InvertedResidual",
+    "Mlp",
+    "SeaAttention",
+    "SeaLayer",
+    "SeaStage",
+    "SegmentationHead",
+]
