@@ -1,0 +1,25 @@
+"""The commands by name."""
+
+from __future__ import annotations
+
+import click
+
+import seaformer_kernels as sk
+from seaformer_kernels.cli.demo import demo
+from seaformer_kernels.cli.info import info
+from seaformer_kernels.cli.segment import segment
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sk.__version__)
+def seaformer() -> None:
+    """SeaFormer on this processor: segment images, and see what runs and how fast."""
+    try:
+        sk.cpu.info()
+    except ValueError as error:  # SEAFORMER_FORCE_ISA names what is not there
+        raise click.ClickException(str(error)) from None
+
+
+seaformer.add_command(info)
+seaformer.add_command(segment)
+seaformer.add_command(demo)

@@ -1,0 +1,132 @@
+"""`seaformer demo`: a real photograph, labelled by this package and by eager PyTorch."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import seaformer_kernels as sk
+from seaformer_kernels.cli import outputs, pipeline
+from seaformer_kernels.cli.errors import ImageError
+from seaformer_kernels.cli.options import ModelOptions, model_options
+from seaformer_kernels.cli.outputs import show
+from seaformer_kernels.cli.pipeline import Result, Times
+
+STEPS = ("read", "network", "labels")
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="demo-output",
+    show_default=True,
+    help="Folder of the results, made if need be; those of an earlier demo are replaced.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=7,
+    show_default=True,
+    help="Measurements of each.",
+)
+@model_options
+def demo(image: Path | None, out: Path, repeats: int, **options: Any) -> None:
+    """Compare with eager PyTorch on a photograph.
+
+    Segments IMAGE with this package and, in turns, with eager PyTorch, and tells the times and
+    whether the labels agree. Writes the labels and an overlay as `segment` does. Without IMAGE it
+    takes the sample photograph that comes with matplotlib.
+    """
+    options = ModelOptions(**options)
+    image = image or _sample_photo()
+    paths = outputs.outputs_of(image, out)
+    outputs.make_folder(out)
+    model = pipeline.load_model(options)
+    try:
+        ours, theirs, times = _measure(model, image, options.resize, repeats)
+        pipeline.save(ours, options, paths)
+    except ImageError as error:
+        raise click.ClickException(f"{show(image)}: {error}") from None
+
+    width, height = options.resize or ours.image.size
+    click.echo(f"image    {show(image)}, {ours.image.width}x{ours.image.height} pixels")
+    click.echo(
+        f"network  {options.model}, {options.classes} classes, {width}x{height} pixels in, "
+        f"{-(-width // 8)}x{-(-height // 8)} logits out"
+    )
+    click.echo(f"weights  {show(options.weights) if options.weights else 'random, seeded'}")
+    cpu = sk.cpu.info()
+    if cpu.extension_loaded:
+        kernels = ", ".join(f"{kernel.name} with {kernel.chosen}" for kernel in cpu.kernels)
+        same = "Only the labels step differs; reading and the network are the same plain PyTorch."
+    else:
+        kernels = f"none; the native extension is missing: {cpu.extension_reason}"
+        same = "Without the native extension both sides are plain PyTorch in every step."
+    click.echo(f"kernels  {kernels}")
+    click.echo(f"threads  {torch.get_num_threads()}\n")
+    Console().print(_table(times, repeats))
+    differ = np.count_nonzero(ours.labels != theirs.labels)
+    click.echo(
+        f"Labels agree on {1 - differ / ours.labels.size:.4%} of the pixels "
+        f"({differ} of {ours.labels.size} differ).\n"
+        f"{same}\n"
+        f"Wrote {show(paths.labels)} and {show(paths.overlay)}."
+    )
+
+
+def _sample_photo() -> Path:
+    try:
+        from matplotlib import cbook
+
+        return Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    except (ImportError, OSError):
+        raise click.UsageError(
+            "The default photograph comes with matplotlib, which is not here: name an IMAGE."
+        ) from None
+
+
+def eager_labels(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Labels the usual way: all logits resized to the image, then argmax."""
+    resized = torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+    return resized.argmax(1)
+
+
+def _measure(
+    model: torch.nn.Module, image: Path, resize: tuple[int, int] | None, repeats: int
+) -> tuple[Result, Result, tuple[list[Times], list[Times]]]:
+    """Results of this package and of eager PyTorch, and their times in turns after one warm-up."""
+    times = ([], [])
+    for _ in range(repeats + 1):
+        ours = pipeline.segment(model, image, resize)
+        theirs = pipeline.segment(model, image, resize, eager_labels)
+        times[0].append(ours.times)
+        times[1].append(theirs.times)
+    return ours, theirs, (times[0][1:], times[1][1:])
+
+
+def _table(times: tuple[list[Times], list[Times]], repeats: int) -> Table:
+    table = Table(title=f"Milliseconds, median (least-most) of {repeats} in turns")
+    table.add_column("step")
+    for name in ("seaformer-kernels", "eager PyTorch", "times faster"):
+        table.add_column(name, justify="right")
+    rows = {step: (step,) for step in STEPS} | {"whole": STEPS}
+    for step, parts in rows.items():
+        ours, theirs = ([sum(t[part] for part in parts) for t in side] for side in times)
+        ratio = statistics.median(theirs) / statistics.median(ours)
+        # The other steps are the same code on both sides.
+        shown = f"{ratio:.2f}" if step in ("labels", "whole") else ""
+        table.add_row(step, _spread(ours), _spread(theirs), shown)
+    return table
+
+
+def _spread(samples: list[float]) -> str:
+    return f"{statistics.median(samples):.2f} ({min(samples):.2f}-{max(samples):.2f})"

@@ -1,0 +1,45 @@
+"""What can go wrong with one image, told in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# How torch, oneDNN and the C++ library word a failed allocation in a RuntimeError.
+_NO_MEMORY = re.compile(r"allocate memory|not enough memory|could not create a memory|bad_alloc")
+_ASKED = re.compile(r"tried to allocate (\d+) bytes")
+
+
+class ImageError(Exception):
+    """An image that cannot be segmented; the message says why, without its name."""
+
+
+@contextmanager
+def out_of_memory(width: int, height: int) -> Iterator[None]:
+    """Turns a failed allocation in work on an image of this size into an ImageError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+            raise
+        asked = _ASKED.search(str(error))
+        detail = (
+            f"{_size(int(asked[1]))} could not be allocated"
+            if asked
+            else f"the network's input alone takes {_size(3 * 4 * width * height)}"
+        )
+        raise ImageError(
+            f"out of memory at {width}x{height} pixels ({detail}); --resize makes the network "
+            "need less"
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """Why it failed, in the system's words if it has any."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"

@@ -1,0 +1,119 @@
+"""From an image file to its labels and result files, step by step, each step timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+
+import seaformer_kernels as sk
+from seaformer_kernels.cli import images, outputs
+from seaformer_kernels.cli.errors import ImageError, out_of_memory
+from seaformer_kernels.cli.options import MIN_SIDE, ModelOptions
+
+STEPS = ("read", "network", "labels", "write")
+SEED = 0
+
+
+class Times(dict[str, float]):
+    """Milliseconds spent in each step."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times the block."""
+        start = time.perf_counter()
+        yield
+        self[name] = (time.perf_counter() - start) * 1e3
+
+
+@dataclass
+class Result:
+    """An image and the label of each of its pixels."""
+
+    image: Image.Image
+    labels: np.ndarray  # [H, W]
+    times: Times
+
+
+def load_model(options: ModelOptions) -> torch.nn.Module:
+    """The model in eval mode, and on stderr a sentence on where its weights come from."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(SEED)
+    model = sk.create_model(options.model, task="segmentation", num_classes=options.classes)
+    if options.weights is None:
+        click.echo(
+            f"No --weights: {options.model} gets random ones (seed {SEED}). "
+            "The work is real, the labels mean nothing.",
+            err=True,
+        )
+        return model
+    try:
+        report = sk.load_checkpoint(model, options.weights)
+    except (sk.CheckpointError, ImportError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    if report.fresh:
+        raise click.ClickException(
+            f"The checkpoint fills only a part of the model. {report} Was it trained for "
+            f"segmentation with {options.classes} classes (--num-classes)?"
+        )
+    click.echo(str(report), err=True)
+    return model
+
+
+@torch.inference_mode()
+def segment(
+    model: torch.nn.Module,
+    path: Path,
+    resize: tuple[int, int] | None,
+    to_labels: Callable[..., torch.Tensor] = sk.ops.upsample_argmax,
+) -> Result:
+    """Reads an image, runs the network, and labels every pixel of the image.
+
+    Args:
+        model: from `load_model`.
+        path: the image.
+        resize: width and height the network is to see; those of the image if None.
+        to_labels: makes labels [1, H, W] of logits and size=(H, W).
+
+    Raises:
+        ImageError: the image cannot be read, is too small, or memory runs out.
+    """
+    times = Times()
+    with times.step("read"):
+        image, x = _read(path, resize)
+    height, width = x.shape[-2:]
+    with out_of_memory(width, height):
+        with times.step("network"):
+            logits = model(x)
+        with times.step("labels"):
+            labels = to_labels(logits, size=(image.height, image.width))
+    return Result(image, labels[0].numpy(), times)
+
+
+def _read(path: Path, resize: tuple[int, int] | None) -> tuple[Image.Image, torch.Tensor]:
+    image = images.read(path)
+    width, height = resize or image.size
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"{width}x{height} pixels are too few, the network needs {MIN_SIDE} a side; "
+            "a larger --resize makes them more"
+        )
+    with out_of_memory(width, height):
+        scaled = image.resize(resize, Image.Resampling.BILINEAR) if resize else image
+        return image, images.to_tensor(scaled)
+
+
+def save(result: Result, options: ModelOptions, paths: outputs.Outputs) -> None:
+    """Writes the labels, and the image with their colours laid over it."""
+    with out_of_memory(*result.image.size), result.times.step("write"):
+        indexed, coloured = images.colour(result.labels, options.data_set.resized(options.classes))
+        overlay = Image.blend(result.image, coloured, options.alpha)
+        outputs.write({paths.labels: indexed, paths.overlay: overlay})
