@@ -45,7 +45,9 @@ class CMakeBuild(build_ext):
         reason_file.unlink(missing_ok=True)
         try:
             if mode == "0":
-                raise RuntimeError("the build was told to leave it out (SEAFORMER_BUILD_EXTENSION=0)")
+                raise RuntimeError(
+                    "the build was told to leave it out (SEAFORMER_BUILD_EXTENSION=0)"
+                )
             self.build_with_cmake(target)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
             if mode == "1":

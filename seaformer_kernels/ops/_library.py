@@ -33,7 +33,9 @@ def register(schema: str, *, plain: Callable[..., Tensor], fake: Callable[..., T
     torch.library.register_fake(f"seaformer::{name}", fake, lib=_library)
     # Without a rule, an input that requires grad would lose its gradient with no word.
     torch.library.register_autograd(
-        f"seaformer::{name}", lambda ctx, *grads: (None,) * ctx.inputs, setup_context=_count_inputs,
+        f"seaformer::{name}",
+        lambda ctx, *grads: (None,) * ctx.inputs,
+        setup_context=_count_inputs,
         lib=_library,
     )
 

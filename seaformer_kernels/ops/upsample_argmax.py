@@ -24,8 +24,7 @@ def _check(logits: Tensor, size: Sequence[int]) -> None:
         )
     if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
         raise ValueError(
-            "upsample_argmax: expected size to be (height, width), both positive, got "
-            f"{list(size)}"
+            f"upsample_argmax: expected size to be (height, width), both positive, got {list(size)}"
         )
 
 
@@ -48,8 +47,8 @@ register(
 def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
     """The label of every pixel: bilinear resize of the logits, then argmax over classes.
 
-    Equals ``interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)`` wherever the
-    two largest resized logits differ by more than float32 rounding, without storing the resized
+    Equals ``interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)`` wherever
+    the two largest resized logits differ by more than float32 rounding, without storing the resized
     logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN wins over
     numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
 
@@ -70,7 +69,9 @@ def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
         ValueError: wrong rank, an empty axis, or a size that is not two positive integers.
     """
     if not isinstance(logits, Tensor):
-        raise TypeError(f"upsample_argmax: expected a tensor of logits, got {type(logits).__name__}")
+        raise TypeError(
+            f"upsample_argmax: expected a tensor of logits, got {type(logits).__name__}"
+        )
     if logits.dtype != torch.float32:
         raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
     if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):

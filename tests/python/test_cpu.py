@@ -62,7 +62,7 @@ def test_force_isa_is_released_after_an_error():
 
 @native
 def test_unknown_or_missing_isa_lists_what_there_is():
-    with pytest.raises(ValueError, match="unknown ISA 'mmx'.*scalar"), sk.cpu.force_isa("mmx"):
+    with pytest.raises(ValueError, match=r"unknown ISA 'mmx'.*scalar"), sk.cpu.force_isa("mmx"):
         pass
     for isa in sk.cpu.info().isas:
         if not isa.supported:
@@ -88,7 +88,8 @@ def test_environment_forces_an_isa():
 def test_environment_with_an_unknown_isa_raises_and_lists():
     done = run_python(
         "import torch, seaformer_kernels as sk\n"
-        "for call in (sk.cpu.info, lambda: sk.ops.upsample_argmax(torch.zeros(1, 2, 3, 3), (4, 4))):\n"
+        "x = torch.zeros(1, 2, 3, 3)\n"
+        "for call in (sk.cpu.info, lambda: sk.ops.upsample_argmax(x, (4, 4))):\n"
         "    try: call()\n"
         "    except ValueError as error: print(error)\n",
         SEAFORMER_FORCE_ISA="sse9",

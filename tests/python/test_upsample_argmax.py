@@ -37,15 +37,17 @@ def noise(*shape, seed=0, scale=3.0):
 def assert_labels(logits, size, labels):
     """The labels are the argmax, or a class that rounding cannot tell from it.
 
-    Three rounded interpolations in float32: error at most 6 eps times the largest magnitude, on each
-    of the two values compared.
+    Three rounded interpolations in float32: error at most 6 eps times the largest magnitude, on
+    each of the two values compared.
     """
     resized = F.interpolate(logits.double(), size=size, mode="bilinear", align_corners=False)
     picked = resized.gather(1, labels.long()[:, None]).squeeze(1)
     short = resized.amax(1) - picked
     allowed = 12 * 2.0**-24 * logits.abs().max().item() + 1e-37
     worst = short.max().item()
-    assert worst <= allowed, f"a label's logit is {worst:.3g} below the largest, {allowed:.3g} allowed"
+    assert worst <= allowed, (
+        f"a label's logit is {worst:.3g} below the largest, {allowed:.3g} allowed"
+    )
 
 
 SHAPES = [
@@ -182,7 +184,12 @@ def test_eight_python_threads_at_once(isa):
 @pytest.mark.parametrize(
     ("logits", "size", "error", "message"),
     [
-        (torch.zeros(3, 4, 4), (8, 8), ValueError, r"\[batch, classes, height, width\].*\[3, 4, 4\]"),
+        (
+            torch.zeros(3, 4, 4),
+            (8, 8),
+            ValueError,
+            r"\[batch, classes, height, width\].*\[3, 4, 4\]",
+        ),
         (torch.zeros(1, 0, 4, 4), (8, 8), ValueError, r"at least one class.*\[1, 0, 4, 4\]"),
         (torch.zeros(1, 2, 0, 4), (8, 8), ValueError, r"at least one class, row and column"),
         (torch.zeros(1, 2, 4, 4), (0, 8), ValueError, r"both positive.*0, 8"),

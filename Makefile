@@ -1,0 +1,65 @@
+# `make demo` and `make test` set up everything they need in .venv and run from a fresh checkout.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.map') \
+                  $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
+CXX_FILES := $(shell find csrc python tests benchmarks -name '*.cpp' -o -name '*.h')
+
+.PHONY: help demo test test-cpp test-python sanitize test-arm bench count-arm lint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.requirements: requirements-dev.txt
+	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
+	  "on Debian and Ubuntu it needs the package python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.requirements setup.py pyproject.toml $(NATIVE_SOURCES)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)/.package  ## segment a photograph (IMAGE=path for another), beside eager PyTorch
+	$(BIN)/seaformer demo $(IMAGE) $(DEMO_ARGS)
+
+test: test-cpp test-python  ## all native tests
+
+test-cpp: $(VENV)/.requirements  ## the torch-free kernels
+	cmake --preset release
+	cmake --build --preset release
+	ctest --preset release
+
+test-python: $(VENV)/.package test-cpp  ## the Python package
+	@$(BIN)/python -c "from seaformer_kernels import _extension as e; \
+	  e.module or exit(f'error: the native extension is missing: {e.reason}')"
+	$(BIN)/python -m pytest
+
+sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake --preset asan-ubsan
+	cmake --build --preset asan-ubsan
+	ctest --preset asan-ubsan
+
+test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emulation
+	tests/arm/test_arm.sh
+
+bench: $(VENV)/.package  ## time the ops against eager PyTorch
+	$(BIN)/python -m pytest benchmarks $(BENCH_ARGS)
+
+count-arm: $(VENV)/.requirements  ## count the ARM instructions of the ops under emulation
+	cmake --preset aarch64
+	cmake --build --preset aarch64 --target bench_upsample_argmax
+	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
+
+lint: $(VENV)/.requirements  ## formatting and static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+clean:  ## remove everything that was built
+	rm -rf $(VENV) build seaformer_kernels/*.so seaformer_kernels/_build_failure.txt
