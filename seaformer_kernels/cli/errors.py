@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # How torch, oneDNN and the C++ library word a failed allocation in a RuntimeError.
 _NO_MEMORY = re.compile(r"allocate memory|not enough memory|could not create a memory|bad_alloc")
 _ASKED = re.compile(r"tried to allocate (\d+) bytes")
+
+
+# The expanded map of stage 1 before and after its batch norm: 64 channels at half the size, float32.
+_BYTES_PER_PIXEL = 2 * 64 * 4 // 4
 
 
 class ImageError(Exception):
@@ -33,6 +38,30 @@ def out_of_memory(width: int, height: int) -> Iterator[None]:
             f"out of memory at {width}x{height} pixels ({detail}); --resize makes the network "
             "need less"
         ) from None
+
+
+def check_memory(width: int, height: int) -> None:
+    """Raises ImageError if the network certainly lacks memory for an image of this size.
+
+    Linux grants more than there is and kills the process later, so that failed allocations alone
+    would leave nobody to tell.
+    """
+    needed, free = _BYTES_PER_PIXEL * width * height, _available()
+    if free is not None and needed > free:
+        raise ImageError(
+            f"out of memory at {width}x{height} pixels (the network takes more than "
+            f"{_size(needed)}, {_size(free)} are free); --resize makes the network need less"
+        )
+
+
+def _available() -> int | None:
+    """Free memory in bytes, if the system tells."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    match = re.search(r"MemAvailable:\s*(\d+) kB", text)
+    return int(match[1]) * 1024 if match else None
 
 
 def reason(error: Exception) -> str:

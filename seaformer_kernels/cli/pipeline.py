@@ -15,7 +15,7 @@ from PIL import Image
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli import images, outputs
-from seaformer_kernels.cli.errors import ImageError, out_of_memory
+from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory
 from seaformer_kernels.cli.options import MIN_SIDE, ModelOptions
 
 STEPS = ("read", "network", "labels", "write")
@@ -106,6 +106,7 @@ def _read(path: Path, resize: tuple[int, int] | None) -> tuple[Image.Image, torc
             f"{width}x{height} pixels are too few, the network needs {MIN_SIDE} a side; "
             "a larger --resize makes them more"
         )
+    check_memory(width, height)
     with out_of_memory(width, height):
         scaled = image.resize(resize, Image.Resampling.BILINEAR) if resize else image
         return image, images.to_tensor(scaled)

@@ -299,6 +299,14 @@ def test_out_of_memory_tells_image_and_sizes(picture, tmp_path, monkeypatch, for
     assert files_in(tmp_path / "out") == []
 
 
+def test_more_pixels_than_memory_holds_are_refused_before_any_is_taken(picture):
+    result = segment(picture, "--resize", "99999x99999")
+    assert result.exit_code == 1
+    assert "out of memory at 99999x99999 pixels (the network takes more than 1,280.0 GB" in (
+        result.stderr
+    )
+
+
 def test_other_errors_are_not_taken_for_lack_of_memory(picture, monkeypatch):
     def forward(x):
         raise RuntimeError("a bug")
