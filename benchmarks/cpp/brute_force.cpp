@@ -1,16 +1,15 @@
 #if defined(__aarch64__)
 #include "simd/neon.h"
-namespace simd = seaformer::neon;
+using namespace seaformer::neon;
 #else
 #include "simd/avx2.h"
-namespace simd = seaformer::avx2;
+using namespace seaformer::avx2;
 #endif
 
 #include "brute_force.h"
 
 namespace seaformer::bench {
 namespace {
-using namespace simd;
 
 constexpr int64_t kScale = 8;
 

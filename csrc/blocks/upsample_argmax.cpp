@@ -10,8 +10,7 @@
 namespace seaformer {
 namespace {
 
-// What the two source rows that a task looks at have in common between neighbouring runs of
-// outputs.
+// The two source rows that a task looks at, which neighbouring runs of outputs share.
 struct SourceRows {
   const float* logits[2];  // the row, or its copy with padded classes
   float* padded[2];        // room for that copy; null when no class needs padding

@@ -25,8 +25,7 @@ std::vector<std::string> cpu_features();
 
 bool isa_supported(Isa isa);
 
-// Throws std::invalid_argument, listing what there is, when the name is unknown or not supported
-// here.
+// Throws std::invalid_argument, listing what there is, when the name is unknown or missing here.
 Isa parse_isa(const std::string& name);
 
 // The widest instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA,

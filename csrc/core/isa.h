@@ -1,5 +1,4 @@
-// Names of the instruction sets a kernel can be written for. Free of std:: code, so ISA files may
-// include it.
+// The instruction sets a kernel can be written for. Free of std:: code: ISA files include it.
 #pragma once
 
 #if defined(__x86_64__)

@@ -1,5 +1,4 @@
-// The vector wrapper over AVX-512 F, BW, DQ, VL: sixteen lanes; runs of 8 pixels use half
-// registers.
+// The vector wrapper over AVX-512 F, BW, DQ, VL: 16 lanes; runs of 8 pixels in half registers.
 #pragma once
 
 #include <immintrin.h>

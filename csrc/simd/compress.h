@@ -1,8 +1,7 @@
 // compress() for ISAs without a compressing instruction. Included inside an ISA's namespace.
 
 // Copies the lanes in `set` of source[k][0 ... 15] to the front of destination[k] for each of the N
-// arrays, and those of ids to the front of out_ids. Returns how many there are. May write 16
-// elements.
+// arrays, and those of ids to the front of out_ids. Returns how many. May write 16 elements.
 template <int N>
 SEAFORMER_INLINE int compress(Lanes16 set, const float* const (&source)[N], const int32_t* ids,
                               float* const (&destination)[N], int32_t* out_ids) {

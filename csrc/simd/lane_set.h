@@ -1,5 +1,4 @@
-// A set of lanes taken from a comparison, walked from the lowest. Included inside an ISA's
-// namespace.
+// A set of lanes, walked from the lowest. Included inside an ISA's namespace.
 
 // kBitsPerLane: how far apart the lanes' bits lie; NEON gets its bits four apart most cheaply.
 template <int kBitsPerLane>

@@ -2,7 +2,6 @@
 // simplest words, and what a processor without a written ISA runs.
 #pragma once
 
-#include <math.h>
 #include <stdint.h>
 
 #include "simd/macros.h"

@@ -12,7 +12,7 @@ _NO_MEMORY = re.compile(r"allocate memory|not enough memory|could not create a m
 _ASKED = re.compile(r"tried to allocate (\d+) bytes")
 
 
-# The expanded map of stage 1 before and after its batch norm: 64 channels at half the size, float32.
+# The expanded map of stage 1 before and after its batch norm: 64 float32 channels at half size.
 _BYTES_PER_PIXEL = 2 * 64 * 4 // 4
 
 

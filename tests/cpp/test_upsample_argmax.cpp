@@ -21,12 +21,13 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-enum class Data { kNoise, kSmooth, kTies, kConstant, kSpecials, kMasked, kHuge, kTiny };
-constexpr Data kAllData[] = {Data::kNoise,    Data::kSmooth, Data::kTies, Data::kConstant,
-                             Data::kSpecials, Data::kMasked, Data::kHuge, Data::kTiny};
+enum class Data { kNoise, kSmooth, kTies, kConstant, kSpecials, kMasked, kHuge, kLimit, kTiny };
+constexpr Data kAllData[] = {Data::kNoise,    Data::kSmooth,   Data::kTies,
+                             Data::kConstant, Data::kSpecials, Data::kMasked,
+                             Data::kHuge,     Data::kLimit,    Data::kTiny};
 const char* name(Data data) {
-  static const char* const names[] = {"noise",    "smooth", "ties", "constant",
-                                      "specials", "masked", "huge", "tiny"};
+  static const char* const names[] = {"noise",  "smooth", "ties",  "constant", "specials",
+                                      "masked", "huge",   "limit", "tiny"};
   return names[static_cast<int>(data)];
 }
 
@@ -67,6 +68,12 @@ void fill(Data data, const UpsampleArgmaxShape& s, unsigned seed, float* logits)
             case Data::kHuge:
               logits[i] = noise * 1e38f;
               break;
+            case Data::kLimit: {
+              const float largest = std::numeric_limits<float>::max();
+              const int p = small(random);
+              logits[i] = p == 0 ? -largest : p == 1 ? std::nextafter(largest, 0.0f) : largest;
+              break;
+            }
             case Data::kTiny:
               logits[i] = noise * 1e-41f;
               break;

@@ -6,9 +6,8 @@
 //   1. Where one class is the first maximum at all four corners it is so everywhere between them,
 //      because the weights are not negative: the cell is filled.
 //   2. A class that lies below another at all four corners never wins in the cell.
-//   3. Along a side of the cell, or an output row in it, classes are straight lines. Let a and b be
-//   the
-//      winners at the two ends. A class that lies below both a and b at any one point between lies
+//   3. Along a side of the cell, or an output row in it, classes are straight lines. Let a and b
+//      win at the two ends. A class that lies below both a and b at any one point between lies
 //      below a before it and below b after it, hence never wins; the crossing of a and b is the
 //      point that rejects most. The winners at a row's ends come from the same rule along the
 //      sides.
@@ -35,6 +34,8 @@ constexpr int kEvaluateAll = 16;
 
 // More than the roundings in the test of rule 3 can add up to, relative to the largest term.
 constexpr float kRoundingMargin = 16.0f / (1 << 24);
+
+constexpr float kAlmostLargest = (1.0f - kRoundingMargin) * __FLT_MAX__;
 
 // Classes that may win in a cell: their logits at the four corners, in class order. Arrays are
 // readable to the end of the last block of 16.
@@ -83,8 +84,7 @@ SEAFORMER_INLINE T smaller(T a, T b) {
 }
 
 // Calls body(offset, fresh) for blocks of 16 that cover [0, count), count >= 16. The last block
-// reaches back to stay inside; its lanes below `fresh` were in the block before. Stops when body
-// returns true.
+// reaches back to stay inside; its lanes below `fresh` were in the block before. Stops on true.
 template <class Body>
 SEAFORMER_INLINE void for_each_block(int64_t count, const Body& body) {
   int64_t offset = 0;
@@ -122,8 +122,8 @@ void first_argmax(const float* logits, int64_t pixels, int64_t classes, int32_t*
   for (int64_t i = 0; i < pixels; ++i, logits += classes) {
     FirstMaximum best;
     best.start(load16(logits));
-    F32x16 defect =
-        mul(best.largest, zero);  // 0 * x is NaN for an infinity or NaN, and stays so in sums
+    // 0 * x is NaN for an infinity or NaN, and stays so in sums.
+    F32x16 defect = mul(best.largest, zero);
     for_each_block(classes, [&](int64_t offset, int) SEAFORMER_LAMBDA_INLINE {
       const F32x16 x = load16(logits + offset);
       best.add_block(x, offset);
@@ -288,7 +288,8 @@ SEAFORMER_INLINE Crossing cross(F32x8 a_low, F32x8 a_high, F32x8 b_low, F32x8 b_
   Crossing crossing;
   store8(crossing.low, low);
   store8(crossing.high, high);
-  store8(crossing.level, sub(min(a, b), margin));
+  // Lines of the largest floats may round to infinity, which no other line would reach.
+  store8(crossing.level, min(sub(min(a, b), margin), splat8(kAlmostLargest)));
   return crossing;
 }
 
@@ -329,7 +330,9 @@ SEAFORMER_INLINE F32x16 blend(const F32 (&weight)[4], const F32x16 (&corner)[4])
   return sum;
 }
 
-// Rule 3 along the output rows of the given weights: the candidates that may win on any of them.
+// Rule 3 along kRows output rows: the candidates that may win on any of them. Where the cell has
+// fewer rows, the weights of those behind it are taken along, which only keeps a few candidates
+// more.
 SEAFORMER_INLINE void prune_rows(const Candidates& c, const float* const (&corner)[4],
                                  const int32_t (&winner)[4], const float* top, const float* bottom,
                                  Lines& lines, Candidates& to) {

@@ -4,8 +4,7 @@
 //
 // Layout    logits are float32, one pixel's classes contiguous, pixels `classes` floats apart.
 // Classes   at least kMinClasses; the caller pads narrower pixels with copies of class 0, which
-// never
-//           win: the first of equal values does.
+//           never win: the first of equal values does.
 // Aliasing  no output overlaps an input.
 // Alignment of elements only; vectors are loaded unaligned.
 // Tails     nothing outside the stated arrays is read or written.
