@@ -1,0 +1,113 @@
+"""Counts the instructions that an aarch64 program executes between its markers (markers.h).
+
+    python benchmarks/arm/count.py build/aarch64/kernel_bench [ARGUMENT...]
+
+Runs the program under qemu-aarch64 with a plugin that is built when needed, and prints a line a
+window. Needs qemu-user (version 4.2 to 8.1) and g++; the libraries of the program come from
+Debian's g++-aarch64-linux-gnu. Let the program use one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PLUGIN = HERE.parents[1] / "build" / "arm" / "insn_count_plugin.so"
+SOURCES = (HERE / "insn_count_plugin.cpp", HERE / "qemu_plugin_api.h")
+ARM_LIBRARIES = "/usr/aarch64-linux-gnu"
+
+
+class CountError(RuntimeError):
+    """The program could not be counted."""
+
+
+def build_plugin() -> Path:
+    """Compiles the plugin, unless it is newer than its sources."""
+    built = PLUGIN.stat().st_mtime if PLUGIN.exists() else 0.0
+    if built > max(source.stat().st_mtime for source in SOURCES):
+        return PLUGIN
+    PLUGIN.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when complete: another process may load the plugin at the same time.
+    unfinished = PLUGIN.with_suffix(f".{os.getpid()}.so")
+    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"]
+    run(["g++", *flags, "-o", str(unfinished), str(SOURCES[0])])
+    unfinished.replace(PLUGIN)
+    return PLUGIN
+
+
+def run(command: list[str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise CountError(f"{command[0]} was not found on PATH")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise CountError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stdout}")
+
+
+def count(exe: str | Path, args: list[str] | None = None, cpu: str = "cortex-a76") -> list[dict]:
+    """Runs `exe args` as `cpu`; returns the counts of each window in the order they ended.
+
+    The keys are "window", "total" and a class of instructions each, "vec_fma" for one.
+    """
+    if not Path(exe).is_file():
+        raise CountError(f"{exe}: no such program")
+    plugin = build_plugin()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "windows.jsonl"
+        emulator = ["qemu-aarch64", "-cpu", cpu, "-L", ARM_LIBRARIES]
+        run([*emulator, "-plugin", f"{plugin},out={out}", str(exe), *(args or [])])
+        windows = [json.loads(line) for line in out.read_text().splitlines()]
+    for window in windows:
+        if "error" in window:
+            raise CountError(f"{exe}: {window['error']}")
+        threads = window.pop("threads")
+        if threads != 1:
+            raise CountError(
+                f"{exe}: expected one thread, got {threads} by the end of window "
+                f"{window['window']}: counts are exact with one only"
+            )
+    return windows
+
+
+def table(windows: list[dict]) -> str:
+    """The windows as text, without the classes that none of them has."""
+    always = ("window", "total")
+    columns = [key for key in windows[0] if key in always or any(w[key] for w in windows)]
+    rows = [columns, *([f"{window[key]:,}" for key in columns] for window in windows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cpu", default="cortex-a76", help="a name of `qemu-aarch64 -cpu help`")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a window")
+    parser.add_argument("exe", help="aarch64 program")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments")
+    options = parser.parse_args()
+    try:
+        windows = count(options.exe, options.args, options.cpu)
+    except CountError as error:
+        print(f"count.py: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(*(json.dumps(window) for window in windows), sep="\n")
+    elif windows:
+        print(table(windows))
+    else:
+        print("count.py: the program executed no markers (markers.h)", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
