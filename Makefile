@@ -49,7 +49,7 @@ test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emula
 	tests/arm/test_arm.sh
 
 bench: $(VENV)/.package  ## time the ops against eager PyTorch
-	$(BIN)/python -m pytest benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
 count-arm: $(VENV)/.requirements  ## count the ARM instructions of the ops under emulation
 	cmake --preset aarch64
