@@ -87,12 +87,14 @@ class CMakeBuild(build_ext):
 
 
 def run_quietly(command: list[str]) -> None:
-    """Runs a command; a failure's message ends with the last lines it printed."""
+    """Runs a command; a failure's message is one line that begins where the errors do."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout)
     if done.returncode != 0:
-        tail = "\n".join(done.stdout.strip().splitlines()[-15:])
-        raise RuntimeError(f"`{' '.join(command)}` failed with code {done.returncode}:\n{tail}")
+        lines = done.stdout.splitlines()
+        first = next((i for i, line in enumerate(lines) if "error" in line.lower()), -5)
+        errors = " ".join(" ".join(lines[first:][:5]).split())
+        raise RuntimeError(f"{Path(command[0]).name} {command[1]} failed: {errors}")
 
 
 setup(

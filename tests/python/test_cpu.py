@@ -125,6 +125,7 @@ except RuntimeError as error: print(error)
 """
 
 
+@native  # whose absence is then played
 @pytest.mark.children
 @pytest.mark.parametrize(
     ("error", "reason"),
