@@ -48,10 +48,13 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "upsample_argmax_workspace",
       [](int64_t batch, int64_t classes, std::pair<int64_t, int64_t> in,
-         std::pair<int64_t, int64_t> out, int64_t threads) {
-        return upsample_argmax_workspace(
-            {batch, classes, in.first, in.second, out.first, out.second}, threads);
+         std::pair<int64_t, int64_t> out, int64_t threads, bool dense) {
+        const UpsampleArgmaxShape shape{batch, classes, in.first, in.second, out.first, out.second};
+        Logits logits = channels_last(nullptr, shape);
+        if (!dense) logits.class_stride = in.first * in.second;
+        return upsample_argmax_workspace(shape, logits, threads);
       },
       py::arg("batch"), py::arg("classes"), py::arg("in_size"), py::arg("out_size"),
-      py::arg("threads"), "Bytes of memory that upsample_argmax takes beside its output.");
+      py::arg("threads"), py::arg("channels_last") = true,
+      "Bytes of memory that upsample_argmax takes beside its output.");
 }

@@ -77,7 +77,8 @@ int main(int argc, char** argv) {
   const std::vector<float> logits = make_logits(kind == "smooth");
   std::vector<uint8_t> labels(kOut * kOut);
   const UpsampleArgmaxShape shape{1, kClasses, kSource, kSource, kOut, kOut};
-  const Workspace workspace(upsample_argmax_workspace(shape, 1));
+  const Logits view = channels_last(logits.data(), shape);
+  const Workspace workspace(upsample_argmax_workspace(shape, view, 1));
   constexpr int64_t kPadded = (kClasses + 7) / 8 * 8;  // brute_force_8x has no tails
   std::vector<float> padded(kSource * kSource * kPadded, -1e30f), row(kSource * kPadded);
   for (int64_t i = 0; i < kSource * kSource; ++i) {
@@ -85,7 +86,7 @@ int main(int argc, char** argv) {
   }
   const auto run = [&] {
     if (method == "fused") {
-      upsample_argmax(shape, logits.data(), labels.data(), workspace.data(), Sequential());
+      upsample_argmax(shape, view, labels.data(), workspace.data(), Sequential());
     } else {
       bench::brute_force_8x(padded.data(), kSource, kSource, kPadded, row.data(), labels.data());
     }

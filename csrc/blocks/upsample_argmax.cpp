@@ -12,8 +12,8 @@ namespace {
 
 // The two source rows that a task looks at, which neighbouring runs of outputs share.
 struct SourceRows {
-  const float* logits[2];  // the row, or its copy with padded classes
-  float* padded[2];        // room for that copy; null when no class needs padding
+  const float* logits[2];  // the row, or its copy
+  float* copy[2];          // room for that copy; null when rows are used where they are
   int32_t* winners[2];
   int64_t row[2];  // which row is held, or -1
 };
@@ -30,12 +30,18 @@ int64_t padded_classes(const UpsampleArgmaxShape& shape) {
   return std::max(shape.classes, kMinClasses);
 }
 
+bool rows_are_dense(const UpsampleArgmaxShape& shape, const Logits& logits) {
+  return shape.classes >= kMinClasses && logits.class_stride == 1 &&
+         (logits.column_stride == shape.classes || shape.in_width == 1);
+}
+
 // The arrays of one task behind the shared ones; each task starts on its own cache line.
-void lay_out_task(const UpsampleArgmaxShape& shape, Carver& carver, Layout& layout) {
+void lay_out_task(const UpsampleArgmaxShape& shape, const Logits& logits, Carver& carver,
+                  Layout& layout) {
   const int64_t classes = padded_classes(shape);
+  const bool dense = rows_are_dense(shape, logits);
   for (int k = 0; k < 2; ++k) {
-    layout.source.padded[k] =
-        classes == shape.classes ? nullptr : carver.take<float>(shape.in_width * classes);
+    layout.source.copy[k] = dense ? nullptr : carver.take<float>(shape.in_width * classes);
     layout.source.winners[k] = carver.take<int32_t>(shape.in_width);
     layout.source.row[k] = -1;
   }
@@ -50,39 +56,63 @@ Layout lay_out(const UpsampleArgmaxShape& shape, Carver& carver) {
   return layout;
 }
 
+// A row as dense pixels of at least kMinClasses, copied in tiles that stay in the cache.
+void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const float* from,
+              float* to) {
+  constexpr int64_t kTile = 16;
+  const int64_t classes = padded_classes(shape);
+  for (int64_t x0 = 0; x0 < shape.in_width; x0 += kTile) {
+    const int64_t x1 = std::min(x0 + kTile, shape.in_width);
+    for (int64_t c0 = 0; c0 < shape.classes; c0 += kTile) {
+      const int64_t c1 = std::min(c0 + kTile, shape.classes);
+      for (int64_t c = c0; c < c1; ++c) {
+        for (int64_t x = x0; x < x1; ++x) {
+          to[x * classes + c] = from[c * logits.class_stride + x * logits.column_stride];
+        }
+      }
+    }
+  }
+  if (classes == shape.classes) return;
+  for (int64_t x = 0; x < shape.in_width; ++x, to += classes) {
+    std::fill_n(to + shape.classes, classes - shape.classes, to[0]);
+  }
+}
+
 // The slot that holds `row`, after loading it into the slot that does not hold `keep`.
 int hold_row(const UpsampleArgmaxKernel& kernel, const UpsampleArgmaxShape& shape,
-             const float* image, int64_t row, int64_t keep, SourceRows& source) {
+             const Logits& logits, int64_t image, int64_t row, int64_t keep, SourceRows& source) {
   for (int slot = 0; slot < 2; ++slot) {
     if (source.row[slot] == row) return slot;
   }
   const int slot = source.row[0] == keep ? 1 : 0;
-  const float* logits = image + row * shape.in_width * shape.classes;
-  const int64_t classes = padded_classes(shape);
-  if (float* to = source.padded[slot]) {
-    for (int64_t x = 0; x < shape.in_width; ++x, logits += shape.classes, to += classes) {
-      std::copy_n(logits, shape.classes, to);
-      std::fill_n(to + shape.classes, classes - shape.classes, logits[0]);
-    }
-    logits = source.padded[slot];
+  const float* pixels = logits.data + image * logits.image_stride + row * logits.row_stride;
+  if (source.copy[slot] != nullptr) {
+    copy_row(shape, logits, pixels, source.copy[slot]);
+    pixels = source.copy[slot];
   }
-  kernel.first_argmax(logits, shape.in_width, classes, source.winners[slot]);
-  source.logits[slot] = logits;
+  kernel.first_argmax(pixels, shape.in_width, padded_classes(shape), source.winners[slot]);
+  source.logits[slot] = pixels;
   source.row[slot] = row;
   return slot;
 }
 
 }  // namespace
 
-std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, int64_t threads) {
+Logits channels_last(const float* data, const UpsampleArgmaxShape& shape) {
+  const int64_t row = shape.in_width * shape.classes;
+  return {data, shape.in_height * row, 1, row, shape.classes};
+}
+
+std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, const Logits& logits,
+                                      int64_t threads) {
   Carver carver(nullptr);
   Layout layout = lay_out(shape, carver);
-  for (int64_t task = 0; task < threads; ++task) lay_out_task(shape, carver, layout);
+  for (int64_t task = 0; task < threads; ++task) lay_out_task(shape, logits, carver, layout);
   return carver.used();
 }
 
 template <class Label>
-void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Label* labels,
+void upsample_argmax(const UpsampleArgmaxShape& shape, const Logits& logits, Label* labels,
                      void* workspace, const Parallel& parallel) {
   const UpsampleArgmaxKernel& kernel = upsample_argmax_kernel();
   Carver carver(workspace);
@@ -93,7 +123,7 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Labe
   const std::size_t shared_bytes = carver.used();
   Carver task_size(nullptr);
   Layout unused{};
-  lay_out_task(shape, task_size, unused);
+  lay_out_task(shape, logits, task_size, unused);
 
   // Work is cut between runs of output rows; a task takes neighbouring runs, which share source
   // rows.
@@ -102,7 +132,7 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Labe
   parallel.run(tasks, [&](int64_t task) {
     Layout layout = shared;
     Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + task * task_size.used());
-    lay_out_task(shape, own, layout);
+    lay_out_task(shape, logits, own, layout);
     SourceRows& source = layout.source;
     int64_t held_image = -1;
     for (int64_t i = runs * task / tasks; i < runs * (task + 1) / tasks; ++i) {
@@ -110,9 +140,8 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Labe
       const ResizeRun& run = layout.rows.runs[i % layout.rows.run_count];
       if (image != held_image) source.row[0] = source.row[1] = -1;
       held_image = image;
-      const float* pixels = logits + image * shape.in_height * shape.in_width * shape.classes;
-      const int low = hold_row(kernel, shape, pixels, run.low, run.high, source);
-      const int high = hold_row(kernel, shape, pixels, run.high, run.low, source);
+      const int low = hold_row(kernel, shape, logits, image, run.low, run.high, source);
+      const int high = hold_row(kernel, shape, logits, image, run.high, run.low, source);
 
       UpsampleArgmaxRows rows{};
       rows.low_logits = source.logits[low];
@@ -137,9 +166,9 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Labe
   });
 }
 
-template void upsample_argmax(const UpsampleArgmaxShape&, const float*, uint8_t*, void*,
+template void upsample_argmax(const UpsampleArgmaxShape&, const Logits&, uint8_t*, void*,
                               const Parallel&);
-template void upsample_argmax(const UpsampleArgmaxShape&, const float*, int32_t*, void*,
+template void upsample_argmax(const UpsampleArgmaxShape&, const Logits&, int32_t*, void*,
                               const Parallel&);
 
 }  // namespace seaformer

@@ -15,13 +15,24 @@ struct UpsampleArgmaxShape {
   int64_t out_height, out_width;
 };
 
-// Bytes that upsample_argmax needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, int64_t threads);
+// Where the logit of an image, class, row and column lies: strides count elements. Rows that are
+// not dense pixels of at least kMinClasses are copied, two at a time, as the work reaches them.
+struct Logits {
+  const float* data;
+  int64_t image_stride, class_stride, row_stride, column_stride;
+};
 
-// logits [batch, in_height, in_width, classes] -> labels [batch, out_height, out_width]. The labels
-// do not depend on the number of threads. Label is uint8_t (at most 256 classes) or int32_t.
+// Dense [batch, in_height, in_width, classes]: the layout that needs no copy.
+Logits channels_last(const float* data, const UpsampleArgmaxShape& shape);
+
+// Bytes that upsample_argmax needs, kWorkspaceAlignment aligned, when given this many threads.
+std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, const Logits& logits,
+                                      int64_t threads);
+
+// Writes labels [batch, out_height, out_width], which do not depend on the number of threads. Label
+// is uint8_t (at most 256 classes) or int32_t.
 template <class Label>
-void upsample_argmax(const UpsampleArgmaxShape& shape, const float* logits, Label* labels,
+void upsample_argmax(const UpsampleArgmaxShape& shape, const Logits& logits, Label* labels,
                      void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

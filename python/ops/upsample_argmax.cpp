@@ -15,16 +15,16 @@
 namespace seaformer {
 namespace {
 
-using torch::headeronly::MemoryFormat;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 template <class Label>
 void run(const UpsampleArgmaxShape& shape, const Tensor& logits, Tensor& labels) {
   const TorchParallel parallel;
-  const Workspace workspace(upsample_argmax_workspace(shape, parallel.threads()));
-  upsample_argmax<Label>(shape, logits.const_data_ptr<float>(), labels.mutable_data_ptr<Label>(),
-                         workspace.data(), parallel);
+  const Logits view{logits.const_data_ptr<float>(), logits.stride(0), logits.stride(1),
+                    logits.stride(2), logits.stride(3)};
+  const Workspace workspace(upsample_argmax_workspace(shape, view, parallel.threads()));
+  upsample_argmax(shape, view, labels.mutable_data_ptr<Label>(), workspace.data(), parallel);
 }
 
 Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
@@ -48,8 +48,7 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
   Tensor labels = torch::stable::empty({sizes, 3}, narrow ? ScalarType::Byte : ScalarType::Int,
                                        std::nullopt, logits.device());
   if (shape.batch == 0) return labels;
-  const Tensor channels_last = torch::stable::contiguous(logits, MemoryFormat::ChannelsLast);
-  narrow ? run<uint8_t>(shape, channels_last, labels) : run<int32_t>(shape, channels_last, labels);
+  narrow ? run<uint8_t>(shape, logits, labels) : run<int32_t>(shape, logits, labels);
   return labels;
 }
 

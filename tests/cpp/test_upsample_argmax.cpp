@@ -174,9 +174,11 @@ template <class Label>
 void run_guarded(const UpsampleArgmaxShape& s, Data data, unsigned seed, Against side, bool exact) {
   Guarded<float> logits(s.batch * s.in_height * s.in_width * s.classes, side);
   Guarded<Label> labels(s.batch * s.out_height * s.out_width, side);
-  Guarded<unsigned char> workspace(upsample_argmax_workspace(s, 1), Against::kEnd);
+  Guarded<unsigned char> workspace(upsample_argmax_workspace(s, channels_last(nullptr, s), 1),
+                                   Against::kEnd);
   fill(data, s, seed, logits.data());
-  upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+  upsample_argmax(s, channels_last(logits.data(), s), labels.data(), workspace.data(),
+                  Sequential());
   check_labels(s, logits.data(), labels.data(), exact);
 }
 
@@ -287,8 +289,9 @@ TEST(upsample_argmax_equal_classes_go_to_the_first) {
         if (i % 80 >= 40) logits[i] = logits[i - 40];
       }
       std::vector<uint8_t> labels(s.out_height * s.out_width);
-      const Workspace workspace(upsample_argmax_workspace(s, 1));
-      upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+      const Workspace workspace(upsample_argmax_workspace(s, channels_last(nullptr, s), 1));
+      upsample_argmax(s, channels_last(logits.data(), s), labels.data(), workspace.data(),
+                      Sequential());
       check(*std::max_element(labels.begin(), labels.end()) < 40, describe(s, data),
             "the later of two equal classes won");
       check_labels(s, logits.data(), labels.data(), false);
@@ -314,8 +317,10 @@ TEST(upsample_argmax_any_thread_count_gives_equal_labels) {
         std::vector<int32_t> first;
         for (int64_t threads = 1; threads <= 8; ++threads) {
           std::vector<int32_t> labels(s.batch * s.out_height * s.out_width, -1);
-          Guarded<unsigned char> workspace(upsample_argmax_workspace(s, threads), Against::kEnd);
-          upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Threads(threads));
+          Guarded<unsigned char> workspace(
+              upsample_argmax_workspace(s, channels_last(nullptr, s), threads), Against::kEnd);
+          upsample_argmax(s, channels_last(logits.data(), s), labels.data(), workspace.data(),
+                          Threads(threads));
           if (first.empty()) first = labels;
           check(labels == first, describe(s, data), threads, " threads differ from one");
         }
@@ -332,15 +337,74 @@ TEST(upsample_argmax_isas_agree) {
   std::vector<uint8_t> first;
   on_every_isa([&] {
     std::vector<uint8_t> labels(s.out_height * s.out_width);
-    const Workspace workspace(upsample_argmax_workspace(s, 1));
-    upsample_argmax(s, logits.data(), labels.data(), workspace.data(), Sequential());
+    const Workspace workspace(upsample_argmax_workspace(s, channels_last(nullptr, s), 1));
+    upsample_argmax(s, channels_last(logits.data(), s), labels.data(), workspace.data(),
+                    Sequential());
     if (first.empty()) first = labels;
     check(labels == first, "labels differ from the first ISA's");
   });
 }
 
+TEST(upsample_argmax_layouts) {
+  // The same logits in other layouts, each between guard pages, give the same labels.
+  on_every_isa([] {
+    for (int64_t classes : {1, 5, 16, 19, 40}) {
+      const UpsampleArgmaxShape s{2, classes, 5, 18, 23, 70};
+      const int64_t h = s.in_height, w = s.in_width, n = s.batch * h * w * classes;
+      std::vector<float> logits(n);
+      fill(Data::kSpecials, s, 9, logits.data());
+      std::vector<int32_t> expected(s.batch * s.out_height * s.out_width);
+      const Workspace dense(upsample_argmax_workspace(s, channels_last(nullptr, s), 1));
+      upsample_argmax(s, channels_last(logits.data(), s), expected.data(), dense.data(),
+                      Sequential());
+      check_labels(s, logits.data(), expected.data(), false);
+
+      const Logits layouts[] = {
+          {nullptr, classes * h * w, h * w, w, 1},  // contiguous
+          {nullptr, classes * h * w, h * w, 1, h},  // transposed
+          {nullptr, 2 * classes * h * w, 2, 2 * classes * w, 2 * classes},
+          {nullptr, h * w * classes, 1, classes, h * classes}};  // rows inside
+      for (const Logits& layout : layouts) {
+        const int64_t last = (s.batch - 1) * layout.image_stride +
+                             (classes - 1) * layout.class_stride + (h - 1) * layout.row_stride +
+                             (w - 1) * layout.column_stride;
+        for (Against side : {Against::kStart, Against::kEnd}) {
+          Guarded<float> data(last + 1, side);
+          int64_t i = 0;
+          for (int64_t b = 0; b < s.batch; ++b) {
+            for (int64_t y = 0; y < h; ++y) {
+              for (int64_t x = 0; x < w; ++x) {
+                for (int64_t c = 0; c < classes; ++c) {
+                  data[b * layout.image_stride + c * layout.class_stride + y * layout.row_stride +
+                       x * layout.column_stride] = logits[i++];
+                }
+              }
+            }
+          }
+          Logits view = layout;
+          view.data = data.data();
+          for (int64_t threads : {1, 3}) {
+            std::vector<int32_t> labels(expected.size(), -1);
+            Guarded<unsigned char> workspace(upsample_argmax_workspace(s, view, threads),
+                                             Against::kEnd);
+            upsample_argmax(s, view, labels.data(), workspace.data(), Threads(threads));
+            check(labels == expected, classes, " classes, strides ", view.image_stride, ", ",
+                  view.class_stride, ", ", view.row_stride, ", ", view.column_stride,
+                  ": labels differ from those of dense pixels");
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(upsample_argmax_workspace_is_small) {
   // 64x64x150 to 512x512 on eight threads: below 1 MB, where the resized logits take 157 MB.
-  check(upsample_argmax_workspace({1, 150, 64, 64, 512, 512}, 8) < (1u << 20), "takes ",
-        upsample_argmax_workspace({1, 150, 64, 64, 512, 512}, 8), " bytes");
+  const UpsampleArgmaxShape s{1, 150, 64, 64, 512, 512};
+  Logits logits = channels_last(nullptr, s);
+  check(upsample_argmax_workspace(s, logits, 8) < (1u << 20), "takes ",
+        upsample_argmax_workspace(s, logits, 8), " bytes");
+  logits.class_stride = 64 * 64;
+  check(upsample_argmax_workspace(s, logits, 8) < (1u << 20), "takes ",
+        upsample_argmax_workspace(s, logits, 8), " bytes when rows are copied");
 }
