@@ -1,5 +1,5 @@
 // Times, or under an emulator marks for counting, one resize and argmax of 64x64x150 to 512x512.
-// usage: bench_upsample_argmax smooth|noise fused|brute [ISA]
+// usage: bench_upsample_argmax smooth|noise fused|brute [ISA [untimed]]
 #include "blocks/upsample_argmax.h"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   using namespace seaformer;
   const std::string kind = argc > 1 ? argv[1] : "", method = argc > 2 ? argv[2] : "";
   if ((kind != "smooth" && kind != "noise") || (method != "fused" && method != "brute")) {
-    std::fprintf(stderr, "usage: %s smooth|noise fused|brute [ISA]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s smooth|noise fused|brute [ISA [untimed]]\n", argv[0]);
     return 2;
   }
   if (argc > 3) force_isa(parse_isa(argv[3]));
