@@ -53,9 +53,17 @@ struct Lines {
   int count;
 };
 
+// The winners where output rows meet a side of a cell. The east side of one cell is the west side
+// of the next.
+struct Side {
+  int64_t column = -1, row = -1;  // of the source, and the first output row
+  int32_t winner[kRows];
+};
+
 struct Scratch {
   Candidates candidates, survivors;
   Lines lines;
+  Side side;
 
   Scratch(void* memory, int64_t classes) {
     float* next = static_cast<float*>(memory);
@@ -298,7 +306,7 @@ SEAFORMER_INLINE Crossing cross(F32x8 a_low, F32x8 a_high, F32x8 b_low, F32x8 b_
 SEAFORMER_INLINE void side_winners(const Candidates& c, int low, int high,
                                    const float* const (&corner)[4], const int32_t (&winner)[4],
                                    const float* low_weight, const float* high_weight, Lines& lines,
-                                   int32_t (&winners)[kRows]) {
+                                   Side& side) {
   const int32_t a = winner[low], b = winner[high];
   const Crossing crossing = cross(splat8(corner[low][a]), splat8(corner[high][a]),
                                   splat8(corner[low][b]), splat8(corner[high][b]), 0.0f);
@@ -312,7 +320,7 @@ SEAFORMER_INLINE void side_winners(const Candidates& c, int low, int high,
     lines.count += compress(lanes(greater_equal(value, level)), source, c.id + i, destination,
                             lines.id + lines.count);
   }
-  store8(winners, line_winners(lines, low_weight, high_weight));
+  store8(side.winner, line_winners(lines, low_weight, high_weight));
 }
 
 SEAFORMER_INLINE F32x16 repeat(F32 x) {
@@ -330,24 +338,31 @@ SEAFORMER_INLINE F32x16 blend(const F32 (&weight)[4], const F32x16 (&corner)[4])
   return sum;
 }
 
-// Rule 3 along kRows output rows: the candidates that may win on any of them. Where the cell has
-// fewer rows, the weights of those behind it are taken along, which only keeps a few candidates
-// more.
-SEAFORMER_INLINE void prune_rows(const Candidates& c, const float* const (&corner)[4],
-                                 const int32_t (&winner)[4], const float* top, const float* bottom,
-                                 Lines& lines, Candidates& to) {
+// Rule 3 along kRows output rows from `row` on: the candidates that may win on any of them. Where
+// the cell has fewer rows, the weights of those behind it are taken along, which only keeps a few
+// candidates more.
+SEAFORMER_INLINE void prune_rows(const float* const (&corner)[4], const int32_t (&winner)[4],
+                                 const float* top, const float* bottom, const ResizeRun& run,
+                                 int64_t row, Scratch& scratch) {
+  const Candidates& c = scratch.candidates;
+  Candidates& to = scratch.survivors;
   float scale = 0.0f;
   for (int k = 0; k < 4; ++k) scale = larger(scale, __builtin_fabsf(corner[k][winner[k]]));
-  int32_t west[kRows], east[kRows];
-  side_winners(c, 0, 2, corner, winner, top, bottom, lines, west);
-  side_winners(c, 1, 3, corner, winner, top, bottom, lines, east);
+  Side west = scratch.side;
+  if (west.column != run.low || west.row != row) {
+    side_winners(c, 0, 2, corner, winner, top, bottom, scratch.lines, west);
+  }
+  Side& east = scratch.side;
+  side_winners(c, 1, 3, corner, winner, top, bottom, scratch.lines, east);
+  east.column = run.high;
+  east.row = row;
 
   const F32x8 t = load8(top), b = load8(bottom);
-  const Crossing crossing =
-      cross(fma(b, gather8(corner[2], west), mul(t, gather8(corner[0], west))),
-            fma(b, gather8(corner[3], west), mul(t, gather8(corner[1], west))),
-            fma(b, gather8(corner[2], east), mul(t, gather8(corner[0], east))),
-            fma(b, gather8(corner[3], east), mul(t, gather8(corner[1], east))), scale);
+  const Crossing crossing = cross(
+      fma(b, gather8(corner[2], west.winner), mul(t, gather8(corner[0], west.winner))),
+      fma(b, gather8(corner[3], west.winner), mul(t, gather8(corner[1], west.winner))),
+      fma(b, gather8(corner[2], east.winner), mul(t, gather8(corner[0], east.winner))),
+      fma(b, gather8(corner[3], east.winner), mul(t, gather8(corner[1], east.winner))), scale);
   F32 weight[kRows][4], level[kRows];
   SEAFORMER_UNROLL
   for (int y = 0; y < kRows; ++y) {
@@ -404,7 +419,7 @@ SEAFORMER_INLINE void label_cell(const UpsampleArgmaxRows& args, const ResizeRun
     const int64_t rows = smaller(args.rows - y, int64_t{kRows});
     const float *top = args.low_weight + y, *bottom = args.high_weight + y;
     if (prune) {
-      prune_rows(scratch.candidates, corner, winner, top, bottom, scratch.lines, scratch.survivors);
+      prune_rows(corner, winner, top, bottom, run, y, scratch);
     }
     label_pixels(prune ? scratch.survivors : scratch.candidates, left_weight, right_weight, width,
                  top, bottom, rows, labels + y * args.label_stride, args.label_stride);
