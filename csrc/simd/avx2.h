@@ -73,8 +73,8 @@ using F32x8 = F32Group<1>;
 using Mask8 = MaskGroup<1>;
 using I32x8 = I32Group<1>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<1>(p); }
-SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<1>(x); }
-SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<1>(x); }
+SEAFORMER_INLINE F32x8 splat8(float x) { return repeat<F32, 1>(splat(x)); }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return repeat<I32, 1>(splat_i32(x)); }
 SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<1>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v[0].x);

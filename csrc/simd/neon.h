@@ -58,8 +58,8 @@ using F32x8 = F32Group<2>;
 using Mask8 = MaskGroup<2>;
 using I32x8 = I32Group<2>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<2>(p); }
-SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<2>(x); }
-SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<2>(x); }
+SEAFORMER_INLINE F32x8 splat8(float x) { return repeat<F32, 2>(splat(x)); }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return repeat<I32, 2>(splat_i32(x)); }
 SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<2>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
   vst1q_s32(p, a.v[0]);

@@ -62,8 +62,8 @@ using F32x8 = F32Group<8>;
 using Mask8 = MaskGroup<8>;
 using I32x8 = I32Group<8>;
 SEAFORMER_INLINE F32x8 load8(const float* p) { return load_group<8>(p); }
-SEAFORMER_INLINE F32x8 splat8(float x) { return splat_group<8>(x); }
-SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return splat_i32_group<8>(x); }
+SEAFORMER_INLINE F32x8 splat8(float x) { return repeat<F32, 8>(splat(x)); }
+SEAFORMER_INLINE I32x8 splat8_i32(int32_t x) { return repeat<I32, 8>(splat_i32(x)); }
 SEAFORMER_INLINE void store8(float* p, F32x8 a) { store_group<8>(p, a); }
 SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
   SEAFORMER_UNROLL

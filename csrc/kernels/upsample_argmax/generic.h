@@ -323,18 +323,11 @@ SEAFORMER_INLINE void side_winners(const Candidates& c, int low, int high,
   store8(side.winner, line_winners(lines, low_weight, high_weight));
 }
 
-SEAFORMER_INLINE F32x16 repeat(F32 x) {
-  F32x16 r;
-  SEAFORMER_UNROLL
-  for (int i = 0; i < 16 / kLanes; ++i) r.v[i] = x;
-  return r;
-}
-
 // The bilinear sum of the corners.
 SEAFORMER_INLINE F32x16 blend(const F32 (&weight)[4], const F32x16 (&corner)[4]) {
-  F32x16 sum = mul(repeat(weight[0]), corner[0]);
+  F32x16 sum = mul(repeat16(weight[0]), corner[0]);
   SEAFORMER_UNROLL
-  for (int k = 1; k < 4; ++k) sum = fma(repeat(weight[k]), corner[k], sum);
+  for (int k = 1; k < 4; ++k) sum = fma(repeat16(weight[k]), corner[k], sum);
   return sum;
 }
 
@@ -379,10 +372,10 @@ SEAFORMER_INLINE void prune_rows(const float* const (&corner)[4], const int32_t 
                                     c.corner[3] + i};
     const F32x16 x[4] = {load16(source[0]), load16(source[1]), load16(source[2]),
                          load16(source[3])};
-    Mask16 reach = greater_equal(blend(weight[0], x), repeat(level[0]));
+    Mask16 reach = greater_equal(blend(weight[0], x), repeat16(level[0]));
     SEAFORMER_UNROLL
     for (int y = 1; y < kRows; ++y) {
-      reach = either(reach, greater_equal(blend(weight[y], x), repeat(level[y])));
+      reach = either(reach, greater_equal(blend(weight[y], x), repeat16(level[y])));
     }
     float* const destination[4] = {to.corner[0] + to.count, to.corner[1] + to.count,
                                    to.corner[2] + to.count, to.corner[3] + to.count};
