@@ -7,6 +7,15 @@
 #define SEAFORMER_AARCH64 1
 #endif
 
+// X(name) for every instruction set this library is built for, widest first.
+#if defined(SEAFORMER_X86_64)
+#define SEAFORMER_BUILT_ISAS(X) X(avx512) X(avx2) X(scalar)
+#elif defined(SEAFORMER_AARCH64)
+#define SEAFORMER_BUILT_ISAS(X) X(neon) X(scalar)
+#else
+#define SEAFORMER_BUILT_ISAS(X) X(scalar)
+#endif
+
 namespace seaformer {
 
 // Ordered from plain to wide: within one architecture a larger value implies the smaller ones.

@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include "kernels/pointwise/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -15,7 +16,8 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("upsample_argmax", kUpsampleArgmaxVariants)};
+  return {status("pointwise", kPointwiseVariants),
+          status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 
 }  // namespace seaformer

@@ -45,6 +45,10 @@ SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return {_mm256_blendv_ps(b.x
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) {
   return {_mm256_blendv_epi8(b.x, a.x, _mm256_castps_si256(m.x))};
 }
+// The second operand comes out where one is a NaN.
+SEAFORMER_INLINE F32 at_least(F32 x, F32 low) { return {_mm256_max_ps(low.x, x.x)}; }
+SEAFORMER_INLINE F32 at_most(F32 x, F32 high) { return {_mm256_min_ps(high.x, x.x)}; }
+SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.x, b.x)}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm256_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) {
@@ -59,8 +63,27 @@ SEAFORMER_INLINE int32_t reduce_min(I32 a) {
   return _mm_cvtsi128_si32(_mm_min_epi32(m, _mm_shuffle_epi32(m, 1)));
 }
 
+// fma into the register of c. Left to itself, gcc 12 moves long-lived sums between registers and
+// spills some, which costs a third of the speed of a matrix product.
+SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
+  asm("vfmadd231ps %2, %1, %0" : "+x"(c.x) : "x"(a.x), "x"(b.x));
+  return c;
+}
+
+SEAFORMER_INLINE __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SEAFORMER_INLINE F32 load_first(const float* p, int n) {
+  return n == kLanes ? load(p) : F32{_mm256_maskload_ps(p, first_lanes(n))};
+}
+SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  _mm256_maskstore_ps(p, first_lanes(n), a.x);
+}
+
 #include "simd/lane_set.h"
 #include "simd/pack.h"
+#include "simd/scalars4.h"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

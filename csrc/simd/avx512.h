@@ -40,13 +40,28 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
 }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {static_cast<__mmask16>(a.x | b.x)}; }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {_mm512_mask_mov_epi32(b.x, m.x, a.x)}; }
+// The second operand comes out where one is a NaN.
+SEAFORMER_INLINE F32 at_least(F32 x, F32 low) { return {_mm512_max_ps(low.x, x.x)}; }
+SEAFORMER_INLINE F32 at_most(F32 x, F32 high) { return {_mm512_min_ps(high.x, x.x)}; }
+SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.x, b.x)}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.x); }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return _mm512_reduce_min_epi32(a.x); }
 
+SEAFORMER_INLINE __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1u << n) - 1); }
+SEAFORMER_INLINE F32 load_first(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+}
+SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), a.x);
+}
+
 #include "simd/lane_set.h"
 #include "simd/pack.h"
+SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+
+#include "simd/scalars4.h"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) { return {m.v[0].x}; }

@@ -36,10 +36,35 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
 SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return vbslq_f32(m, a, b); }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return vbslq_s32(m, a, b); }
+SEAFORMER_INLINE F32 at_least(F32 x, F32 low) { return vmaxq_f32(x, low); }
+SEAFORMER_INLINE F32 at_most(F32 x, F32 high) { return vminq_f32(x, high); }
+SEAFORMER_INLINE F32 add(F32 a, F32 b) { return vaddq_f32(a, b); }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return vaddq_s32(a, b); }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return vminq_s32(a, b); }
 SEAFORMER_INLINE float reduce_max(F32 a) { return vmaxvq_f32(a); }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return vminvq_s32(a); }
+
+SEAFORMER_INLINE F32 load_first(const float* p, int n) {
+  if (n == kLanes) return load(p);
+  F32 r = vld1q_lane_f32(p, splat(0.0f), 0);
+  if (n > 1) r = vld1q_lane_f32(p + 1, r, 1);
+  if (n > 2) r = vld1q_lane_f32(p + 2, r, 2);
+  return r;
+}
+SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  vst1q_lane_f32(p, a, 0);
+  if (n > 1) vst1q_lane_f32(p + 1, a, 1);
+  if (n > 2) vst1q_lane_f32(p + 2, a, 2);
+}
+
+// Four consecutive scalars, each to be multiplied with whole vectors.
+using Scalars4 = float32x4_t;
+SEAFORMER_INLINE Scalars4 load_scalars4(const float* p) { return vld1q_f32(p); }
+template <int i>
+SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, F32 b, F32 c) {
+  return vfmaq_laneq_f32(c, b, s, i);
+}
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"

@@ -42,13 +42,24 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) { return {a.x != a.x || b.x != b.x
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {a.x || b.x}; }
 SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return {m.x ? a.x : b.x}; }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {m.x ? a.x : b.x}; }
+// Keep a NaN in x.
+SEAFORMER_INLINE F32 at_least(F32 x, F32 low) { return {x.x < low.x ? low.x : x.x}; }
+SEAFORMER_INLINE F32 at_most(F32 x, F32 high) { return {x.x > high.x ? high.x : x.x}; }
+SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {a.x < b.x ? a.x : b.x}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return a.x; }
 
+// The first n lanes, 1 to kLanes, from memory, the others zero; and the first n lanes to memory.
+SEAFORMER_INLINE F32 load_first(const float* p, int) { return load(p); }
+SEAFORMER_INLINE void store_first(float* p, F32 a, int) { store(p, a); }
+
 #include "simd/lane_set.h"
 #include "simd/pack.h"
+SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+
+#include "simd/scalars4.h"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

@@ -32,6 +32,7 @@ CPP_LAYERS = (
     Layer("csrc/core/*", ("csrc/core/*",)),
     Layer("csrc/simd/*", ("csrc/simd/*",), isa_safe=True),
     Layer("csrc/kernels/*/variants.h", ("csrc/core/*", "csrc/simd/*", "{op}/*")),
+    Layer("csrc/kernels/*/pack.cpp", ("csrc/core/*", "{op}/*")),
     Layer("csrc/kernels/*/*", ("csrc/core/*", "csrc/simd/*", "{op}/*"), isa_safe=True),
     Layer("csrc/kernels/*", ("csrc/core/*", "csrc/kernels/*")),
     Layer("csrc/blocks/*", ("csrc/core/*", "csrc/kernels/*", "csrc/blocks/*")),

@@ -67,14 +67,7 @@ struct UpsampleArgmaxKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X) X(scalar)
-#if defined(SEAFORMER_X86_64)
-#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) X(avx512) X(avx2) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
-#elif defined(SEAFORMER_AARCH64)
-#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) X(neon) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
-#else
-#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X) SEAFORMER_UPSAMPLE_ARGMAX_COMMON(X)
-#endif
+#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS SEAFORMER_BUILT_ISAS
 
 #define SEAFORMER_DECLARE(isa)                              \
   namespace isa {                                           \

@@ -1,0 +1,151 @@
+// The pointwise kernel over the vector wrapper. An ISA file includes its wrapper, defines
+// SEAFORMER_ISA, SEAFORMER_ISA_ENUM and the tile, then includes this:
+//   SEAFORMER_TILE_PIXELS   pixels whose sums are held in registers together
+//   SEAFORMER_TILE_VECTORS  vectors of output channels of each; their product is what fits
+//
+// Pixels are taken in blocks that stay in the first-level cache while all panels of weights pass
+// by, so that input comes from memory once and weights once a block.
+#pragma once
+
+#include "kernels/pointwise/pointwise.h"
+
+namespace seaformer {
+namespace SEAFORMER_ISA {
+namespace {
+
+constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
+constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
+constexpr int64_t kPanel = kTileVectors * kLanes;
+constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
+
+template <int i>
+struct Index {
+  static constexpr int value = i;
+};
+
+SEAFORMER_INLINE F32 activate(F32 x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return at_least(x, splat(0.0f));
+    case Activation::kRelu6:
+      return at_most(at_least(x, splat(0.0f)), splat(6.0f));
+    case Activation::kHardSigmoid:
+      return mul(at_most(at_least(add(x, splat(3.0f)), splat(0.0f)), splat(6.0f)),
+                 splat(1.0f / 6.0f));
+    default:
+      return x;
+  }
+}
+
+// `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
+// in the last vector, which has `last` of them.
+template <int pixels, int vectors>
+SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
+                           int64_t channel, int last) {
+  const float* input = args.input + pixel * args.input_stride;
+  F32 sum[pixels][vectors];
+  SEAFORMER_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const F32 bias = load(weights + v * kLanes);
+    SEAFORMER_UNROLL
+    for (int p = 0; p < pixels; ++p) sum[p][v] = bias;
+  }
+  weights += vectors * kLanes;
+  int64_t k = 0;
+  for (; k + 4 <= args.in_channels; k += 4) {
+    Scalars4 x[pixels];
+    SEAFORMER_UNROLL
+    for (int p = 0; p < pixels; ++p) x[p] = load_scalars4(input + p * args.input_stride + k);
+    const auto step = [&](auto i) SEAFORMER_LAMBDA_INLINE {
+      F32 w[vectors];
+      SEAFORMER_UNROLL
+      for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
+      weights += vectors * kLanes;
+      SEAFORMER_UNROLL
+      for (int p = 0; p < pixels; ++p) {
+        SEAFORMER_UNROLL
+        for (int v = 0; v < vectors; ++v) sum[p][v] = fma_scalar<i.value>(x[p], w[v], sum[p][v]);
+      }
+    };
+    step(Index<0>());
+    step(Index<1>());
+    step(Index<2>());
+    step(Index<3>());
+  }
+  for (; k < args.in_channels; ++k, weights += vectors * kLanes) {
+    SEAFORMER_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      const F32 x = splat(input[p * args.input_stride + k]);
+      SEAFORMER_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[p][v] = fma(x, load(weights + v * kLanes), sum[p][v]);
+    }
+  }
+
+  SEAFORMER_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    SEAFORMER_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t at = channel + v * kLanes;
+      const int lanes = v + 1 < vectors ? kLanes : last;
+      F32 y = activate(sum[p][v], args.activation);
+      if (args.multiplier != nullptr) {
+        y = mul(y, load_first(args.multiplier + (pixel + p) * args.multiplier_stride + at, lanes));
+      }
+      if (args.residual != nullptr) {
+        y = add(y, load_first(args.residual + (pixel + p) * args.residual_stride + at, lanes));
+      }
+      store_first(args.output + (pixel + p) * args.output_stride + at, y, lanes);
+    }
+  }
+}
+
+// Pixels [begin, end) of one panel.
+template <int vectors>
+void panel(const Pointwise& args, int64_t begin, int64_t end, const float* weights, int64_t channel,
+           int last) {
+  int64_t pixel = begin;
+  for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
+    tile<kTilePixels, vectors>(args, pixel, weights, channel, last);
+  }
+  if constexpr (kTilePixels > 4) {
+    for (; pixel + 4 <= end; pixel += 4) tile<4, vectors>(args, pixel, weights, channel, last);
+  }
+  for (; pixel < end; ++pixel) tile<1, vectors>(args, pixel, weights, channel, last);
+}
+
+// Calls the panel of as many vectors as it needs, at most `most`.
+template <int most>
+void panel_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, const float* weights,
+              int64_t channel, int last) {
+  if constexpr (most > 1) {
+    if (vectors < most) {
+      return panel_of<most - 1>(vectors, args, begin, end, weights, channel, last);
+    }
+  }
+  panel<most>(args, begin, end, weights, channel, last);
+}
+
+void run(const Pointwise& args) {
+  int64_t block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
+  if (block < kTilePixels) block = kTilePixels;
+  for (int64_t begin = 0; begin < args.pixels; begin += block) {
+    const int64_t end = begin + block < args.pixels ? begin + block : args.pixels;
+    const float* weights = args.weights;
+    for (int64_t channel = 0; channel < args.out_channels; channel += kPanel) {
+      const int64_t left =
+          args.out_channels - channel < kPanel ? args.out_channels - channel : kPanel;
+      const int vectors = static_cast<int>((left + kLanes - 1) / kLanes);
+      const int last = static_cast<int>(left - (vectors - 1) * kLanes);
+      panel_of<kTileVectors>(vectors, args, begin, end, weights, channel, last);
+      weights += vectors * kLanes * (args.in_channels + 1);
+    }
+  }
+}
+
+}  // namespace
+
+extern const PointwiseKernel pointwise_kernel;
+const PointwiseKernel pointwise_kernel = {SEAFORMER_ISA_ENUM, kLanes, kPanel, run};
+
+}  // namespace SEAFORMER_ISA
+}  // namespace seaformer

@@ -1,0 +1,59 @@
+// Contract of the micro-kernels of a pointwise (1x1) convolution: a matrix product over pixels.
+//
+//   output[p][n] = multiplier[p][n] * activation(bias[n] + sum_k input[p][k] * weight[n][k])
+//                  + residual[p][n]                                    multiplier, residual
+//                  optional
+//
+// Free of std:: code, so ISA files may include it.
+//
+// Layout    float32, the channels of a pixel contiguous; strides count floats between pixels.
+// Weights   packed by pack_pointwise for the same variant: panels of `panel` output channels, the
+// last
+//           as wide as its channels need in whole vectors; of each panel the biases, then for every
+//           input channel the weights, zero where there is no output channel.
+// Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
+// Alignment of elements only.
+// Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+// NaN       passes through every activation, as in PyTorch.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+
+namespace seaformer {
+
+enum class Activation { kNone, kRelu, kRelu6, kHardSigmoid };
+
+struct Pointwise {
+  const float* input;
+  int64_t input_stride;
+  const float* weights;  // packed, with the biases
+  float* output;
+  int64_t output_stride;
+  const float* multiplier;  // or null
+  int64_t multiplier_stride;
+  const float* residual;  // or null
+  int64_t residual_stride;
+  int64_t pixels, in_channels, out_channels;
+  Activation activation;
+};
+
+struct PointwiseKernel {
+  Isa isa;
+  int64_t lanes;  // of a vector
+  int64_t panel;  // output channels computed together, a multiple of lanes
+  void (*run)(const Pointwise& args);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_POINTWISE_VARIANTS SEAFORMER_BUILT_ISAS
+
+#define SEAFORMER_DECLARE(isa)                   \
+  namespace isa {                                \
+  extern const PointwiseKernel pointwise_kernel; \
+  }
+SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

@@ -1,0 +1,24 @@
+// The compiled variants of the kernel and the one in use.
+#pragma once
+
+#include "core/dispatch.h"
+#include "kernels/pointwise/pointwise.h"
+
+namespace seaformer {
+
+#define SEAFORMER_ADDRESS(isa) &isa::pointwise_kernel,
+inline constexpr const PointwiseKernel* kPointwiseVariants[] = {
+    SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_ADDRESS)};
+#undef SEAFORMER_ADDRESS
+
+inline const PointwiseKernel& pointwise_kernel() { return choose_variant(kPointwiseVariants); }
+
+// Floats that the packed weights and biases of a convolution take.
+int64_t packed_pointwise_floats(const PointwiseKernel& kernel, int64_t in_channels,
+                                int64_t out_channels);
+
+// Packs weight [out_channels][in_channels] and bias [out_channels], or null for none.
+void pack_pointwise(const PointwiseKernel& kernel, int64_t in_channels, int64_t out_channels,
+                    const float* weight, const float* bias, float* packed);
+
+}  // namespace seaformer

@@ -1,0 +1,184 @@
+// The pointwise micro-kernels against a float64 product.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "check.h"
+#include "core/cpu.h"
+#include "guarded.h"
+#include "kernels/pointwise/variants.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+double activate(double x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return x < 0 ? 0 : x;
+    case Activation::kRelu6:
+      return x < 0 ? 0 : x > 6 ? 6 : x;
+    case Activation::kHardSigmoid:
+      return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+    default:
+      return x;
+  }
+}
+
+struct Case {
+  int64_t pixels, in_channels, out_channels;
+  Activation activation = Activation::kNone;
+  bool bias = true, multiplier = false, residual = false;
+  int64_t gap = 0;  // floats between the pixels of every array
+};
+
+// Rounding: a product and a sum a channel, then bias, activation, multiplier and residual.
+double bound(const Case& c, double magnitude) {
+  return (c.in_channels + 8) * std::ldexp(1.0, -24) * magnitude + std::numeric_limits<float>::min();
+}
+
+void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
+  std::mt19937 random(static_cast<unsigned>(c.pixels * 31 + c.in_channels * 7 + c.out_channels));
+  std::normal_distribution<float> normal;
+  const int64_t in = c.in_channels + c.gap, out = c.out_channels + c.gap;
+  // The last pixel's gap is not part of the array.
+  Guarded<float> input((c.pixels - 1) * in + c.in_channels, side);
+  Guarded<float> output((c.pixels - 1) * out + c.out_channels, side);
+  Guarded<float> multiplier(output.size(), side), residual(output.size(), side);
+  Guarded<float> weight(c.out_channels * c.in_channels, side), bias(c.out_channels, side);
+  for (Guarded<float>* array : {&input, &multiplier, &residual, &weight, &bias}) {
+    for (std::size_t i = 0; i < array->size(); ++i) (*array)[i] = normal(random);
+  }
+  const float untouched = 12345.0f;
+  std::fill_n(output.data(), output.size(), untouched);
+
+  Guarded<float> packed(packed_pointwise_floats(kernel, c.in_channels, c.out_channels), side);
+  pack_pointwise(kernel, c.in_channels, c.out_channels, weight.data(),
+                 c.bias ? bias.data() : nullptr, packed.data());
+  kernel.run({input.data(), in, packed.data(), output.data(), out,
+              c.multiplier ? multiplier.data() : nullptr, out,
+              c.residual ? residual.data() : nullptr, out, c.pixels, c.in_channels, c.out_channels,
+              c.activation});
+
+  for (int64_t p = 0; p < c.pixels; ++p) {
+    for (int64_t n = 0; n < c.out_channels; ++n) {
+      double sum = c.bias ? bias[n] : 0.0, magnitude = std::abs(sum) + 3;
+      for (int64_t k = 0; k < c.in_channels; ++k) {
+        const double term = double{input[p * in + k]} * weight[n * c.in_channels + k];
+        sum += term;
+        magnitude += std::abs(term);
+      }
+      const int64_t at = p * out + n;
+      double expected = activate(sum, c.activation);
+      if (c.multiplier) {
+        expected *= multiplier[at];
+        magnitude *= std::max(1.0, std::abs(double{multiplier[at]}));
+      }
+      if (c.residual) {
+        expected += residual[at];
+        magnitude += std::abs(residual[at]);
+      }
+      const double error = std::abs(output[at] - expected);
+      check(error <= bound(c, magnitude), c.pixels, "x", c.in_channels, "x", c.out_channels,
+            " activation ", static_cast<int>(c.activation), ": pixel ", p, " channel ", n, " is ",
+            output[at], ", expected ", expected, " within ", bound(c, magnitude));
+    }
+    for (int64_t n = c.out_channels; n < out && p + 1 < c.pixels; ++n) {
+      check(output[p * out + n] == untouched, "wrote between pixels ", p, " and ", p + 1);
+    }
+  }
+}
+
+template <class Body>
+void on_every_variant(const Body& body) {
+  for (const PointwiseKernel* kernel : kPointwiseVariants) {
+    if (!isa_supported(kernel->isa)) continue;
+    try {
+      body(*kernel);
+    } catch (const test::Failure& failure) {
+      throw test::Failure(std::string(isa_name(kernel->isa)) + ": " + failure.what());
+    }
+  }
+}
+
+}  // namespace
+
+TEST(pointwise_sizes_around_the_tile) {
+  on_every_variant([](const PointwiseKernel& kernel) {
+    for (int64_t pixels : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17}) {
+      for (int64_t in : {1, 2, 3, 4, 5, 7, 8, 9, 16, 19}) {
+        for (int64_t out : {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes,
+                            kernel.lanes + 1, kernel.panel - 1, kernel.panel, kernel.panel + 1,
+                            2 * kernel.panel + kernel.lanes + 3}) {
+          if (out < 1) continue;
+          for (Against side : {Against::kStart, Against::kEnd}) {
+            run_case(kernel, {pixels, in, out}, side);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(pointwise_epilogues) {
+  on_every_variant([](const PointwiseKernel& kernel) {
+    for (Activation activation :
+         {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
+      for (int mask = 0; mask < 8; ++mask) {
+        for (int64_t gap : {0, 5}) {
+          Case c{11, 6, kernel.panel + 3, activation};
+          c.bias = (mask & 1) != 0;
+          c.multiplier = (mask & 2) != 0;
+          c.residual = (mask & 4) != 0;
+          c.gap = gap;
+          run_case(kernel, c, Against::kEnd);
+          run_case(kernel, c, Against::kStart);
+        }
+      }
+    }
+  });
+}
+
+TEST(pointwise_layers_of_the_network) {
+  on_every_variant([](const PointwiseKernel& kernel) {
+    for (const Case& c : {Case{300, 16, 64, Activation::kRelu}, Case{200, 48, 16},
+                          Case{64, 384, 128}, Case{70, 160, 150}, Case{4, 1536, 320}}) {
+      run_case(kernel, c, Against::kEnd);
+    }
+  });
+}
+
+TEST(pointwise_may_write_over_its_residual) {
+  on_every_variant([](const PointwiseKernel& kernel) {
+    const float weight[2] = {2, 3};
+    std::vector<float> packed(packed_pointwise_floats(kernel, 1, 2));
+    pack_pointwise(kernel, 1, 2, weight, nullptr, packed.data());
+    const float input[3] = {1, 10, 100};
+    float output[6] = {1, 1, 2, 2, 3, 3};
+    kernel.run(
+        {input, 1, packed.data(), output, 2, nullptr, 0, output, 2, 3, 1, 2, Activation::kNone});
+    const float expected[6] = {3, 4, 22, 32, 203, 303};
+    for (int i = 0; i < 6; ++i) check(output[i] == expected[i], "element ", i, " is ", output[i]);
+  });
+}
+
+TEST(pointwise_nan_passes_through_activations) {
+  on_every_variant([](const PointwiseKernel& kernel) {
+    const int64_t channels = kernel.panel + 1;
+    std::vector<float> weight(channels, 1.0f), packed(packed_pointwise_floats(kernel, 1, channels));
+    pack_pointwise(kernel, 1, channels, weight.data(), nullptr, packed.data());
+    for (Activation activation :
+         {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
+      std::vector<float> output(channels);
+      kernel.run({&kNaN, 1, packed.data(), output.data(), channels, nullptr, 0, nullptr, 0, 1, 1,
+                  channels, activation});
+      for (float y : output) check(std::isnan(y), "activation ", static_cast<int>(activation));
+    }
+  });
+}
