@@ -53,8 +53,9 @@ bench: $(VENV)/.package  ## time the ops against eager PyTorch
 
 count-arm: $(VENV)/.requirements  ## count the ARM instructions of the ops under emulation
 	cmake --preset aarch64
-	cmake --build --preset aarch64 --target bench_upsample_argmax
+	cmake --build --preset aarch64 --target bench_upsample_argmax bench_pointwise
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
+	$(BIN)/python benchmarks/arm/bench_pointwise.py
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .

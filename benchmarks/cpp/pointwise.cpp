@@ -95,21 +95,24 @@ int main(int argc, char** argv) {
   if (argc > 1) force_isa(parse_isa(argv[1]));
   const PointwiseKernel& kernel = pointwise_kernel();
   constexpr int kCount = sizeof(kLayers) / sizeof(kLayers[0]);
+  if (argc > 2 && std::string(argv[2]) == "list") {
+    for (const Layer& layer : kLayers) {
+      std::printf("%lldx%lldx%lld\n", static_cast<long long>(layer.pixels),
+                  static_cast<long long>(layer.in_channels),
+                  static_cast<long long>(layer.out_channels));
+    }
+    return 0;
+  }
   if (argc > 2) {
     const int index = std::atoi(argv[2]);
     if (index < 0 || index >= kCount) {
-      std::fprintf(stderr, "expected a layer from 0 to %d, got %s\n", kCount - 1, argv[2]);
+      std::fprintf(stderr, "expected list or a layer from 0 to %d, got %s\n", kCount - 1, argv[2]);
       return 2;
     }
-    const Layer& layer = kLayers[index];
-    Data data(kernel, layer);
+    Data data(kernel, kLayers[index]);
     region_begin();
-    run(kernel, layer, data);
+    run(kernel, kLayers[index], data);
     region_end();
-    std::printf("%lldx%lldx%lld macs %lld\n", static_cast<long long>(layer.pixels),
-                static_cast<long long>(layer.in_channels),
-                static_cast<long long>(layer.out_channels),
-                static_cast<long long>(layer.pixels * layer.in_channels * layer.out_channels));
     return 0;
   }
   const FmaPeak& fma = peak_of(kernel.isa);

@@ -132,13 +132,15 @@ TEST(pointwise_epilogues) {
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       for (int mask = 0; mask < 8; ++mask) {
         for (int64_t gap : {0, 5}) {
-          Case c{11, 6, kernel.panel + 3, activation};
-          c.bias = (mask & 1) != 0;
-          c.multiplier = (mask & 2) != 0;
-          c.residual = (mask & 4) != 0;
-          c.gap = gap;
-          run_case(kernel, c, Against::kEnd);
-          run_case(kernel, c, Against::kStart);
+          for (int64_t in : {6, 8, 24}) {
+            Case c{19, in, 2 * kernel.panel + 3, activation};
+            c.bias = (mask & 1) != 0;
+            c.multiplier = (mask & 2) != 0;
+            c.residual = (mask & 4) != 0;
+            c.gap = gap;
+            run_case(kernel, c, Against::kEnd);
+            run_case(kernel, c, Against::kStart);
+          }
         }
       }
     }
@@ -155,29 +157,34 @@ TEST(pointwise_layers_of_the_network) {
 }
 
 TEST(pointwise_may_write_over_its_residual) {
+  // Small integers, so that every sum is exact.
   on_every_variant([](const PointwiseKernel& kernel) {
-    const float weight[2] = {2, 3};
-    std::vector<float> packed(packed_pointwise_floats(kernel, 1, 2));
-    pack_pointwise(kernel, 1, 2, weight, nullptr, packed.data());
-    const float input[3] = {1, 10, 100};
-    float output[6] = {1, 1, 2, 2, 3, 3};
-    kernel.run(
-        {input, 1, packed.data(), output, 2, nullptr, 0, output, 2, 3, 1, 2, Activation::kNone});
-    const float expected[6] = {3, 4, 22, 32, 203, 303};
-    for (int i = 0; i < 6; ++i) check(output[i] == expected[i], "element ", i, " is ", output[i]);
+    for (int64_t in : {1, 8}) {
+      const int64_t pixels = 9, out = kernel.panel + 1;
+      const std::vector<float> weight(out * in, 2.0f), input(pixels * in, 3.0f);
+      std::vector<float> packed(packed_pointwise_floats(kernel, in, out)), output(pixels * out);
+      pack_pointwise(kernel, in, out, weight.data(), nullptr, packed.data());
+      for (std::size_t i = 0; i < output.size(); ++i) output[i] = static_cast<float>(i);
+      kernel.run({input.data(), in, packed.data(), output.data(), out, nullptr, 0, output.data(),
+                  out, pixels, in, out, Activation::kNone});
+      for (std::size_t i = 0; i < output.size(); ++i) {
+        check(output[i] == 6.0f * in + i, "element ", i, " is ", output[i]);
+      }
+    }
   });
 }
 
 TEST(pointwise_nan_passes_through_activations) {
   on_every_variant([](const PointwiseKernel& kernel) {
-    const int64_t channels = kernel.panel + 1;
-    std::vector<float> weight(channels, 1.0f), packed(packed_pointwise_floats(kernel, 1, channels));
-    pack_pointwise(kernel, 1, channels, weight.data(), nullptr, packed.data());
+    const int64_t in = 8, channels = kernel.panel + 1;
+    const std::vector<float> weight(channels * in, 1.0f), input(4 * in, kNaN);
+    std::vector<float> packed(packed_pointwise_floats(kernel, in, channels));
+    pack_pointwise(kernel, in, channels, weight.data(), nullptr, packed.data());
     for (Activation activation :
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
-      std::vector<float> output(channels);
-      kernel.run({&kNaN, 1, packed.data(), output.data(), channels, nullptr, 0, nullptr, 0, 1, 1,
-                  channels, activation});
+      std::vector<float> output(4 * channels);
+      kernel.run({input.data(), in, packed.data(), output.data(), channels, nullptr, 0, nullptr, 0,
+                  4, in, channels, activation});
       for (float y : output) check(std::isnan(y), "activation ", static_cast<int>(activation));
     }
   });

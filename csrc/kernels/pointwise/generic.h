@@ -99,11 +99,20 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
   }
 }
 
+#if !defined(SEAFORMER_WHOLE_TILES)
+// An ISA with a tile written by hand defines this and whole_tiles before.
+template <int vectors>
+SEAFORMER_INLINE int64_t whole_tiles(const Pointwise&, int64_t begin, int64_t, const float*,
+                                     int64_t, int) {
+  return begin;
+}
+#endif
+
 // Pixels [begin, end) of one panel.
 template <int vectors>
 void panel(const Pointwise& args, int64_t begin, int64_t end, const float* weights, int64_t channel,
            int last) {
-  int64_t pixel = begin;
+  int64_t pixel = whole_tiles<vectors>(args, begin, end, weights, channel, last);
   for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
     tile<kTilePixels, vectors>(args, pixel, weights, channel, last);
   }
