@@ -53,9 +53,10 @@ bench: $(VENV)/.package  ## time the ops against eager PyTorch
 
 count-arm: $(VENV)/.requirements  ## count the ARM instructions of the ops under emulation
 	cmake --preset aarch64
-	cmake --build --preset aarch64 --target bench_upsample_argmax bench_pointwise
+	cmake --build --preset aarch64 --target bench_upsample_argmax bench_pointwise bench_depthwise
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
-	$(BIN)/python benchmarks/arm/bench_pointwise.py
+	$(BIN)/python benchmarks/arm/count_layers.py pointwise
+	$(BIN)/python benchmarks/arm/count_layers.py depthwise
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
@@ -16,7 +17,7 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("pointwise", kPointwiseVariants),
+  return {status("depthwise", kDepthwiseVariants), status("pointwise", kPointwiseVariants),
           status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 

@@ -83,6 +83,8 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"
+SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return accumulate(a, b, c); }
+
 #include "simd/scalars4.h"
 
 using Lanes16 = LaneSet<1>;

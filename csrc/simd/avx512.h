@@ -59,7 +59,15 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
 
 #include "simd/lane_set.h"
 #include "simd/pack.h"
-SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+// fma into the register of c, from registers. Left to itself, gcc 12 loads a value again for each
+// use and moves long-lived sums between registers.
+SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
+  asm("vfmadd231ps %2, %1, %0" : "+v"(c.x) : "v"(a.x), "v"(b.x));
+  return c;
+}
+
+// The same with a scalar from memory, which this ISA's instructions take as it is.
+SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 #include "simd/scalars4.h"
 

@@ -7,5 +7,5 @@
 #if defined(__clang__)
 #define SEAFORMER_UNROLL _Pragma("unroll")
 #else
-#define SEAFORMER_UNROLL _Pragma("GCC unroll 16")
+#define SEAFORMER_UNROLL _Pragma("GCC unroll 32")
 #endif

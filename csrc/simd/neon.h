@@ -58,6 +58,8 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   if (n > 2) vst1q_lane_f32(p + 2, a, 2);
 }
 
+SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+
 // Four consecutive scalars, each to be multiplied with whole vectors.
 using Scalars4 = float32x4_t;
 SEAFORMER_INLINE Scalars4 load_scalars4(const float* p) { return vld1q_f32(p); }

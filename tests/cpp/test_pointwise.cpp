@@ -5,31 +5,20 @@
 #include <random>
 
 #include "check.h"
-#include "core/cpu.h"
 #include "guarded.h"
 #include "kernels/pointwise/variants.h"
+#include "on_variants.h"
 
 using namespace seaformer;
+using test::activated;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::on_every_variant;
 
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-double activate(double x, Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return x < 0 ? 0 : x;
-    case Activation::kRelu6:
-      return x < 0 ? 0 : x > 6 ? 6 : x;
-    case Activation::kHardSigmoid:
-      return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
-    default:
-      return x;
-  }
-}
 
 struct Case {
   int64_t pixels, in_channels, out_channels;
@@ -75,7 +64,7 @@ void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
         magnitude += std::abs(term);
       }
       const int64_t at = p * out + n;
-      double expected = activate(sum, c.activation);
+      double expected = activated(sum, c.activation);
       if (c.multiplier) {
         expected *= multiplier[at];
         magnitude *= std::max(1.0, std::abs(double{multiplier[at]}));
@@ -95,22 +84,10 @@ void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
   }
 }
 
-template <class Body>
-void on_every_variant(const Body& body) {
-  for (const PointwiseKernel* kernel : kPointwiseVariants) {
-    if (!isa_supported(kernel->isa)) continue;
-    try {
-      body(*kernel);
-    } catch (const test::Failure& failure) {
-      throw test::Failure(std::string(isa_name(kernel->isa)) + ": " + failure.what());
-    }
-  }
-}
-
 }  // namespace
 
 TEST(pointwise_sizes_around_the_tile) {
-  on_every_variant([](const PointwiseKernel& kernel) {
+  on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (int64_t pixels : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17}) {
       for (int64_t in : {1, 2, 3, 4, 5, 7, 8, 9, 16, 19}) {
         for (int64_t out : {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes,
@@ -127,7 +104,7 @@ TEST(pointwise_sizes_around_the_tile) {
 }
 
 TEST(pointwise_epilogues) {
-  on_every_variant([](const PointwiseKernel& kernel) {
+  on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (Activation activation :
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       for (int mask = 0; mask < 8; ++mask) {
@@ -148,7 +125,7 @@ TEST(pointwise_epilogues) {
 }
 
 TEST(pointwise_layers_of_the_network) {
-  on_every_variant([](const PointwiseKernel& kernel) {
+  on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (const Case& c : {Case{300, 16, 64, Activation::kRelu}, Case{200, 48, 16},
                           Case{64, 384, 128}, Case{70, 160, 150}, Case{4, 1536, 320}}) {
       run_case(kernel, c, Against::kEnd);
@@ -158,7 +135,7 @@ TEST(pointwise_layers_of_the_network) {
 
 TEST(pointwise_may_write_over_its_residual) {
   // Small integers, so that every sum is exact.
-  on_every_variant([](const PointwiseKernel& kernel) {
+  on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (int64_t in : {1, 8}) {
       const int64_t pixels = 9, out = kernel.panel + 1;
       const std::vector<float> weight(out * in, 2.0f), input(pixels * in, 3.0f);
@@ -175,7 +152,7 @@ TEST(pointwise_may_write_over_its_residual) {
 }
 
 TEST(pointwise_nan_passes_through_activations) {
-  on_every_variant([](const PointwiseKernel& kernel) {
+  on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     const int64_t in = 8, channels = kernel.panel + 1;
     const std::vector<float> weight(channels * in, 1.0f), input(4 * in, kNaN);
     std::vector<float> packed(packed_pointwise_floats(kernel, in, channels));

@@ -33,7 +33,11 @@ def test_info_tells_isas_reasons_and_choices():
     for isa in info.isas:
         assert isa.supported == (isa.reason == "")
     assert info.active_isa == sk.cpu.supported_isas()[0]
-    assert [kernel.name for kernel in info.kernels] == ["pointwise", "upsample_argmax"]
+    assert [kernel.name for kernel in info.kernels] == [
+        "depthwise",
+        "pointwise",
+        "upsample_argmax",
+    ]
     assert all(kernel.chosen in kernel.variants for kernel in info.kernels)
     assert json.loads(json.dumps(info.to_dict()))["version"] == sk.__version__
     for text in (info.active_isa, "upsample_argmax", "this library is built for"):

@@ -1,7 +1,7 @@
-"""Counts the instructions of the pointwise kernel on ARM, layer by layer, for each ideal FMA.
+"""Counts the instructions of a kernel on ARM, layer by layer, for each ideal FMA.
 
     cmake --preset aarch64 && cmake --build --preset aarch64
-    python benchmarks/arm/bench_pointwise.py [PROGRAM]
+    python benchmarks/arm/count_layers.py pointwise|depthwise
 
 An ideal FMA does four multiply-adds. Exits with 2 when nothing could be counted. Needs what
 count.py needs.
@@ -16,34 +16,32 @@ from pathlib import Path
 
 import count
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build" / "aarch64" / "bench_pointwise"
+BUILD = Path(__file__).resolve().parents[2] / "build" / "aarch64"
 
 
-def layers(program: Path) -> list[str]:
-    """The layers that the program knows, as PIXELSxINxOUT."""
+def layers(program: Path) -> list[tuple[str, float]]:
+    """The layers that the program knows, and their multiply-adds."""
     emulator = ["qemu-aarch64", "-cpu", "cortex-a76", "-L", count.ARM_LIBRARIES]
     listed = subprocess.run(
         [*emulator, program, "neon", "list"], capture_output=True, text=True, check=True
     )
-    return listed.stdout.split()
+    rows = (line.split() for line in listed.stdout.splitlines())
+    return [(name, float(macs)) for name, macs in rows]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program", nargs="?", type=Path, default=PROGRAM)
-    program = parser.parse_args().program
+    parser.add_argument("kernel", choices=["pointwise", "depthwise"])
+    program = BUILD / f"bench_{parser.parse_args().kernel}"
     try:
         if not program.is_file():
             raise count.CountError(f"{program}: no such program; --help tells how to build it")
-        print("pixels x in x out    instructions an ideal FMA")
-        for index, layer in enumerate(layers(program)):
+        print(f"{'layer':>20}    instructions an ideal FMA")
+        for index, (layer, macs) in enumerate(layers(program)):
             (window,) = count.count(program, ["neon", str(index)])
-            pixels, channels_in, channels_out = map(int, layer.split("x"))
-            ideal = pixels * channels_in * channels_out / 4
-            print(f"{layer:>17}    {window['total'] / ideal:.3f}")
+            print(f"{layer:>20}    {window['total'] / (macs / 4):.3f}")
     except (count.CountError, OSError, subprocess.CalledProcessError) as error:
-        print(f"bench_pointwise.py: {error}", file=sys.stderr)
+        print(f"count_layers.py: {error}", file=sys.stderr)
         return 2
     return 0
 

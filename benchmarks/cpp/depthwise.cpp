@@ -1,0 +1,68 @@
+// The depthwise kernel on layers of the network; layer_program.h tells how to call it.
+#include <cmath>
+#include <memory>
+
+#include "kernels/depthwise/variants.h"
+#include "layer_program.h"
+
+namespace {
+
+using namespace seaformer;
+
+struct Layer {
+  int kernel_size, stride;
+  int64_t width, height, channels;  // of the output
+};
+
+// Narrow ones whose rows fit the first-level cache, then those of the family at 512x512.
+constexpr Layer kLayers[] = {{3, 1, 64, 256, 16},  {3, 2, 64, 256, 16},  {5, 1, 64, 256, 16},
+                             {5, 2, 32, 256, 16},  {3, 1, 32, 256, 32},  {3, 1, 256, 256, 16},
+                             {3, 2, 128, 128, 64}, {3, 1, 128, 128, 48}, {5, 2, 64, 64, 48},
+                             {5, 1, 64, 64, 96},   {3, 2, 32, 32, 96},   {3, 1, 32, 32, 192},
+                             {5, 2, 16, 16, 192},  {3, 1, 16, 16, 256},  {3, 2, 8, 8, 768},
+                             {5, 1, 64, 64, 512},  {3, 1, 8, 8, 640}};
+
+struct Data {
+  std::vector<float> input, packed, output;
+};
+
+// As a fused block runs it: rows come from a ring that the cache holds, and so does the output.
+std::function<void()> prepare(const Layer& layer) {
+  const DepthwiseKernel& kernel = depthwise_kernel();
+  const int64_t columns = (layer.width - 1) * layer.stride + layer.kernel_size;
+  auto data = std::make_shared<Data>();
+  data->input.assign(layer.kernel_size * columns * layer.channels, 0.5f);
+  data->output.resize(layer.width * layer.channels);
+  data->packed.resize(packed_depthwise_floats(kernel, layer.channels, layer.kernel_size));
+  const std::vector<float> weight(layer.channels * layer.kernel_size * layer.kernel_size, 0.25f);
+  pack_depthwise(kernel, layer.channels, layer.kernel_size, weight.data(), nullptr,
+                 data->packed.data());
+  return [=, &kernel] {
+    for (int64_t y = 0; y < layer.height; ++y) {
+      const float* rows[5];
+      for (int i = 0; i < layer.kernel_size; ++i) {
+        rows[i] = data->input.data() +
+                  (y * layer.stride + i) % layer.kernel_size * columns * layer.channels;
+      }
+      kernel.run({rows, layer.channels, data->packed.data(), data->output.data(), layer.channels,
+                  layer.width, layer.channels, layer.kernel_size, layer.stride, 0.0f, INFINITY});
+    }
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::layer_program(argc, argv, [] {
+    std::vector<bench::LayerCase> cases;
+    for (const Layer& l : kLayers) {
+      const double macs =
+          static_cast<double>(l.width * l.height * l.channels) * l.kernel_size * l.kernel_size;
+      cases.push_back({std::to_string(l.kernel_size) + "x" + std::to_string(l.kernel_size) + "s" +
+                           std::to_string(l.stride) + "-" + std::to_string(l.height) + "x" +
+                           std::to_string(l.width) + "x" + std::to_string(l.channels),
+                       macs, [&l] { return prepare(l); }});
+    }
+    return cases;
+  });
+}

@@ -1,0 +1,66 @@
+// Times of kernels and the multiply-add peak to hold them against.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "fma_peak.h"
+
+namespace seaformer::bench {
+
+inline double seconds_since(const std::chrono::steady_clock::time_point& start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+inline const FmaPeak& fma_peak_of(Isa isa) {
+#if defined(SEAFORMER_X86_64)
+  if (isa == Isa::kAvx512) return avx512::fma_peak;
+  if (isa == Isa::kAvx2) return avx2::fma_peak;
+#elif defined(SEAFORMER_AARCH64)
+  if (isa == Isa::kNeon) return neon::fma_peak;
+#endif
+  (void)isa;
+  return scalar::fma_peak;
+}
+
+// Multiply-adds a second: the best of several short runs.
+inline double fma_peak(Isa isa) {
+  constexpr int64_t kRounds = 100000;
+  const FmaPeak& fma = fma_peak_of(isa);
+  volatile float sink = 0;
+  double best = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    sink = sink + fma.rounds(kRounds);
+    best = std::max(best, kRounds * fma.macs_a_round / seconds_since(start));
+  }
+  return best;
+}
+
+// Median seconds of calls over a quarter of a second.
+template <class F>
+double median_seconds(const F& call) {
+  call();
+  std::vector<double> times;
+  const auto begin = std::chrono::steady_clock::now();
+  while (seconds_since(begin) < 0.25 || times.size() < 5) {
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    times.push_back(seconds_since(start));
+  }
+  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+  return times[times.size() / 2];
+}
+
+// One line: a layer's time, and its share of the peak measured just before.
+template <class F>
+void report(Isa isa, const std::string& layer, double macs, const F& call) {
+  const double limit = fma_peak(isa), taken = median_seconds(call);
+  std::printf("%-28s %8.3f ms  %6.1f GMAC/s of %6.1f  %3.0f%%\n", layer.c_str(), taken * 1e3,
+              macs / taken / 1e9, limit / 1e9, 100 * macs / taken / limit);
+}
+
+}  // namespace seaformer::bench

@@ -1,0 +1,56 @@
+// What the programs share that run one kernel over layers of the network.
+//
+//   PROGRAM [ISA]          time every layer against the multiply-add peak of the same run
+//   PROGRAM ISA list       print the layers with their multiply-adds
+//   PROGRAM ISA LAYER      run the layer of that number once between the counting markers
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "../arm/markers.h"
+#include "core/cpu.h"
+#include "fma_peak/measure.h"
+
+namespace seaformer::bench {
+
+struct LayerCase {
+  std::string name;
+  double macs;
+  std::function<std::function<void()>()> prepare;  // makes the data and returns the call
+};
+
+// `make` lists the layers for the kernel that is in use once the ISA is forced.
+template <class Make>
+int layer_program(int argc, char** argv, const Make& make) {
+  if (argc > 1) force_isa(parse_isa(argv[1]));
+  const std::vector<LayerCase> layers = make();
+  if (argc > 2 && std::string(argv[2]) == "list") {
+    for (const LayerCase& layer : layers) {
+      std::printf("%s %.0f\n", layer.name.c_str(), layer.macs);
+    }
+    return 0;
+  }
+  if (argc > 2) {
+    const int index = std::atoi(argv[2]), count = static_cast<int>(layers.size());
+    if (index < 0 || index >= count) {
+      std::fprintf(stderr, "expected list or a layer from 0 to %d, got %s\n", count - 1, argv[2]);
+      return 2;
+    }
+    const std::function<void()> call = layers[index].prepare();
+    region_begin();
+    call();
+    region_end();
+    return 0;
+  }
+  std::printf("%s\n", isa_name(active_isa()));
+  for (const LayerCase& layer : layers) {
+    report(active_isa(), layer.name, layer.macs, layer.prepare());
+  }
+  return 0;
+}
+
+}  // namespace seaformer::bench

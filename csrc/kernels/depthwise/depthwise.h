@@ -1,0 +1,55 @@
+// Contract of the micro-kernels of a depthwise convolution: one row of output from kernel_size rows
+// of input.
+//
+//   output[x][c] = clamp(bias[c] + sum_ij rows[i][x * stride + j][c] * weight[c][i][j], low, high)
+//
+// Free of std:: code, so ISA files may include it.
+//
+// Layout    float32, the channels of a pixel contiguous; strides count floats between pixels. Rows
+//           hold their padding: (width - 1) * stride + kernel_size pixels are read of each, so that
+//           a caller may hand out rows of a ring with zeros at both ends, and one zero row many
+//           times.
+// Kernel    kernel_size 3 or 5, stride 1 or 2, in both directions.
+// Weights   packed by pack_depthwise for the same variant: for each vector of channels the biases,
+//           then for each tap, row by row, the weights; zero where there is no channel.
+// Aliasing  none between output and rows or weights.
+// Alignment of elements only.
+// NaN       stays NaN.
+// Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+
+namespace seaformer {
+
+struct Depthwise {
+  const float* const* rows;  // kernel_size of them
+  int64_t row_stride;        // between the pixels of a row
+  const float* weights;      // packed, with the biases
+  float* output;
+  int64_t output_stride;
+  int64_t width;  // of the output
+  int64_t channels;
+  int kernel_size, stride;
+  float low, high;  // bounds of the activation: 0 and infinity for ReLU, 0 and 6 for ReLU6
+};
+
+struct DepthwiseKernel {
+  Isa isa;
+  int64_t lanes;  // of a vector
+  void (*run)(const Depthwise& args);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_DEPTHWISE_VARIANTS SEAFORMER_BUILT_ISAS
+
+#define SEAFORMER_DECLARE(isa)                   \
+  namespace isa {                                \
+  extern const DepthwiseKernel depthwise_kernel; \
+  }
+SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

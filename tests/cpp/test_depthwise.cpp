@@ -1,0 +1,133 @@
+// The depthwise micro-kernels against a float64 sum.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "guarded.h"
+#include "kernels/depthwise/variants.h"
+#include "on_variants.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+using test::on_every_variant;
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+struct Case {
+  int kernel_size, stride;
+  int64_t width, channels;
+  float low = 0, high = kInf;
+  bool bias = true;
+  int64_t gap = 0;  // floats between pixels
+};
+
+void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
+  std::mt19937 random(static_cast<unsigned>(c.width * 31 + c.channels * 7 + c.kernel_size));
+  std::normal_distribution<float> normal;
+  const int64_t pixels = (c.width - 1) * c.stride + c.kernel_size, step = c.channels + c.gap;
+  const int taps = c.kernel_size * c.kernel_size;
+  const auto fill = [&](Guarded<float>& array) {
+    for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+  };
+  std::vector<std::unique_ptr<Guarded<float>>> rows;
+  std::vector<const float*> pointers;
+  for (int i = 0; i < c.kernel_size; ++i) {
+    rows.push_back(std::make_unique<Guarded<float>>((pixels - 1) * step + c.channels, side));
+    fill(*rows.back());
+    pointers.push_back(rows.back()->data());
+  }
+  Guarded<float> weight(c.channels * taps, side), bias(c.channels, side);
+  fill(weight);
+  fill(bias);
+  Guarded<float> packed(packed_depthwise_floats(kernel, c.channels, c.kernel_size), side);
+  pack_depthwise(kernel, c.channels, c.kernel_size, weight.data(), c.bias ? bias.data() : nullptr,
+                 packed.data());
+  Guarded<float> output((c.width - 1) * step + c.channels, side);
+  const float untouched = 12345.0f;
+  for (std::size_t i = 0; i < output.size(); ++i) output[i] = untouched;
+  kernel.run({pointers.data(), step, packed.data(), output.data(), step, c.width, c.channels,
+              c.kernel_size, c.stride, c.low, c.high});
+
+  for (int64_t x = 0; x < c.width; ++x) {
+    for (int64_t ch = 0; ch < c.channels; ++ch) {
+      double sum = c.bias ? bias[ch] : 0.0, magnitude = std::abs(sum) + 3;
+      for (int tap = 0; tap < taps; ++tap) {
+        const int64_t at = (x * c.stride + tap % c.kernel_size) * step + ch;
+        const double term = double{(*rows[tap / c.kernel_size])[at]} * weight[ch * taps + tap];
+        sum += term;
+        magnitude += std::abs(term);
+      }
+      // Rounding: a product and a sum a tap, then the activation.
+      const double bound =
+          (taps + 4) * std::ldexp(1.0, -24) * magnitude + std::numeric_limits<float>::min();
+      const double expected = std::min(std::max(sum, double{c.low}), double{c.high});
+      const float got = output[x * step + ch];
+      check(std::abs(got - expected) <= bound, c.kernel_size, "x", c.kernel_size, " stride ",
+            c.stride, ", width ", c.width, ", ", c.channels, " channels: pixel ", x, " channel ",
+            ch, " is ", got, ", expected ", expected, " within ", bound);
+    }
+    for (int64_t i = c.channels; i < step && x + 1 < c.width; ++i) {
+      check(output[x * step + i] == untouched, "wrote between pixels ", x, " and ", x + 1);
+    }
+  }
+}
+
+}  // namespace
+
+TEST(depthwise_sizes_around_the_tile) {
+  on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
+    const int64_t lanes = kernel.lanes;
+    for (int size : {3, 5}) {
+      for (int stride : {1, 2}) {
+        for (int64_t width : {1, 2, 3, 4, 5, 7, 8, 9, 12, 17}) {
+          for (int64_t channels : {int64_t{1}, int64_t{2}, int64_t{3}, lanes - 1, lanes, lanes + 1,
+                                   2 * lanes, 3 * lanes - 1, 4 * lanes, 5 * lanes + 1}) {
+            if (channels < 1) continue;
+            for (Against side : {Against::kStart, Against::kEnd}) {
+              run_case(kernel, {size, stride, width, channels}, side);
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(depthwise_epilogues) {
+  on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
+    const float bounds[][2] = {{-kInf, kInf}, {0, kInf}, {0, 6}, {-0.5f, 0.25f}};
+    for (const auto& bound : bounds) {
+      for (bool bias : {false, true}) {
+        for (int64_t gap : {0, 5}) {
+          run_case(kernel, {3, 1, 11, 2 * kernel.lanes + 1, bound[0], bound[1], bias, gap},
+                   Against::kEnd);
+          run_case(kernel, {5, 2, 11, 2 * kernel.lanes + 1, bound[0], bound[1], bias, gap},
+                   Against::kEnd);
+        }
+      }
+    }
+  });
+}
+
+TEST(depthwise_rows_may_be_the_same) {
+  // A caller hands out one zero row for all that lie outside the image.
+  on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
+    const int64_t channels = kernel.lanes + 1;
+    const std::vector<float> zero(3 * channels, 0.0f), one(3 * channels, 1.0f);
+    const std::vector<float> weight(9 * channels, 2.0f);
+    std::vector<float> packed(packed_depthwise_floats(kernel, channels, 3)), output(channels);
+    pack_depthwise(kernel, channels, 3, weight.data(), nullptr, packed.data());
+    const float* const rows[3] = {zero.data(), one.data(), zero.data()};
+    kernel.run(
+        {rows, channels, packed.data(), output.data(), channels, 1, channels, 3, 1, -kInf, kInf});
+    for (float y : output) check(y == 6.0f, "got ", y);
+  });
+}
