@@ -50,6 +50,11 @@ def run(command: list[str]) -> None:
         raise CountError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stdout}")
 
 
+def emulator(cpu: str = "cortex-a76") -> list[str]:
+    """The command that runs an aarch64 program as `cpu`."""
+    return ["qemu-aarch64", "-cpu", cpu, "-L", ARM_LIBRARIES]
+
+
 def count(exe: str | Path, args: list[str] | None = None, cpu: str = "cortex-a76") -> list[dict]:
     """Runs `exe args` as `cpu`; returns the counts of each window in the order they ended.
 
@@ -60,8 +65,7 @@ def count(exe: str | Path, args: list[str] | None = None, cpu: str = "cortex-a76
     plugin = build_plugin()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "windows.jsonl"
-        emulator = ["qemu-aarch64", "-cpu", cpu, "-L", ARM_LIBRARIES]
-        run([*emulator, "-plugin", f"{plugin},out={out}", str(exe), *(args or [])])
+        run([*emulator(cpu), "-plugin", f"{plugin},out={out}", str(exe), *(args or [])])
         windows = [json.loads(line) for line in out.read_text().splitlines()]
     for window in windows:
         if "error" in window:

@@ -21,9 +21,8 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "aarch64"
 
 def layers(program: Path) -> list[tuple[str, float]]:
     """The layers that the program knows, and their multiply-adds."""
-    emulator = ["qemu-aarch64", "-cpu", "cortex-a76", "-L", count.ARM_LIBRARIES]
     listed = subprocess.run(
-        [*emulator, program, "neon", "list"], capture_output=True, text=True, check=True
+        [*count.emulator(), program, "neon", "list"], capture_output=True, text=True, check=True
     )
     rows = (line.split() for line in listed.stdout.splitlines())
     return [(name, float(macs)) for name, macs in rows]

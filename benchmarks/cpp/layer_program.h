@@ -48,7 +48,7 @@ int layer_program(int argc, char** argv, const Make& make) {
   }
   std::printf("%s\n", isa_name(active_isa()));
   for (const LayerCase& layer : layers) {
-    report(active_isa(), layer.name, layer.macs, layer.prepare());
+    report(layer.name, layer.macs, layer.prepare());
   }
   return 0;
 }

@@ -12,8 +12,7 @@ import click
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli.palettes import PALETTES, Palette
-
-MIN_SIDE = 32  # of the network's input
+from seaformer_kernels.models.backbone import MIN_SIZE
 
 
 class Size(click.ParamType):
@@ -26,8 +25,8 @@ class Size(click.ParamType):
         if not match:
             self.fail(f"expected width x height such as 512x512, got {value!r}", param, ctx)
         width, height = int(match[1]), int(match[2])
-        if min(width, height) < MIN_SIDE:
-            self.fail(f"both sides must be at least {MIN_SIDE} pixels, got {value}", param, ctx)
+        if min(width, height) < MIN_SIZE:
+            self.fail(f"both sides must be at least {MIN_SIZE} pixels, got {value}", param, ctx)
         return width, height
 
 

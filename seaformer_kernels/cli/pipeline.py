@@ -16,7 +16,8 @@ from PIL import Image
 import seaformer_kernels as sk
 from seaformer_kernels.cli import images, outputs
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory
-from seaformer_kernels.cli.options import MIN_SIDE, ModelOptions
+from seaformer_kernels.cli.options import ModelOptions
+from seaformer_kernels.models.backbone import MIN_SIZE
 
 STEPS = ("read", "network", "labels", "write")
 SEED = 0
@@ -101,9 +102,9 @@ def segment(
 def _read(path: Path, resize: tuple[int, int] | None) -> tuple[Image.Image, torch.Tensor]:
     image = images.read(path)
     width, height = resize or image.size
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < MIN_SIZE:
         raise ImageError(
-            f"{width}x{height} pixels are too few, the network needs {MIN_SIDE} a side; "
+            f"{width}x{height} pixels are too few, the network needs {MIN_SIZE} a side; "
             "a larger --resize makes them more"
         )
     check_memory(width, height)

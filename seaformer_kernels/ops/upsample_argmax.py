@@ -76,5 +76,4 @@ def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
         raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
     if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
         raise TypeError(f"upsample_argmax: expected size to be two integers, got {size!r}")
-    _check(logits, size)
     return torch.ops.seaformer.upsample_argmax(logits, size)

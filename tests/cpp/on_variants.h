@@ -4,7 +4,6 @@
 #include <string>
 
 #include "check.h"
-#include "core/activation.h"
 #include "core/cpu.h"
 
 namespace seaformer::test {
@@ -18,20 +17,6 @@ void on_every_variant(const Variant* const (&variants)[N], const Body& body) {
     } catch (const Failure& failure) {
       throw Failure(std::string(isa_name(variant->isa)) + ": " + failure.what());
     }
-  }
-}
-
-// The exact value of an activation.
-inline double activated(double x, Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return x < 0 ? 0 : x;
-    case Activation::kRelu6:
-      return x < 0 ? 0 : x > 6 ? 6 : x;
-    case Activation::kHardSigmoid:
-      return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
-    default:
-      return x;
   }
 }
 

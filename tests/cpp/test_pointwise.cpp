@@ -10,7 +10,6 @@
 #include "on_variants.h"
 
 using namespace seaformer;
-using test::activated;
 using test::Against;
 using test::check;
 using test::Guarded;
@@ -19,6 +18,20 @@ using test::on_every_variant;
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// The exact value of an activation.
+double activated(double x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return x < 0 ? 0 : x;
+    case Activation::kRelu6:
+      return x < 0 ? 0 : x > 6 ? 6 : x;
+    case Activation::kHardSigmoid:
+      return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+    default:
+      return x;
+  }
+}
 
 struct Case {
   int64_t pixels, in_channels, out_channels;

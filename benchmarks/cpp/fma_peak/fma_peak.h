@@ -18,10 +18,7 @@ struct FmaPeak {
   namespace isa {                \
   extern const FmaPeak fma_peak; \
   }
-SEAFORMER_DECLARE(scalar)
-SEAFORMER_DECLARE(neon)
-SEAFORMER_DECLARE(avx2)
-SEAFORMER_DECLARE(avx512)
+SEAFORMER_BUILT_ISAS(SEAFORMER_DECLARE)
 #undef SEAFORMER_DECLARE
 
 }  // namespace seaformer

@@ -1,4 +1,4 @@
-// Sixteen or fewer independent chains of multiply-adds; more chains than any processor needs.
+// A dozen independent chains of multiply-adds: enough for any processor.
 #include "fma_peak.h"
 
 namespace seaformer {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dispatch.h"
 #include "fma_peak.h"
 
 namespace seaformer::bench {
@@ -15,21 +16,14 @@ inline double seconds_since(const std::chrono::steady_clock::time_point& start) 
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-inline const FmaPeak& fma_peak_of(Isa isa) {
-#if defined(SEAFORMER_X86_64)
-  if (isa == Isa::kAvx512) return avx512::fma_peak;
-  if (isa == Isa::kAvx2) return avx2::fma_peak;
-#elif defined(SEAFORMER_AARCH64)
-  if (isa == Isa::kNeon) return neon::fma_peak;
-#endif
-  (void)isa;
-  return scalar::fma_peak;
-}
+#define SEAFORMER_ADDRESS(isa) &isa::fma_peak,
+inline constexpr const FmaPeak* kFmaPeaks[] = {SEAFORMER_BUILT_ISAS(SEAFORMER_ADDRESS)};
+#undef SEAFORMER_ADDRESS
 
-// Multiply-adds a second: the best of several short runs.
-inline double fma_peak(Isa isa) {
+// Multiply-adds a second with the ISA in use: the best of several short runs.
+inline double fma_peak() {
   constexpr int64_t kRounds = 100000;
-  const FmaPeak& fma = fma_peak_of(isa);
+  const FmaPeak& fma = choose_variant(kFmaPeaks);
   volatile float sink = 0;
   double best = 0;
   for (int i = 0; i < 20; ++i) {
@@ -57,8 +51,8 @@ double median_seconds(const F& call) {
 
 // One line: a layer's time, and its share of the peak measured just before.
 template <class F>
-void report(Isa isa, const std::string& layer, double macs, const F& call) {
-  const double limit = fma_peak(isa), taken = median_seconds(call);
+void report(const std::string& layer, double macs, const F& call) {
+  const double limit = fma_peak(), taken = median_seconds(call);
   std::printf("%-28s %8.3f ms  %6.1f GMAC/s of %6.1f  %3.0f%%\n", layer.c_str(), taken * 1e3,
               macs / taken / 1e9, limit / 1e9, 100 * macs / taken / limit);
 }

@@ -1,9 +1,9 @@
 // The depthwise kernel over the vector wrapper. An ISA file includes its wrapper, defines
 // SEAFORMER_ISA, SEAFORMER_ISA_ENUM and the tile, then includes this:
-//   SEAFORMER_TILE_VECTORS  vectors of channels whose sums are held in registers together
+//   SEAFORMER_TILE_PIXELS   output pixels whose sums are held in registers together
+//   SEAFORMER_TILE_VECTORS  vectors of channels of each
 //
-// A tile is 8 or fewer output pixels; each input pixel is loaded once for all the outputs it
-// reaches.
+// Each input pixel of a tile is loaded once for all the outputs it reaches.
 #pragma once
 
 #include "kernels/depthwise/depthwise.h"

@@ -13,8 +13,6 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
-#include "simd/activate.h"
-
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 constexpr int64_t kPanel = kTileVectors * kLanes;
@@ -24,6 +22,20 @@ template <int i>
 struct Index {
   static constexpr int value = i;
 };
+
+SEAFORMER_INLINE F32 activate(F32 x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return at_least(x, splat(0.0f));
+    case Activation::kRelu6:
+      return at_most(at_least(x, splat(0.0f)), splat(6.0f));
+    case Activation::kHardSigmoid:
+      return mul(at_most(at_least(add(x, splat(3.0f)), splat(0.0f)), splat(6.0f)),
+                 splat(1.0f / 6.0f));
+    default:
+      return x;
+  }
+}
 
 // `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
 // in the last vector, which has `last` of them.

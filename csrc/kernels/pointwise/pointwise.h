@@ -14,14 +14,16 @@
 // Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
 // Alignment of elements only.
 // Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+// NaN       passes through every activation, as in PyTorch.
 #pragma once
 
 #include <stdint.h>
 
-#include "core/activation.h"
 #include "core/isa.h"
 
 namespace seaformer {
+
+enum class Activation { kNone, kRelu, kRelu6, kHardSigmoid };
 
 struct Pointwise {
   const float* input;
