@@ -33,10 +33,9 @@ std::function<void()> prepare(const Layer& layer) {
   auto data = std::make_shared<Data>();
   data->input.assign(layer.kernel_size * columns * layer.channels, 0.5f);
   data->output.resize(layer.width * layer.channels);
-  data->packed.resize(packed_depthwise_floats(kernel, layer.channels, layer.kernel_size));
+  data->packed.resize(packed_depthwise_floats(layer.channels, layer.kernel_size));
   const std::vector<float> weight(layer.channels * layer.kernel_size * layer.kernel_size, 0.25f);
-  pack_depthwise(kernel, layer.channels, layer.kernel_size, weight.data(), nullptr,
-                 data->packed.data());
+  pack_depthwise(layer.channels, layer.kernel_size, weight.data(), nullptr, data->packed.data());
   return [=, &kernel] {
     for (int64_t y = 0; y < layer.height; ++y) {
       const float* rows[5];

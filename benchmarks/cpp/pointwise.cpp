@@ -28,9 +28,9 @@ std::function<void()> prepare(const Layer& layer) {
   auto data = std::make_shared<Data>();
   data->input.assign(layer.pixels * in, 0.5f);
   data->output.resize(layer.pixels * out);
-  data->packed.resize(packed_pointwise_floats(kernel, in, out));
+  data->packed.resize(packed_pointwise_floats(in, out));
   const std::vector<float> weight(out * in, 0.25f);
-  pack_pointwise(kernel, in, out, weight.data(), nullptr, data->packed.data());
+  pack_pointwise(in, out, weight.data(), nullptr, data->packed.data());
   return [=, &kernel] {
     kernel.run({data->input.data(), in, data->packed.data(), data->output.data(), out, nullptr, 0,
                 nullptr, 0, layer.pixels, in, out, Activation::kRelu});

@@ -47,8 +47,8 @@ void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
   Guarded<float> weight(c.channels * taps, side), bias(c.channels, side);
   fill(weight);
   fill(bias);
-  Guarded<float> packed(packed_depthwise_floats(kernel, c.channels, c.kernel_size), side);
-  pack_depthwise(kernel, c.channels, c.kernel_size, weight.data(), c.bias ? bias.data() : nullptr,
+  Guarded<float> packed(packed_depthwise_floats(c.channels, c.kernel_size), side);
+  pack_depthwise(c.channels, c.kernel_size, weight.data(), c.bias ? bias.data() : nullptr,
                  packed.data());
   Guarded<float> output((c.width - 1) * step + c.channels, side);
   const float untouched = 12345.0f;
@@ -123,8 +123,8 @@ TEST(depthwise_rows_may_be_the_same) {
     const int64_t channels = kernel.lanes + 1;
     const std::vector<float> zero(3 * channels, 0.0f), one(3 * channels, 1.0f);
     const std::vector<float> weight(9 * channels, 2.0f);
-    std::vector<float> packed(packed_depthwise_floats(kernel, channels, 3)), output(channels);
-    pack_depthwise(kernel, channels, 3, weight.data(), nullptr, packed.data());
+    std::vector<float> packed(packed_depthwise_floats(channels, 3)), output(channels);
+    pack_depthwise(channels, 3, weight.data(), nullptr, packed.data());
     const float* const rows[3] = {zero.data(), one.data(), zero.data()};
     kernel.run(
         {rows, channels, packed.data(), output.data(), channels, 1, channels, 3, 1, -kInf, kInf});

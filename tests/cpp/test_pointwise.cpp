@@ -60,9 +60,9 @@ void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
   const float untouched = 12345.0f;
   std::fill_n(output.data(), output.size(), untouched);
 
-  Guarded<float> packed(packed_pointwise_floats(kernel, c.in_channels, c.out_channels), side);
-  pack_pointwise(kernel, c.in_channels, c.out_channels, weight.data(),
-                 c.bias ? bias.data() : nullptr, packed.data());
+  Guarded<float> packed(packed_pointwise_floats(c.in_channels, c.out_channels), side);
+  pack_pointwise(c.in_channels, c.out_channels, weight.data(), c.bias ? bias.data() : nullptr,
+                 packed.data());
   kernel.run({input.data(), in, packed.data(), output.data(), out,
               c.multiplier ? multiplier.data() : nullptr, out,
               c.residual ? residual.data() : nullptr, out, c.pixels, c.in_channels, c.out_channels,
@@ -103,9 +103,9 @@ TEST(pointwise_sizes_around_the_tile) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (int64_t pixels : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17}) {
       for (int64_t in : {1, 2, 3, 4, 5, 7, 8, 9, 16, 19}) {
-        for (int64_t out : {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes,
-                            kernel.lanes + 1, kernel.panel - 1, kernel.panel, kernel.panel + 1,
-                            2 * kernel.panel + kernel.lanes + 3}) {
+        for (int64_t out :
+             {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes, kernel.lanes + 1,
+              kPanel - 1, kPanel, kPanel + 1, 2 * kPanel + kernel.lanes + 3}) {
           if (out < 1) continue;
           for (Against side : {Against::kStart, Against::kEnd}) {
             run_case(kernel, {pixels, in, out}, side);
@@ -123,7 +123,7 @@ TEST(pointwise_epilogues) {
       for (int mask = 0; mask < 8; ++mask) {
         for (int64_t gap : {0, 5}) {
           for (int64_t in : {6, 8, 24}) {
-            Case c{19, in, 2 * kernel.panel + 3, activation};
+            Case c{19, in, 2 * kPanel + 3, activation};
             c.bias = (mask & 1) != 0;
             c.multiplier = (mask & 2) != 0;
             c.residual = (mask & 4) != 0;
@@ -150,10 +150,10 @@ TEST(pointwise_may_write_over_its_residual) {
   // Small integers, so that every sum is exact.
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (int64_t in : {1, 8}) {
-      const int64_t pixels = 9, out = kernel.panel + 1;
+      const int64_t pixels = 9, out = kPanel + 1;
       const std::vector<float> weight(out * in, 2.0f), input(pixels * in, 3.0f);
-      std::vector<float> packed(packed_pointwise_floats(kernel, in, out)), output(pixels * out);
-      pack_pointwise(kernel, in, out, weight.data(), nullptr, packed.data());
+      std::vector<float> packed(packed_pointwise_floats(in, out)), output(pixels * out);
+      pack_pointwise(in, out, weight.data(), nullptr, packed.data());
       for (std::size_t i = 0; i < output.size(); ++i) output[i] = static_cast<float>(i);
       kernel.run({input.data(), in, packed.data(), output.data(), out, nullptr, 0, output.data(),
                   out, pixels, in, out, Activation::kNone});
@@ -166,10 +166,10 @@ TEST(pointwise_may_write_over_its_residual) {
 
 TEST(pointwise_nan_passes_through_activations) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
-    const int64_t in = 8, channels = kernel.panel + 1;
+    const int64_t in = 8, channels = kPanel + 1;
     const std::vector<float> weight(channels * in, 1.0f), input(4 * in, kNaN);
-    std::vector<float> packed(packed_pointwise_floats(kernel, in, channels));
-    pack_pointwise(kernel, in, channels, weight.data(), nullptr, packed.data());
+    std::vector<float> packed(packed_pointwise_floats(in, channels));
+    pack_pointwise(in, channels, weight.data(), nullptr, packed.data());
     for (Activation activation :
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       std::vector<float> output(4 * channels);

@@ -10,8 +10,8 @@
 //           a caller may hand out rows of a ring with zeros at both ends, and one zero row many
 //           times.
 // Kernel    kernel_size 3 or 5, stride 1 or 2, in both directions.
-// Weights   packed by pack_depthwise for the same variant: for each vector of channels the biases,
-//           then for each tap, row by row, the weights; zero where there is no channel.
+// Weights   packed by pack_depthwise: for each panel of kPanel channels the biases, then for each
+//           tap, row by row, the weights; zero where there is no channel.
 // Aliasing  none between output and rows or weights.
 // Alignment of elements only.
 // NaN       stays NaN.
@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/isa.h"
+#include "core/panel.h"
 
 namespace seaformer {
 
@@ -38,7 +39,7 @@ struct Depthwise {
 
 struct DepthwiseKernel {
   Isa isa;
-  int64_t lanes;  // of a vector
+  int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Depthwise& args);
 };
 

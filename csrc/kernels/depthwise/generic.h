@@ -15,6 +15,12 @@ namespace {
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 
+// Where the packed weights of a tile's vector begin, from those of its panel.
+template <int size>
+constexpr int64_t vector_offset(int64_t v) {
+  return v * kLanes / kPanel * (size * size + 1) * kPanel + v * kLanes % kPanel;
+}
+
 // `pixels` outputs by `vectors` vectors of channels, all of which exist but in the last vector,
 // which has `last` of them.
 template <int size, int stride, int pixels, int vectors>
@@ -24,23 +30,24 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weight
   const int64_t step = args.row_stride;
   float* output = args.output + x * args.output_stride + channel;
   constexpr int kWidth = (pixels - 1) * stride + size;
-  constexpr int kVector = (size * size + 1) * kLanes;  // packed floats of a vector of channels
   F32 sum[vectors][pixels];
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
-    const F32 bias = load(weights + v * kVector);
+    const F32 bias = load(weights + vector_offset<size>(v));
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) sum[v][p] = bias;
   }
   SEAFORMER_UNROLL
   for (int i = 0; i < size; ++i) {
     const float* row = args.rows[i] + x * stride * step + channel;
-    const float* taps = weights + (1 + i * size) * kLanes;
+    const float* taps = weights + (1 + i * size) * kPanel;
     F32 w[vectors][size];
     SEAFORMER_UNROLL
     for (int v = 0; v < vectors; ++v) {
       SEAFORMER_UNROLL
-      for (int j = 0; j < size; ++j) w[v][j] = load(taps + v * kVector + j * kLanes);
+      for (int j = 0; j < size; ++j) {
+        w[v][j] = load(taps + vector_offset<size>(v) + j * kPanel);
+      }
     }
     SEAFORMER_UNROLL
     for (int at = 0; at < kWidth; ++at) {
@@ -69,20 +76,20 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weight
 // All channels of `pixels` outputs from x on.
 template <int size, int stride, int pixels, int vectors>
 SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
-  constexpr int kVector = (size * size + 1) * kLanes;
-  const float* weights = args.weights;
+  const auto weights = [&](int64_t channel) {
+    return args.weights + vector_offset<size>(channel / kLanes);
+  };
   int64_t channel = 0;
   if constexpr (vectors > 1) {
     for (; channel + vectors * kLanes <= args.channels; channel += vectors * kLanes) {
-      tile<size, stride, pixels, vectors>(args, x, weights, channel, kLanes);
-      weights += vectors * kVector;
+      tile<size, stride, pixels, vectors>(args, x, weights(channel), channel, kLanes);
     }
   }
-  for (; channel + kLanes <= args.channels; channel += kLanes, weights += kVector) {
-    tile<size, stride, pixels, 1>(args, x, weights, channel, kLanes);
+  for (; channel + kLanes <= args.channels; channel += kLanes) {
+    tile<size, stride, pixels, 1>(args, x, weights(channel), channel, kLanes);
   }
   if (channel < args.channels) {
-    tile<size, stride, pixels, 1>(args, x, weights, channel,
+    tile<size, stride, pixels, 1>(args, x, weights(channel), channel,
                                   static_cast<int>(args.channels - channel));
   }
 }

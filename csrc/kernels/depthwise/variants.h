@@ -14,10 +14,10 @@ inline constexpr const DepthwiseKernel* kDepthwiseVariants[] = {
 inline const DepthwiseKernel& depthwise_kernel() { return choose_variant(kDepthwiseVariants); }
 
 // Floats that the packed weights and biases of a convolution take.
-int64_t packed_depthwise_floats(const DepthwiseKernel& kernel, int64_t channels, int kernel_size);
+int64_t packed_depthwise_floats(int64_t channels, int kernel_size);
 
 // Packs weight [channels][kernel_size][kernel_size] and bias [channels], or null for none.
-void pack_depthwise(const DepthwiseKernel& kernel, int64_t channels, int kernel_size,
-                    const float* weight, const float* bias, float* packed);
+void pack_depthwise(int64_t channels, int kernel_size, const float* weight, const float* bias,
+                    float* packed);
 
 }  // namespace seaformer

@@ -3,10 +3,11 @@
 //   SEAFORMER_TILE_PIXELS   pixels whose sums are held in registers together
 //   SEAFORMER_TILE_VECTORS  vectors of output channels of each; their product is what fits
 //
-// Pixels are taken in blocks that stay in the first-level cache while all panels of weights pass
-// by, so that input comes from memory once and weights once a block.
+// Pixels are taken in blocks that stay in the first-level cache while all weights pass by, so that
+// input comes from memory once and weights once a block.
 #pragma once
 
+#include "kernels/pointwise/operands.h"
 #include "kernels/pointwise/pointwise.h"
 
 namespace seaformer {
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
-constexpr int64_t kPanel = kTileVectors * kLanes;
+constexpr int64_t kTileChannels = kTileVectors * kLanes;
 constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
 
 template <int i>
@@ -37,30 +38,35 @@ SEAFORMER_INLINE F32 activate(F32 x, Activation activation) {
   }
 }
 
-// `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
-// in the last vector, which has `last` of them.
+// Where the weights of a tile's vector begin, from those of its first.
+SEAFORMER_INLINE int64_t vector_offset(const Operands& from, int v) {
+  return v * kLanes / kPanel * from.panel + v * kLanes % kPanel;
+}
+
+// Biases plus the products of as many input channels as whole groups of four hold; returns that
+// number. An ISA file may overload it for a size of tile.
 template <int pixels, int vectors>
-SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
-                           int64_t channel, int last) {
-  const float* input = args.input + pixel * args.input_stride;
-  F32 sum[pixels][vectors];
+SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][vectors]) {
+  const float* weights = from.weights;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
-    const F32 bias = load(weights + v * kLanes);
+    const F32 bias = load(weights + vector_offset(from, v));
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) sum[p][v] = bias;
   }
-  weights += vectors * kLanes;
+  weights += kPanel;
   int64_t k = 0;
-  for (; k + 4 <= args.in_channels; k += 4) {
+  for (; k + 4 <= from.in_channels; k += 4) {
     Scalars4 x[pixels];
     SEAFORMER_UNROLL
-    for (int p = 0; p < pixels; ++p) x[p] = load_scalars4(input + p * args.input_stride + k);
+    for (int p = 0; p < pixels; ++p) {
+      x[p] = load_scalars4(from.input + p * from.input_stride + k);
+    }
     const auto step = [&](auto i) SEAFORMER_LAMBDA_INLINE {
       F32 w[vectors];
       SEAFORMER_UNROLL
-      for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * kLanes);
-      weights += vectors * kLanes;
+      for (int v = 0; v < vectors; ++v) w[v] = load(weights + vector_offset(from, v));
+      weights += kPanel;
       SEAFORMER_UNROLL
       for (int p = 0; p < pixels; ++p) {
         SEAFORMER_UNROLL
@@ -72,12 +78,27 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
     step(Index<2>());
     step(Index<3>());
   }
-  for (; k < args.in_channels; ++k, weights += vectors * kLanes) {
+  return k;
+}
+
+// `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
+// in the last vector, which has `last` of them.
+template <int pixels, int vectors>
+SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
+                           int64_t channel, int last) {
+  const int64_t panel = (args.in_channels + 1) * kPanel;
+  const Operands from = {args.input + pixel * args.input_stride, args.input_stride, weights, panel,
+                         args.in_channels};
+  F32 sum[pixels][vectors];
+  for (int64_t k = sum_products(from, sum); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
-      const F32 x = splat(input[p * args.input_stride + k]);
+      const F32 x = splat(from.input[p * from.input_stride + k]);
       SEAFORMER_UNROLL
-      for (int v = 0; v < vectors; ++v) sum[p][v] = fma(x, load(weights + v * kLanes), sum[p][v]);
+      for (int v = 0; v < vectors; ++v) {
+        const F32 w = load(from.weights + (k + 1) * kPanel + vector_offset(from, v));
+        sum[p][v] = fma(x, w, sum[p][v]);
+      }
     }
   }
 
@@ -108,10 +129,10 @@ SEAFORMER_INLINE int64_t whole_tiles(const Pointwise&, int64_t begin, int64_t, c
 }
 #endif
 
-// Pixels [begin, end) of one panel.
+// Pixels [begin, end) of a tile's channels.
 template <int vectors>
-void panel(const Pointwise& args, int64_t begin, int64_t end, const float* weights, int64_t channel,
-           int last) {
+void column(const Pointwise& args, int64_t begin, int64_t end, const float* weights,
+            int64_t channel, int last) {
   int64_t pixel = whole_tiles<vectors>(args, begin, end, weights, channel, last);
   for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
     tile<kTilePixels, vectors>(args, pixel, weights, channel, last);
@@ -122,16 +143,16 @@ void panel(const Pointwise& args, int64_t begin, int64_t end, const float* weigh
   for (; pixel < end; ++pixel) tile<1, vectors>(args, pixel, weights, channel, last);
 }
 
-// Calls the panel of as many vectors as it needs, at most `most`.
+// Calls the column of as many vectors as it needs, at most `most`.
 template <int most>
-void panel_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, const float* weights,
-              int64_t channel, int last) {
+void column_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, const float* weights,
+               int64_t channel, int last) {
   if constexpr (most > 1) {
     if (vectors < most) {
-      return panel_of<most - 1>(vectors, args, begin, end, weights, channel, last);
+      return column_of<most - 1>(vectors, args, begin, end, weights, channel, last);
     }
   }
-  panel<most>(args, begin, end, weights, channel, last);
+  column<most>(args, begin, end, weights, channel, last);
 }
 
 void run(const Pointwise& args) {
@@ -139,14 +160,14 @@ void run(const Pointwise& args) {
   if (block < kTilePixels) block = kTilePixels;
   for (int64_t begin = 0; begin < args.pixels; begin += block) {
     const int64_t end = begin + block < args.pixels ? begin + block : args.pixels;
-    const float* weights = args.weights;
-    for (int64_t channel = 0; channel < args.out_channels; channel += kPanel) {
-      const int64_t left =
-          args.out_channels - channel < kPanel ? args.out_channels - channel : kPanel;
+    for (int64_t channel = 0; channel < args.out_channels; channel += kTileChannels) {
+      int64_t left = args.out_channels - channel;
+      if (left > kTileChannels) left = kTileChannels;
       const int vectors = static_cast<int>((left + kLanes - 1) / kLanes);
       const int last = static_cast<int>(left - (vectors - 1) * kLanes);
-      panel_of<kTileVectors>(vectors, args, begin, end, weights, channel, last);
-      weights += vectors * kLanes * (args.in_channels + 1);
+      const float* weights =
+          args.weights + channel / kPanel * kPanel * (args.in_channels + 1) + channel % kPanel;
+      column_of<kTileVectors>(vectors, args, begin, end, weights, channel, last);
     }
   }
 }
@@ -154,7 +175,7 @@ void run(const Pointwise& args) {
 }  // namespace
 
 extern const PointwiseKernel pointwise_kernel;
-const PointwiseKernel pointwise_kernel = {SEAFORMER_ISA_ENUM, kLanes, kPanel, run};
+const PointwiseKernel pointwise_kernel = {SEAFORMER_ISA_ENUM, kLanes, run};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -4,24 +4,17 @@
 
 namespace seaformer {
 
-int64_t packed_pointwise_floats(const PointwiseKernel& kernel, int64_t in_channels,
-                                int64_t out_channels) {
-  return (out_channels + kernel.lanes - 1) / kernel.lanes * kernel.lanes * (in_channels + 1);
+int64_t packed_pointwise_floats(int64_t in_channels, int64_t out_channels) {
+  return panels(out_channels) * kPanel * (in_channels + 1);
 }
 
-void pack_pointwise(const PointwiseKernel& kernel, int64_t in_channels, int64_t out_channels,
-                    const float* weight, const float* bias, float* packed) {
-  for (int64_t first = 0; first < out_channels; first += kernel.panel) {
-    const int64_t left = std::min(out_channels - first, kernel.panel);
-    const int64_t width = (left + kernel.lanes - 1) / kernel.lanes * kernel.lanes;
-    std::fill_n(packed, width * (in_channels + 1), 0.0f);
-    for (int64_t n = 0; n < left; ++n) {
-      if (bias != nullptr) packed[n] = bias[first + n];
-      for (int64_t k = 0; k < in_channels; ++k) {
-        packed[(k + 1) * width + n] = weight[(first + n) * in_channels + k];
-      }
-    }
-    packed += width * (in_channels + 1);
+void pack_pointwise(int64_t in_channels, int64_t out_channels, const float* weight,
+                    const float* bias, float* packed) {
+  std::fill_n(packed, packed_pointwise_floats(in_channels, out_channels), 0.0f);
+  for (int64_t n = 0; n < out_channels; ++n) {
+    float* to = packed + n / kPanel * kPanel * (in_channels + 1) + n % kPanel;
+    if (bias != nullptr) *to = bias[n];
+    for (int64_t k = 0; k < in_channels; ++k) to[(k + 1) * kPanel] = weight[n * in_channels + k];
   }
 }
 

@@ -1,16 +1,13 @@
 // Contract of the micro-kernels of a pointwise (1x1) convolution: a matrix product over pixels.
 //
 //   output[p][n] = multiplier[p][n] * activation(bias[n] + sum_k input[p][k] * weight[n][k])
-//                  + residual[p][n]                                    multiplier, residual
-//                  optional
+//                  + residual[p][n]                               multiplier, residual: optional
 //
 // Free of std:: code, so ISA files may include it.
 //
 // Layout    float32, the channels of a pixel contiguous; strides count floats between pixels.
-// Weights   packed by pack_pointwise for the same variant: panels of `panel` output channels, the
-// last
-//           as wide as its channels need in whole vectors; of each panel the biases, then for every
-//           input channel the weights, zero where there is no output channel.
+// Weights   packed by pack_pointwise: panels of kPanel output channels; of each panel the biases,
+//           then for every input channel the weights, zero where there is no output channel.
 // Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
 // Alignment of elements only.
 // Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
@@ -20,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/isa.h"
+#include "core/panel.h"
 
 namespace seaformer {
 
@@ -41,8 +39,7 @@ struct Pointwise {
 
 struct PointwiseKernel {
   Isa isa;
-  int64_t lanes;  // of a vector
-  int64_t panel;  // output channels computed together, a multiple of lanes
+  int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Pointwise& args);
 };
 

@@ -14,11 +14,10 @@ inline constexpr const PointwiseKernel* kPointwiseVariants[] = {
 inline const PointwiseKernel& pointwise_kernel() { return choose_variant(kPointwiseVariants); }
 
 // Floats that the packed weights and biases of a convolution take.
-int64_t packed_pointwise_floats(const PointwiseKernel& kernel, int64_t in_channels,
-                                int64_t out_channels);
+int64_t packed_pointwise_floats(int64_t in_channels, int64_t out_channels);
 
 // Packs weight [out_channels][in_channels] and bias [out_channels], or null for none.
-void pack_pointwise(const PointwiseKernel& kernel, int64_t in_channels, int64_t out_channels,
-                    const float* weight, const float* bias, float* packed);
+void pack_pointwise(int64_t in_channels, int64_t out_channels, const float* weight,
+                    const float* bias, float* packed);
 
 }  // namespace seaformer
