@@ -1,0 +1,50 @@
+// Tensors that ops take and give, as the blocks want them.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+
+#include "blocks/packed.h"
+#include "checks.h"
+
+namespace seaformer {
+
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// The checked header of an op's packed weights.
+inline const PackedHeader& packed_header(const char* op, PackedKind kind, const Tensor& packed) {
+  require(packed.scalar_type() == ScalarType::Byte && packed.dim() == 1 && packed.is_contiguous(),
+          op, ": expected packed weights as a contiguous one-dimensional uint8 tensor, got shape ",
+          shape_text(packed.sizes()),
+          packed.scalar_type() == ScalarType::Byte ? "" : " of another dtype");
+  return checked_header(op, kind, packed.const_data_ptr<uint8_t>(), packed.size(0));
+}
+
+// A float32 map [batch, channels, height, width] as dense channels_last pixels: itself, or a copy.
+inline Tensor channels_last_map(const char* op, const char* name, const Tensor& x) {
+  require(x.dim() == 4, op, ": expected ", name, " of shape [batch, channels, height, width], got ",
+          shape_text(x.sizes()));
+  require(x.scalar_type() == ScalarType::Float, op, ": expected a float32 ", name,
+          ", got another dtype");
+  require(x.size(1) > 0 && x.size(2) > 0 && x.size(3) > 0, op, ": expected ", name,
+          " with at least one channel, row and column, got ", shape_text(x.sizes()));
+  const int64_t channels = x.size(1), row = x.size(3) * channels;
+  const bool dense =
+      (x.stride(1) == 1 || channels == 1) && (x.stride(3) == channels || x.size(3) == 1) &&
+      (x.stride(2) == row || x.size(2) == 1) && (x.stride(0) == x.size(2) * row || x.size(0) <= 1);
+  return dense ? x : torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
+}
+
+// An uninitialised channels_last map.
+inline Tensor empty_map(const Tensor& like, int64_t batch, int64_t channels, int64_t height,
+                        int64_t width) {
+  const int64_t sizes[4] = {batch, channels, height, width};
+  return torch::stable::empty({sizes, 4}, ScalarType::Float, std::nullopt, like.device(),
+                              std::nullopt, MemoryFormat::ChannelsLast);
+}
+
+}  // namespace seaformer
