@@ -3,18 +3,21 @@
 #include <cmath>
 #include <limits>
 #include <random>
-#include <thread>
 
 #include "blocks/upsample_argmax.h"
 #include "check.h"
 #include "core/cpu.h"
 #include "core/workspace.h"
 #include "guarded.h"
+#include "on_isas.h"
+#include "threads.h"
 
 using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::on_every_isa;
+using test::Threads;
 
 namespace {
 
@@ -154,21 +157,6 @@ void check_labels(const UpsampleArgmaxShape& s, const float* logits, const Label
   }
 }
 
-class Threads final : public Parallel {
- public:
-  explicit Threads(int64_t count) : count_(count) {}
-  int64_t threads() const override { return count_; }
-  void run(int64_t tasks, TaskRef task) const override {
-    check(tasks <= count_, "more tasks than threads");
-    std::vector<std::thread> pool;
-    for (int64_t i = 0; i < tasks; ++i) pool.emplace_back([&task, i] { task(i); });
-    for (std::thread& thread : pool) thread.join();
-  }
-
- private:
-  int64_t count_;
-};
-
 // Every buffer lies against a guard page on `side`; the workspace always ends at one.
 template <class Label>
 void run_guarded(const UpsampleArgmaxShape& s, Data data, unsigned seed, Against side, bool exact) {
@@ -180,24 +168,6 @@ void run_guarded(const UpsampleArgmaxShape& s, Data data, unsigned seed, Against
   upsample_argmax(s, channels_last(logits.data(), s), labels.data(), workspace.data(),
                   Sequential());
   check_labels(s, logits.data(), labels.data(), exact);
-}
-
-struct Forced {
-  explicit Forced(Isa isa) { force_isa(isa); }
-  ~Forced() { force_isa(std::nullopt); }
-};
-
-template <class Body>
-void on_every_isa(const Body& body) {
-  for (const IsaStatus& status : isa_statuses()) {
-    if (!status.supported) continue;
-    const Forced forced(status.isa);
-    try {
-      body();
-    } catch (const test::Failure& failure) {
-      throw test::Failure(std::string(isa_name(status.isa)) + ": " + failure.what());
-    }
-  }
 }
 
 std::string describe(const UpsampleArgmaxShape& s, Data data) {

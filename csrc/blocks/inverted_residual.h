@@ -1,0 +1,32 @@
+// The mobile inverted residual, and the MLP of a SEA layer, which is one with other activations:
+// expand (1x1), depthwise, project (1x1), without ever storing the expanded map.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "blocks/packed.h"
+#include "core/parallel.h"
+
+namespace seaformer {
+
+// All sizes from 1 up. The rest of the block's shape is in the header of its packed weights.
+struct InvertedResidualShape {
+  int64_t batch, height, width;
+  bool residual;  // adds the input; for stride 1 and equal widths
+};
+
+// Rows of output for that many of input; columns likewise.
+int64_t inverted_residual_out(const PackedHeader& packed, int64_t in);
+
+// Bytes that inverted_residual needs, kWorkspaceAlignment aligned, when given this many threads.
+std::size_t inverted_residual_workspace(const InvertedResidualShape& shape,
+                                        const PackedHeader& packed, int64_t threads);
+
+// From dense input [batch, height, width, in_channels] to dense output of out_channels, which does
+// not depend on the number of threads. `packed` was checked by checked_header.
+void inverted_residual(const InvertedResidualShape& shape, const PackedHeader& packed,
+                       const float* input, float* output, void* workspace,
+                       const Parallel& parallel);
+
+}  // namespace seaformer
