@@ -1,0 +1,158 @@
+// Every inverted residual and MLP of the family, fused, or by the same kernels one after another;
+// layer_program.h tells how to call it. The unfused ones follow the fused.
+#include "blocks/inverted_residual.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "core/workspace.h"
+#include "kernels/depthwise/variants.h"
+#include "kernels/pointwise/variants.h"
+#include "layer_program.h"
+#include "shapes.h"
+
+namespace {
+
+using namespace seaformer;
+
+struct Problem {
+  explicit Problem(const std::vector<int64_t>& sizes) {
+    header.magic = kPackedMagic;
+    header.version = kPackedVersion;
+    header.kind = static_cast<int32_t>(PackedKind::kInvertedResidual);
+    height = sizes[0], width = sizes[1];
+    header.in_channels = static_cast<int32_t>(sizes[2]);
+    header.hidden_channels = static_cast<int32_t>(sizes[3]);
+    header.out_channels = static_cast<int32_t>(sizes[4]);
+    header.kernel_size = static_cast<int32_t>(sizes[5]);
+    header.stride = static_cast<int32_t>(sizes[6]);
+    header.flags = sizes[7] ? kPackedExpands : 0;
+    residual = sizes[8] != 0;
+    const bool mlp = sizes[9] != 0;
+    header.expand_activation = static_cast<int32_t>(mlp ? Activation::kNone : Activation::kRelu);
+    header.depthwise_activation =
+        static_cast<int32_t>(mlp ? Activation::kRelu6 : Activation::kRelu);
+  }
+
+  bool expands() const { return header.flags & kPackedExpands; }
+  int64_t out_height() const { return inverted_residual_out(header, height); }
+  int64_t out_width() const { return inverted_residual_out(header, width); }
+  int64_t expand_floats() const {
+    return expands() ? packed_pointwise_floats(header.in_channels, header.hidden_channels) : 0;
+  }
+  int64_t depthwise_floats() const {
+    return packed_depthwise_floats(header.hidden_channels, header.kernel_size);
+  }
+  double macs() const {
+    const double hidden = header.hidden_channels;
+    const double taps = header.kernel_size * header.kernel_size;
+    return height * width * hidden * (expands() ? header.in_channels : 0) +
+           out_height() * out_width() * hidden * (taps + header.out_channels);
+  }
+  // Sizes of input and output together.
+  double bytes() const {
+    return 4.0 *
+           (height * width * header.in_channels + out_height() * out_width() * header.out_channels);
+  }
+
+  PackedHeader header{};
+  int64_t height, width;
+  bool residual;
+};
+
+std::vector<float> noise(std::size_t n) {
+  std::vector<float> v(n);
+  uint32_t state = 1;
+  for (float& x : v) {
+    state = state * 1664525u + 1013904223u;
+    x = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
+  }
+  return v;
+}
+
+struct Data {
+  explicit Data(const Problem& p)
+      : input(noise(p.height * p.width * p.header.in_channels)),
+        output(p.out_height() * p.out_width() * p.header.out_channels),
+        packed(sizeof(PackedHeader) / sizeof(float)) {
+    std::memcpy(packed.data(), &p.header, sizeof p.header);
+    const std::vector<float> sections =
+        noise(p.expand_floats() + p.depthwise_floats() +
+              packed_pointwise_floats(p.header.hidden_channels, p.header.out_channels));
+    packed.insert(packed.end(), sections.begin(), sections.end());
+  }
+  const PackedHeader& header() const {
+    return *reinterpret_cast<const PackedHeader*>(packed.data());
+  }
+
+  std::vector<float> input, output, packed;
+};
+
+std::function<void()> prepare_fused(const Problem& p) {
+  auto data = std::make_shared<Data>(p);
+  const InvertedResidualShape shape{1, p.height, p.width, p.residual};
+  auto workspace =
+      std::make_shared<Workspace>(inverted_residual_workspace(shape, data->header(), 1));
+  return [=] {
+    inverted_residual(shape, data->header(), data->input.data(), data->output.data(),
+                      workspace->data(), Sequential());
+  };
+}
+
+// Expanded map and filtered map as a whole, in padded rows.
+std::function<void()> prepare_unfused(const Problem& p) {
+  auto data = std::make_shared<Data>(p);
+  const PackedHeader& h = data->header();
+  const int64_t padding = h.kernel_size / 2, hidden = h.hidden_channels;
+  const int64_t columns = p.width + 2 * padding, rows = p.height + 2 * padding;
+  auto expanded = std::make_shared<std::vector<float>>(rows * columns * hidden);
+  auto filtered = std::make_shared<std::vector<float>>(p.out_height() * p.out_width() * hidden);
+  return [=, &h] {
+    const float* weights = packed_sections(h);
+    float* inside = expanded->data() + (padding * columns + padding) * hidden;
+    for (int64_t y = 0; y < p.height; ++y) {
+      const float* from = data->input.data() + y * p.width * h.in_channels;
+      float* to = inside + y * columns * hidden;
+      if (p.expands()) {
+        pointwise_kernel().run({from, h.in_channels, weights, to, hidden, nullptr, 0, nullptr, 0,
+                                p.width, h.in_channels, hidden,
+                                static_cast<Activation>(h.expand_activation)});
+      } else {
+        std::memcpy(to, from, p.width * hidden * sizeof(float));
+      }
+    }
+    weights += p.expand_floats();
+    for (int64_t y = 0; y < p.out_height(); ++y) {
+      const float* at[5];
+      for (int i = 0; i < h.kernel_size; ++i) {
+        at[i] = expanded->data() + (y * h.stride + i) * columns * hidden;
+      }
+      const bool six = h.depthwise_activation == static_cast<int32_t>(Activation::kRelu6);
+      depthwise_kernel().run({at, hidden, weights, filtered->data() + y * p.out_width() * hidden,
+                              hidden, p.out_width(), hidden, h.kernel_size, h.stride, 0.0f,
+                              six ? 6.0f : INFINITY});
+    }
+    weights += p.depthwise_floats();
+    const int64_t out = h.out_channels;
+    pointwise_kernel().run({filtered->data(), hidden, weights, data->output.data(), out, nullptr, 0,
+                            p.residual ? data->input.data() : nullptr, out,
+                            p.out_height() * p.out_width(), hidden, out, Activation::kNone});
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::layer_program(argc, argv, [] {
+    std::vector<bench::LayerCase> cases;
+    for (const bool fused : {true, false}) {
+      for (const bench::Shape& shape : bench::read_shapes("inverted_residual")) {
+        const Problem p(shape.sizes);
+        cases.push_back({shape.module + (fused ? "" : "/unfused"), p.macs(),
+                         [=] { return fused ? prepare_fused(p) : prepare_unfused(p); }});
+      }
+    }
+    return cases;
+  });
+}
