@@ -51,9 +51,10 @@ SEAFORMER_INLINE int32_t reduce_min(I32 a) { return _mm512_reduce_min_epi32(a.x)
 
 SEAFORMER_INLINE __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 SEAFORMER_INLINE F32 load_first(const float* p, int n) {
-  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+  return n == kLanes ? load(p) : F32{_mm512_maskz_loadu_ps(first_lanes(n), p)};
 }
 SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
   _mm512_mask_storeu_ps(p, first_lanes(n), a.x);
 }
 

@@ -1,79 +1,39 @@
 #include "simd/avx512.h"
 
 #include "kernels/pointwise/operands.h"
+#include "kernels/pointwise/x86_tiles.inc"
 
 namespace seaformer {
 namespace avx512 {
 namespace {
 
-// One input channel: its weights, and their products with the pixels' scalars, which this ISA takes
-// straight from memory.
-#define SEAFORMER_PRODUCT(at, scalar, p)                 \
-  "vfmadd231ps " at scalar "%{1to16%}, %%zmm30, %[sum" p \
-  "0]\n\t"                                               \
-  "vfmadd231ps " at scalar "%{1to16%}, %%zmm31, %[sum" p "1]\n\t"
-#define SEAFORMER_INPUT_CHANNEL(weights, at)                                      \
-  "vmovups " weights                                                              \
-  "(%[weights]), %%zmm30\n\t"                                                     \
-  "vmovups " weights                                                              \
-  "(%[weights], %[panel]), %%zmm31\n\t" SEAFORMER_PRODUCT(at, "(%[input0])", "0") \
-      SEAFORMER_PRODUCT(at, "(%[input0], %[stride])", "1")                        \
-          SEAFORMER_PRODUCT(at, "(%[input0], %[stride], 2)", "2")                 \
-              SEAFORMER_PRODUCT(at, "(%[input0], %[stride3])", "3")               \
-                  SEAFORMER_PRODUCT(at, "(%[input4])", "4")                       \
-                      SEAFORMER_PRODUCT(at, "(%[input4], %[stride])", "5")        \
-                          SEAFORMER_PRODUCT(at, "(%[input4], %[stride], 2)", "6") \
-                              SEAFORMER_PRODUCT(at, "(%[input4], %[stride3])", "7")
+#define SEAFORMER_SUM(p, v) [sum##p##v] "=&v"(sum[p][v].x)
+#define SEAFORMER_SUMS(v)                                                             \
+  SEAFORMER_SUM(0, v), SEAFORMER_SUM(1, v), SEAFORMER_SUM(2, v), SEAFORMER_SUM(3, v), \
+      SEAFORMER_SUM(4, v), SEAFORMER_SUM(5, v), SEAFORMER_SUM(6, v), SEAFORMER_SUM(7, v)
 
-// In assembly, as gcc 12 makes moves and reloads of it that cost up to a fifth, and other ones
-// after every change around it.
-SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[8][2]) {
-  int64_t groups = from.in_channels / 4;
-  const float *input0 = from.input, *input4 = input0 + 4 * from.input_stride;
-  const float* weights = from.weights;
-  asm volatile(
-            "vmovups (%[weights]), %[sum00]\n\t"
-      "vmovups (%[weights], %[panel]), %[sum01]\n\t"
-      "vmovaps %[sum00], %[sum10]\n\t"
-      "vmovaps %[sum01], %[sum11]\n\t"
-      "vmovaps %[sum00], %[sum20]\n\t"
-      "vmovaps %[sum01], %[sum21]\n\t"
-      "vmovaps %[sum00], %[sum30]\n\t"
-      "vmovaps %[sum01], %[sum31]\n\t"
-      "vmovaps %[sum00], %[sum40]\n\t"
-      "vmovaps %[sum01], %[sum41]\n\t"
-      "vmovaps %[sum00], %[sum50]\n\t"
-      "vmovaps %[sum01], %[sum51]\n\t"
-      "vmovaps %[sum00], %[sum60]\n\t"
-      "vmovaps %[sum01], %[sum61]\n\t"
-      "vmovaps %[sum00], %[sum70]\n\t"
-      "vmovaps %[sum01], %[sum71]\n\t"
-"add $64, %[weights]\n\t"
-"test %[groups], %[groups]\n\t"
-"jz 2f\n\t"
-"1:\n\t"
-      SEAFORMER_INPUT_CHANNEL("0", "0")
-      SEAFORMER_INPUT_CHANNEL("64", "4")
-      SEAFORMER_INPUT_CHANNEL("128", "8")
-      SEAFORMER_INPUT_CHANNEL("192", "12")
-      "add $16, %[input0]\n\t"
-      "add $16, %[input4]\n\t"
-      "add $256, %[weights]\n\t"
-      "dec %[groups]\n\t"
-      "jnz 1b\n\t"
-"2:"
-      : [sum00] "=&v"(sum[0][0].x), [sum01] "=&v"(sum[0][1].x), [sum10] "=&v"(sum[1][0].x),
-        [sum11] "=&v"(sum[1][1].x), [sum20] "=&v"(sum[2][0].x), [sum21] "=&v"(sum[2][1].x),
-        [sum30] "=&v"(sum[3][0].x), [sum31] "=&v"(sum[3][1].x), [sum40] "=&v"(sum[4][0].x),
-        [sum41] "=&v"(sum[4][1].x), [sum50] "=&v"(sum[5][0].x), [sum51] "=&v"(sum[5][1].x),
-        [sum60] "=&v"(sum[6][0].x), [sum61] "=&v"(sum[6][1].x), [sum70] "=&v"(sum[7][0].x),
-        [sum71] "=&v"(sum[7][1].x), [input0] "+r"(input0),
-        [input4] "+r"(input4), [weights] "+r"(weights), [groups] "+r"(groups)
-      : [stride] "r"(4 * from.input_stride), [stride3] "r"(12 * from.input_stride),
-        [panel] "r"(4 * from.panel)
-      : "cc", "memory", "zmm30", "zmm31");
-  return from.in_channels / 4 * 4;
-}
+// sum_products of generic.h for a tile that x86_tiles.py wrote.
+#define SEAFORMER_SUM_PRODUCTS(vectors, kind, code, ...)                                       \
+  SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32(&sum)[8][vectors],           \
+                                        LastIs<Last::kind>) {                                  \
+    int64_t groups = from.in_channels / 4;                                                     \
+    const float *input0 = from.input, *input4 = input0 + 4 * from.input_stride;                \
+    const float* weights = from.weights;                                                       \
+    asm volatile(code                                                                          \
+                 : __VA_ARGS__, [input0] "+r"(input0), [input4] "+r"(input4),                  \
+                   [weights] "+r"(weights), [groups] "+r"(groups)                              \
+                 : [stride] "r"(4 * from.input_stride), [stride3] "r"(12 * from.input_stride), \
+                   [panel] "r"(4 * from.panel)                                                 \
+                 : "cc", "memory", "zmm30", "zmm31");                                          \
+    return from.in_channels / 4 * 4;                                                           \
+  }
+SEAFORMER_SUM_PRODUCTS(2, kWhole, SEAFORMER_TILE_AVX512_8X2, SEAFORMER_SUMS(0), SEAFORMER_SUMS(1))
+SEAFORMER_SUM_PRODUCTS(2, kPart, SEAFORMER_TILE_AVX512_8X2, SEAFORMER_SUMS(0), SEAFORMER_SUMS(1))
+SEAFORMER_SUM_PRODUCTS(2, kHalf, SEAFORMER_TILE_AVX512_8X1_AND_HALF, SEAFORMER_SUMS(0),
+                       SEAFORMER_SUMS(1))
+SEAFORMER_SUM_PRODUCTS(1, kWhole, SEAFORMER_TILE_AVX512_8X1, SEAFORMER_SUMS(0))
+SEAFORMER_SUM_PRODUCTS(1, kPart, SEAFORMER_TILE_AVX512_8X1, SEAFORMER_SUMS(0))
+SEAFORMER_SUM_PRODUCTS(1, kHalf, SEAFORMER_TILE_AVX512_8XHALF, SEAFORMER_SUMS(0))
 
 }  // namespace
 }  // namespace avx512

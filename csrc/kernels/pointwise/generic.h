@@ -24,18 +24,29 @@ struct Index {
   static constexpr int value = i;
 };
 
-SEAFORMER_INLINE F32 activate(F32 x, Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return at_least(x, splat(0.0f));
-    case Activation::kRelu6:
-      return at_most(at_least(x, splat(0.0f)), splat(6.0f));
-    case Activation::kHardSigmoid:
-      return mul(at_most(at_least(add(x, splat(3.0f)), splat(0.0f)), splat(6.0f)),
-                 splat(1.0f / 6.0f));
-    default:
-      return x;
+template <int pixels, int vectors, class F>
+SEAFORMER_INLINE void for_each(F32 (&sum)[pixels][vectors], const F& f) {
+  SEAFORMER_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    SEAFORMER_UNROLL
+    for (int v = 0; v < vectors; ++v) sum[p][v] = f(p, v, sum[p][v]);
   }
+}
+
+template <int pixels, int vectors>
+SEAFORMER_INLINE void activate(F32 (&sum)[pixels][vectors], Activation activation) {
+  if (activation == Activation::kNone) return;
+  const F32 low = splat(0.0f), high = splat(6.0f);
+  if (activation == Activation::kHardSigmoid) {
+    const F32 shift = splat(3.0f);
+    for_each(sum, [&](int, int, F32 x) SEAFORMER_LAMBDA_INLINE { return add(x, shift); });
+  }
+  for_each(sum, [&](int, int, F32 x) SEAFORMER_LAMBDA_INLINE { return at_least(x, low); });
+  if (activation == Activation::kRelu) return;
+  for_each(sum, [&](int, int, F32 x) SEAFORMER_LAMBDA_INLINE { return at_most(x, high); });
+  if (activation == Activation::kRelu6) return;
+  const F32 sixth = splat(1.0f / 6.0f);
+  for_each(sum, [&](int, int, F32 x) SEAFORMER_LAMBDA_INLINE { return mul(x, sixth); });
 }
 
 // Where the weights of a tile's vector begin, from those of its first.
@@ -45,8 +56,9 @@ SEAFORMER_INLINE int64_t vector_offset(const Operands& from, int v) {
 
 // Biases plus the products of as many input channels as whole groups of four hold; returns that
 // number. An ISA file may overload it for a size of tile.
-template <int pixels, int vectors>
-SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][vectors]) {
+template <int pixels, int vectors, class LastVector>
+SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][vectors],
+                                      LastVector) {
   const float* weights = from.weights;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
@@ -83,14 +95,14 @@ SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][v
 
 // `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
 // in the last vector, which has `last` of them.
-template <int pixels, int vectors>
+template <int pixels, int vectors, Last kind>
 SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
                            int64_t channel, int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
   const Operands from = {args.input + pixel * args.input_stride, args.input_stride, weights, panel,
                          args.in_channels};
   F32 sum[pixels][vectors];
-  for (int64_t k = sum_products(from, sum); k < args.in_channels; ++k) {
+  for (int64_t k = sum_products(from, sum, LastIs<kind>()); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       const F32 x = splat(from.input[p * from.input_stride + k]);
@@ -102,22 +114,25 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
     }
   }
 
-  SEAFORMER_UNROLL
-  for (int p = 0; p < pixels; ++p) {
-    SEAFORMER_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      const int64_t at = channel + v * kLanes;
-      const int lanes = v + 1 < vectors ? kLanes : last;
-      F32 y = activate(sum[p][v], args.activation);
-      if (args.multiplier != nullptr) {
-        y = mul(y, load_first(args.multiplier + (pixel + p) * args.multiplier_stride + at, lanes));
-      }
-      if (args.residual != nullptr) {
-        y = add(y, load_first(args.residual + (pixel + p) * args.residual_stride + at, lanes));
-      }
-      store_first(args.output + (pixel + p) * args.output_stride + at, y, lanes);
-    }
+  activate(sum, args.activation);
+  const auto lanes = [&](int v) { return kind == Last::kWhole || v + 1 < vectors ? kLanes : last; };
+  if (args.multiplier != nullptr) {
+    const float* from = args.multiplier + pixel * args.multiplier_stride + channel;
+    for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
+      return mul(x, load_first(from + p * args.multiplier_stride + v * kLanes, lanes(v)));
+    });
   }
+  if (args.residual != nullptr) {
+    const float* from = args.residual + pixel * args.residual_stride + channel;
+    for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
+      return add(x, load_first(from + p * args.residual_stride + v * kLanes, lanes(v)));
+    });
+  }
+  float* to = args.output + pixel * args.output_stride + channel;
+  for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
+    store_first(to + p * args.output_stride + v * kLanes, x, lanes(v));
+    return x;
+  });
 }
 
 #if !defined(SEAFORMER_WHOLE_TILES)
@@ -130,17 +145,18 @@ SEAFORMER_INLINE int64_t whole_tiles(const Pointwise&, int64_t begin, int64_t, c
 #endif
 
 // Pixels [begin, end) of a tile's channels.
-template <int vectors>
+template <int vectors, Last kind>
 void column(const Pointwise& args, int64_t begin, int64_t end, const float* weights,
             int64_t channel, int last) {
   int64_t pixel = whole_tiles<vectors>(args, begin, end, weights, channel, last);
   for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
-    tile<kTilePixels, vectors>(args, pixel, weights, channel, last);
+    tile<kTilePixels, vectors, kind>(args, pixel, weights, channel, last);
   }
   if constexpr (kTilePixels > 4) {
-    for (; pixel + 4 <= end; pixel += 4) tile<4, vectors>(args, pixel, weights, channel, last);
+    for (; pixel + 4 <= end; pixel += 4)
+      tile<4, vectors, kind>(args, pixel, weights, channel, last);
   }
-  for (; pixel < end; ++pixel) tile<1, vectors>(args, pixel, weights, channel, last);
+  for (; pixel < end; ++pixel) tile<1, vectors, kind>(args, pixel, weights, channel, last);
 }
 
 // Calls the column of as many vectors as it needs, at most `most`.
@@ -152,7 +168,13 @@ void column_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, c
       return column_of<most - 1>(vectors, args, begin, end, weights, channel, last);
     }
   }
-  column<most>(args, begin, end, weights, channel, last);
+  if (last == kLanes) {
+    return column<most, Last::kWhole>(args, begin, end, weights, channel, last);
+  }
+  if constexpr (kLanes == 16) {
+    if (last <= 8) return column<most, Last::kHalf>(args, begin, end, weights, channel, last);
+  }
+  column<most, Last::kPart>(args, begin, end, weights, channel, last);
 }
 
 void run(const Pointwise& args) {
