@@ -1,12 +1,14 @@
 // The depthwise kernel over the vector wrapper. An ISA file includes its wrapper, defines
 // SEAFORMER_ISA, SEAFORMER_ISA_ENUM and the tile, then includes this:
-//   SEAFORMER_TILE_PIXELS   output pixels whose sums are held in registers together
+//   SEAFORMER_TILE_PIXELS   output pixels whose sums are held in registers together: 16, 8 or 4
 //   SEAFORMER_TILE_VECTORS  vectors of channels of each
 //
 // Each input pixel of a tile is loaded once for all the outputs it reaches.
 #pragma once
 
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/depthwise/taps.h"
+#include "simd/last_vector.h"
 
 namespace seaformer {
 namespace SEAFORMER_ISA {
@@ -21,16 +23,14 @@ constexpr int64_t vector_offset(int64_t v) {
   return v * kLanes / kPanel * (size * size + 1) * kPanel + v * kLanes % kPanel;
 }
 
-// `pixels` outputs by `vectors` vectors of channels, all of which exist but in the last vector,
-// which has `last` of them.
-template <int size, int stride, int pixels, int vectors>
-SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weights, int64_t channel,
-                           int last) {
-  const F32 low = splat(args.low), high = splat(args.high);
-  const int64_t step = args.row_stride;
-  float* output = args.output + x * args.output_stride + channel;
+// Biases plus all products of `pixels` outputs by `vectors` vectors of channels. Weights and the
+// input from args.rows are those of the first vector; all exist but in the last one, which has
+// `last` channels. An ISA file may overload it for a size of tile.
+template <int size, int stride, int pixels, int vectors, class LastVector>
+SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int64_t step,
+                               const float* weights, F32 (&sum)[vectors][pixels], LastVector,
+                               int last) {
   constexpr int kWidth = (pixels - 1) * stride + size;
-  F32 sum[vectors][pixels];
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
     const F32 bias = load(weights + vector_offset<size>(v));
@@ -39,7 +39,6 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weight
   }
   SEAFORMER_UNROLL
   for (int i = 0; i < size; ++i) {
-    const float* row = args.rows[i] + x * stride * step + channel;
     const float* taps = weights + (1 + i * size) * kPanel;
     F32 w[vectors][size];
     SEAFORMER_UNROLL
@@ -53,7 +52,7 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weight
     for (int at = 0; at < kWidth; ++at) {
       SEAFORMER_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        const float* from = row + at * step + v * kLanes;
+        const float* from = rows[i] + at * step + v * kLanes;
         const F32 value = v + 1 < vectors ? load(from) : load_first(from, last);
         SEAFORMER_UNROLL
         for (int p = 0; p < pixels; ++p) {
@@ -63,35 +62,60 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, const float* weight
       }
     }
   }
+}
+
+template <int size, int stride, int pixels, int vectors, Last kind>
+SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, int64_t channel, int last) {
+  const float* rows[size];
   SEAFORMER_UNROLL
-  for (int p = 0; p < pixels; ++p) {
+  for (int i = 0; i < size; ++i) rows[i] = args.rows[i] + x * stride * args.row_stride + channel;
+  F32 sum[vectors][pixels];
+  sum_taps(Taps<size, stride>(), rows, args.row_stride,
+           args.weights + vector_offset<size>(channel / kLanes), sum, LastIs<kind>(), last);
+  float* output = args.output + x * args.output_stride + channel;
+  const auto finish = [&](const auto& activate) SEAFORMER_LAMBDA_INLINE {
     SEAFORMER_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      store_first(output + p * args.output_stride + v * kLanes,
-                  at_most(at_least(sum[v][p], low), high), v + 1 < vectors ? kLanes : last);
+    for (int p = 0; p < pixels; ++p) {
+      SEAFORMER_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        store_first(output + p * args.output_stride + v * kLanes, activate(sum[v][p]),
+                    kind == Last::kWhole || v + 1 < vectors ? kLanes : last);
+      }
     }
+  };
+  const F32 low = splat(args.low), high = splat(args.high);
+  if (args.high == __builtin_inff()) {  // as ReLU has it: half the work
+    finish([&](F32 y) SEAFORMER_LAMBDA_INLINE { return at_least(y, low); });
+  } else {
+    finish([&](F32 y) SEAFORMER_LAMBDA_INLINE { return at_most(at_least(y, low), high); });
   }
 }
 
 // All channels of `pixels` outputs from x on.
-template <int size, int stride, int pixels, int vectors>
+template <int size, int stride, int pixels>
 SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
-  const auto weights = [&](int64_t channel) {
-    return args.weights + vector_offset<size>(channel / kLanes);
-  };
   int64_t channel = 0;
-  if constexpr (vectors > 1) {
-    for (; channel + vectors * kLanes <= args.channels; channel += vectors * kLanes) {
-      tile<size, stride, pixels, vectors>(args, x, weights(channel), channel, kLanes);
+  if constexpr (kTileVectors > 1) {
+    for (; channel + kTileVectors * kLanes <= args.channels; channel += kTileVectors * kLanes) {
+      tile<size, stride, pixels, kTileVectors, Last::kWhole>(args, x, channel, kLanes);
     }
   }
   for (; channel + kLanes <= args.channels; channel += kLanes) {
-    tile<size, stride, pixels, 1>(args, x, weights(channel), channel, kLanes);
+    tile<size, stride, pixels, 1, Last::kWhole>(args, x, channel, kLanes);
   }
-  if (channel < args.channels) {
-    tile<size, stride, pixels, 1>(args, x, weights(channel), channel,
-                                  static_cast<int>(args.channels - channel));
+  const int last = static_cast<int>(args.channels - channel);
+  if (last == 0) return;
+  if constexpr (kLanes == 16) {
+    if (last == 8) return tile<size, stride, pixels, 1, Last::kHalf>(args, x, channel, last);
   }
+  tile<size, stride, pixels, 1, Last::kPart>(args, x, channel, last);
+}
+
+// As many tiles of `pixels` outputs from x on as there are; returns where they end.
+template <int size, int stride, int pixels>
+int64_t run_of_tiles(const Depthwise& args, int64_t x) {
+  for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x);
+  return x;
 }
 
 // Channels inside, pixels outside: the other way round the pixels of wide layers, a power of two
@@ -99,10 +123,10 @@ SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
 template <int size, int stride>
 void row(const Depthwise& args) {
   int64_t x = 0;
-  for (; x + kTilePixels <= args.width; x += kTilePixels) {
-    tiles<size, stride, kTilePixels, kTileVectors>(args, x);
-  }
-  for (; x < args.width; ++x) tiles<size, stride, 1, kTileVectors>(args, x);
+  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x);
+  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x);
+  x = run_of_tiles<size, stride, 4>(args, x);
+  run_of_tiles<size, stride, 1>(args, x);
 }
 
 void run(const Depthwise& given) {

@@ -2,6 +2,7 @@
 
 #include "kernels/pointwise/operands.h"
 #include "kernels/pointwise/x86_tiles.inc"
+#include "simd/last_vector.h"
 
 namespace seaformer {
 namespace avx2 {

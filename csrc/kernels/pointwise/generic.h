@@ -9,6 +9,7 @@
 
 #include "kernels/pointwise/operands.h"
 #include "kernels/pointwise/pointwise.h"
+#include "simd/last_vector.h"
 
 namespace seaformer {
 namespace SEAFORMER_ISA {

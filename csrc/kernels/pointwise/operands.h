@@ -13,10 +13,4 @@ struct Operands {
   int64_t in_channels;
 };
 
-// What a tile's last vector of output channels holds: all of them, or some, or at most half of
-// them, which wide vectors can make use of.
-enum class Last { kWhole, kPart, kHalf };
-template <Last last>
-struct LastIs {};
-
 }  // namespace seaformer
