@@ -106,7 +106,10 @@ SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
   const int last = static_cast<int>(args.channels - channel);
   if (last == 0) return;
   if constexpr (kLanes == 16) {
-    if (last == 8) return tile<size, stride, pixels, 1, Last::kHalf>(args, x, channel, last);
+    for (int64_t half = x; last == 8 && pixels >= 8 && half < x + pixels; half += 8) {
+      tile<size, stride, 8, 1, Last::kHalf>(args, half, channel, last);
+    }
+    if (last == 8 && pixels >= 8) return;
   }
   tile<size, stride, pixels, 1, Last::kPart>(args, x, channel, last);
 }

@@ -51,7 +51,7 @@ def tile(width: str, last: int, size: int, stride: int, pixels: int) -> Iterator
 TILES = [  # name, width of registers, the last of them, sizes in pixels
     ("AVX2", "y", 15, (8,)),
     ("AVX512", "z", 31, (8, 16)),
-    ("AVX512_HALF", "y", 31, (8, 16)),
+    ("AVX512_HALF", "y", 31, (8,)),
 ]
 
 
