@@ -14,13 +14,15 @@ struct Layer {
   int64_t width, height, channels;  // of the output
 };
 
-// Narrow ones whose rows fit the first-level cache, then those of the family at 512x512.
+// Narrow ones whose rows fit the first-level cache, then those of the family at 512x512, then two
+// of the classifiers at 224x224.
 constexpr Layer kLayers[] = {{3, 1, 64, 256, 16},  {3, 2, 64, 256, 16},  {5, 1, 64, 256, 16},
                              {5, 2, 32, 256, 16},  {3, 1, 32, 256, 32},  {3, 1, 256, 256, 16},
-                             {3, 2, 128, 128, 64}, {3, 1, 128, 128, 48}, {5, 2, 64, 64, 48},
-                             {5, 1, 64, 64, 96},   {3, 2, 32, 32, 96},   {3, 1, 32, 32, 192},
-                             {5, 2, 16, 16, 192},  {3, 1, 16, 16, 256},  {3, 2, 8, 8, 768},
-                             {5, 1, 64, 64, 512},  {3, 1, 8, 8, 640}};
+                             {3, 2, 128, 128, 64}, {3, 1, 128, 128, 48}, {3, 1, 128, 128, 72},
+                             {5, 2, 64, 64, 48},   {5, 2, 64, 64, 72},   {5, 1, 64, 64, 96},
+                             {3, 2, 32, 32, 96},   {3, 1, 32, 32, 192},  {5, 2, 16, 16, 192},
+                             {3, 1, 16, 16, 256},  {3, 2, 8, 8, 768},    {5, 1, 64, 64, 512},
+                             {3, 1, 8, 8, 640},    {3, 1, 14, 14, 192},  {3, 1, 7, 7, 512}};
 
 struct Data {
   std::vector<float> input, packed, output;

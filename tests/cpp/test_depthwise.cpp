@@ -20,6 +20,7 @@ using test::on_every_variant;
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 struct Case {
   int kernel_size, stride;
@@ -87,9 +88,11 @@ TEST(depthwise_sizes_around_the_tile) {
     const int64_t lanes = kernel.lanes;
     for (int size : {3, 5}) {
       for (int stride : {1, 2}) {
-        for (int64_t width : {1, 2, 3, 4, 5, 7, 8, 9, 12, 17}) {
-          for (int64_t channels : {int64_t{1}, int64_t{2}, int64_t{3}, lanes - 1, lanes, lanes + 1,
-                                   2 * lanes, 3 * lanes - 1, 4 * lanes, 5 * lanes + 1}) {
+        for (int64_t width : {1, 2, 3, 4, 5, 7, 8, 9, 12, 14, 17}) {
+          for (int64_t channels :
+               {int64_t{1}, int64_t{2}, int64_t{3}, lanes - 1, lanes, lanes + 1, 2 * lanes,
+                3 * lanes - 1, 4 * lanes, 5 * lanes + 1, kPanel / 2, kPanel - 1,
+                kPanel + kPanel / 2, 2 * kPanel, 3 * kPanel + kPanel / 2 + 1}) {
             if (channels < 1) continue;
             for (Against side : {Against::kStart, Against::kEnd}) {
               run_case(kernel, {size, stride, width, channels}, side);
@@ -107,12 +110,28 @@ TEST(depthwise_epilogues) {
     for (const auto& bound : bounds) {
       for (bool bias : {false, true}) {
         for (int64_t gap : {0, 5}) {
-          run_case(kernel, {3, 1, 11, 2 * kernel.lanes + 1, bound[0], bound[1], bias, gap},
-                   Against::kEnd);
-          run_case(kernel, {5, 2, 11, 2 * kernel.lanes + 1, bound[0], bound[1], bias, gap},
-                   Against::kEnd);
+          for (int64_t channels : {2 * kernel.lanes + 1, 2 * kPanel + kPanel / 2 + 1}) {
+            run_case(kernel, {3, 1, 11, channels, bound[0], bound[1], bias, gap}, Against::kEnd);
+            run_case(kernel, {5, 2, 11, channels, bound[0], bound[1], bias, gap}, Against::kEnd);
+          }
         }
       }
+    }
+  });
+}
+
+TEST(depthwise_nan_stays_nan) {
+  on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
+    const int64_t width = 9, channels = kPanel + kPanel / 2 + 1;
+    for (int size : {3, 5}) {
+      const std::vector<float> row((width - 1 + size) * channels, kNaN);
+      const std::vector<float> weight(size * size * channels, 1.0f);
+      std::vector<float> packed(packed_depthwise_floats(channels, size)), output(width * channels);
+      pack_depthwise(channels, size, weight.data(), nullptr, packed.data());
+      const std::vector<const float*> rows(size, row.data());
+      kernel.run({rows.data(), channels, packed.data(), output.data(), channels, width, channels,
+                  size, 1, 0.0f, 6.0f});
+      for (float y : output) check(std::isnan(y), size, "x", size, ": got ", y);
     }
   });
 }

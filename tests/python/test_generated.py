@@ -11,9 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("stem", ["csrc/kernels/pointwise/neon_tiles"])
-def test_generated_file_is_up_to_date(stem):
+GENERATORS = sorted(ROOT.glob("csrc/kernels/*/*_tiles.py"))
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_generated_file_is_up_to_date(generator):
     written = subprocess.run(
-        [sys.executable, ROOT / f"{stem}.py"], capture_output=True, text=True, check=True
+        [sys.executable, generator], capture_output=True, text=True, check=True
     ).stdout
-    assert (ROOT / f"{stem}.inc").read_text() == written, f"run python {stem}.py > {stem}.inc"
+    generated = generator.with_suffix(".inc")
+    assert generated.read_text() == written, f"run python {generator} > {generated}"
+
+
+def test_there_are_generators():
+    assert len(GENERATORS) >= 4

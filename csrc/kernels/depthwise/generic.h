@@ -91,10 +91,18 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, int64_t channel, in
   }
 }
 
-// All channels of `pixels` outputs from x on.
+#if !defined(SEAFORMER_LEADING_CHANNELS)
+// An ISA with whole rows written by hand defines this and leading_channels before: it writes the
+// first channels of all outputs and returns their number, a multiple of kLanes unless that is all.
+template <int size, int stride>
+SEAFORMER_INLINE int64_t leading_channels(const Depthwise&) {
+  return 0;
+}
+#endif
+
+// The channels of `pixels` outputs from x on, beginning with `channel`.
 template <int size, int stride, int pixels>
-SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
-  int64_t channel = 0;
+SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x, int64_t channel) {
   if constexpr (kTileVectors > 1) {
     for (; channel + kTileVectors * kLanes <= args.channels; channel += kTileVectors * kLanes) {
       tile<size, stride, pixels, kTileVectors, Last::kWhole>(args, x, channel, kLanes);
@@ -116,8 +124,8 @@ SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x) {
 
 // As many tiles of `pixels` outputs from x on as there are; returns where they end.
 template <int size, int stride, int pixels>
-int64_t run_of_tiles(const Depthwise& args, int64_t x) {
-  for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x);
+int64_t run_of_tiles(const Depthwise& args, int64_t x, int64_t channel) {
+  for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x, channel);
   return x;
 }
 
@@ -125,11 +133,13 @@ int64_t run_of_tiles(const Depthwise& args, int64_t x) {
 // apart, fall on few sets of the first-level cache.
 template <int size, int stride>
 void row(const Depthwise& args) {
+  const int64_t channel = leading_channels<size, stride>(args);
+  if (channel == args.channels) return;
   int64_t x = 0;
-  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x);
-  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x);
-  x = run_of_tiles<size, stride, 4>(args, x);
-  run_of_tiles<size, stride, 1>(args, x);
+  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
+  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
+  x = run_of_tiles<size, stride, 4>(args, x, channel);
+  run_of_tiles<size, stride, 1>(args, x, channel);
 }
 
 void run(const Depthwise& given) {
