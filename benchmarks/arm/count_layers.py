@@ -1,7 +1,7 @@
-"""Counts the instructions of a kernel on ARM, layer by layer, for each ideal FMA.
+"""Counts the instructions of a kernel or block on ARM, layer by layer, for each ideal FMA.
 
     cmake --preset aarch64 && cmake --build --preset aarch64
-    python benchmarks/arm/count_layers.py pointwise|depthwise
+    python benchmarks/arm/count_layers.py pointwise|depthwise|inverted_residual [--match TEXT]
 
 An ideal FMA does four multiply-adds. Exits with 2 when nothing could be counted. Needs what
 count.py needs.
@@ -30,15 +30,18 @@ def layers(program: Path) -> list[tuple[str, float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kernel", choices=["pointwise", "depthwise"])
-    program = BUILD / f"bench_{parser.parse_args().kernel}"
+    parser.add_argument("kernel", choices=["pointwise", "depthwise", "inverted_residual"])
+    parser.add_argument("--match", default="", help="only layers with this in their name")
+    options = parser.parse_args()
+    program = BUILD / f"bench_{options.kernel}"
     try:
         if not program.is_file():
             raise count.CountError(f"{program}: no such program; --help tells how to build it")
-        print(f"{'layer':>20}    instructions an ideal FMA")
+        print(f"{'layer':>60}    instructions an ideal FMA")
         for index, (layer, macs) in enumerate(layers(program)):
-            (window,) = count.count(program, ["neon", str(index)])
-            print(f"{layer:>20}    {window['total'] / (macs / 4):.3f}")
+            if options.match in layer:
+                (window,) = count.count(program, ["neon", str(index)])
+                print(f"{layer:>60}    {window['total'] / (macs / 4):.3f}", flush=True)
     except (count.CountError, OSError, subprocess.CalledProcessError) as error:
         print(f"count_layers.py: {error}", file=sys.stderr)
         return 2

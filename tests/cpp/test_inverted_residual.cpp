@@ -180,7 +180,7 @@ void run_case(const Case& c) {
         check(std::abs(one[i] - value[i]) <= bound, describe(c), "element ", i, " is ", one[i],
               ", expected ", value[i], " within ", bound);
       }
-      for (int64_t threads = 2; threads <= 8; ++threads) {
+      for (int64_t threads : {2, 3, 8}) {
         const std::vector<float> many = problem.run(threads);
         check(std::memcmp(many.data(), one.data(), one.size() * sizeof(float)) == 0, describe(c),
               threads, " threads differ from one");
