@@ -82,6 +82,10 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
            "packed weights without an expansion to have as many hidden as input channels, got ",
            h.hidden_channels, " and ", h.in_channels);
   }
+  if (kind == PackedKind::kPointwise) {
+    expect(is_activation(h.expand_activation), op,
+           "packed weights with a known activation, got code ", h.expand_activation);
+  }
   if (kind == PackedKind::kSegmentationHead) {
     expect(is_channels(h.kernel_size), op, "packed weights with 1 to ", kMaxChannels,
            " classes, got ", h.kernel_size);

@@ -5,6 +5,7 @@
 //   out) fusion_gate          pointwise(in, out), pointwise(hidden, out)      hidden: of the coarse
 //   map segmentation_head    as fusion_gate, shift(out), pointwise(out, classes)
 //   classification_head  pointwise(in, out)
+//   pointwise            pointwise(in, out)
 //
 // Sections are laid out as the kernels' pack_* do, a multiple of 16 floats each. Little-endian, and
 // the same for every instruction set.
@@ -20,7 +21,8 @@ enum class PackedKind : int32_t {
   kInvertedResidual = 2,
   kFusionGate = 3,
   kSegmentationHead = 4,
-  kClassificationHead = 5
+  kClassificationHead = 5,
+  kPointwise = 6
 };
 
 struct PackedHeader {
@@ -28,7 +30,8 @@ struct PackedHeader {
   int32_t in_channels, hidden_channels, out_channels;
   int32_t kernel_size;  // classes, of a segmentation head
   int32_t stride;
-  int32_t expand_activation, depthwise_activation;
+  int32_t expand_activation;  // the only one, of a pointwise convolution
+  int32_t depthwise_activation;
   int32_t flags;
   int32_t reserved[5];
 };

@@ -1,0 +1,16 @@
+// A pointwise (1x1) convolution over a whole map, with threads.
+#pragma once
+
+#include <cstdint>
+
+#include "blocks/packed.h"
+#include "core/parallel.h"
+
+namespace seaformer {
+
+// From `pixels` dense pixels of in_channels to as many of out_channels, which do not depend on the
+// number of threads. `packed` was checked by checked_header.
+void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, float* output,
+               const Parallel& parallel);
+
+}  // namespace seaformer
