@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from seaformer_kernels.models.config import BlockConfig, SeaFormerConfig
-from seaformer_kernels.modules import ConvBN, InvertedResidual, SeaStage
+from seaformer_kernels.modules import InvertedResidual, SeaStage, Stem
 
 MIN_SIZE = 32
 
@@ -23,7 +23,7 @@ class SeaFormerBackbone(nn.Module):
     def __init__(self, config: SeaFormerConfig):
         super().__init__()
         self.config = config
-        stem = nn.Sequential(ConvBN(3, config.stem_channels, 3, stride=2), nn.ReLU())
+        stem = Stem(config.stem_channels)
         channels = config.stem_channels
         for number, blocks in enumerate(config.stages, 1):
             layers = OrderedDict(stem_block=stem) if number == 1 else OrderedDict()

@@ -1,11 +1,12 @@
 """SeaFormer for image classification."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.modules import ClassificationHead
 
 
 class SeaFormerClassifier(SeaFormerBackbone):
@@ -23,14 +24,11 @@ class SeaFormerClassifier(SeaFormerBackbone):
     def __init__(self, config: SeaFormerConfig, num_classes: int = 1000, dropout: float = 0.2):
         super().__init__(config)
         self.num_classes = num_classes
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(config.feature_channels[-1], num_classes)
-        nn.init.trunc_normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = ClassificationHead(config.feature_channels[-1], num_classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes] of images [B, 3, H, W]; dtypes and errors as in `features`."""
-        return self.linear(self.dropout(self.features(x)[-1].mean((2, 3))))
+        return self.linear(self.features(x)[-1])
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Building blocks of SeaFormer (ICLR 2023) in plain PyTorch, with the released parameter names."""
 
+from seaformer_kernels.modules.classification_head import ClassificationHead
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.fusion_gate import FusionGate
 from seaformer_kernels.modules.inverted_residual import InvertedResidual
@@ -7,8 +8,10 @@ from seaformer_kernels.modules.mlp import Mlp
 from seaformer_kernels.modules.sea_attention import SeaAttention
 from seaformer_kernels.modules.sea_stage import SeaLayer, SeaStage
 from seaformer_kernels.modules.segmentation_head import SegmentationHead
+from seaformer_kernels.modules.stem import Stem
 
 __all__ = [
+    "ClassificationHead",
     "ConvBN",
     "FusionGate",
     "InvertedResidual",
@@ -17,4 +20,5 @@ __all__ = [
     "SeaLayer",
     "SeaStage",
     "SegmentationHead",
+    "Stem",
 ]

@@ -171,7 +171,7 @@ def test_fresh_model_trains_every_parameter(tiny):
 def test_dropout_acts_in_training_only(tiny):
     x = torch.randn(1, 3, 64, 64)
     assert torch.equal(tiny(x), tiny(x))
-    dropout = tiny.decode_head.dropout if hasattr(tiny, "decode_head") else tiny.dropout
+    dropout = (tiny.decode_head if hasattr(tiny, "decode_head") else tiny.linear).dropout
     dropout.train()
     assert not torch.equal(tiny(x), tiny(x))
     dropout.eval()
