@@ -74,7 +74,14 @@ class CpuInfo:
 
 
 # The ops that have a kernel; they run in plain PyTorch where the extension is missing.
-_OPS = ("upsample_argmax",)
+_OPS = (
+    "classification_head",
+    "fusion_gate",
+    "inverted_residual",
+    "segmentation_head",
+    "stem",
+    "upsample_argmax",
+)
 
 
 def info() -> CpuInfo:

@@ -1,5 +1,25 @@
-"""Fused ops, usable in any model; importing this registers them as ``torch.ops.seaformer.*``."""
+"""Fused ops, usable in any model; importing this registers them as ``torch.ops.seaformer.*``.
 
+Each block op takes its weights packed, from the `pack_*` function of its name.
+"""
+
+from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
+from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
+from seaformer_kernels.ops.inverted_residual import inverted_residual, pack_inverted_residual
+from seaformer_kernels.ops.segmentation_head import pack_segmentation_head, segmentation_head
+from seaformer_kernels.ops.stem import pack_stem, stem
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
-__all__ = ["upsample_argmax"]
+__all__ = [
+    "classification_head",
+    "fusion_gate",
+    "inverted_residual",
+    "pack_classification_head",
+    "pack_fusion_gate",
+    "pack_inverted_residual",
+    "pack_segmentation_head",
+    "pack_stem",
+    "segmentation_head",
+    "stem",
+    "upsample_argmax",
+]

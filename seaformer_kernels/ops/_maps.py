@@ -1,0 +1,88 @@
+"""What the ops on feature maps check and make alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seaformer_kernels.ops._packed import Activation, Weights
+
+
+def check_map(op: str, name: str, x: Tensor, channels: int | None = None) -> None:
+    """Raises ValueError unless x is a float32 map [batch, channels, height, width]."""
+    if x.dim() != 4:
+        raise ValueError(
+            f"{op}: expected {name} of shape [batch, channels, height, width], got {list(x.shape)}"
+        )
+    if x.dtype != torch.float32:
+        raise ValueError(f"{op}: expected a float32 {name}, got {x.dtype}")
+    check_filled(op, name, x)
+
+
+def check_filled(op: str, name: str, x: Tensor) -> None:
+    """Raises ValueError if an axis of the map x, other than the batch, is empty."""
+    if not (x.shape[1] > 0 and x.shape[2] > 0 and x.shape[3] > 0):
+        raise ValueError(
+            f"{op}: expected {name} with at least one channel, row and column, got {list(x.shape)}"
+        )
+
+
+def check_batches(op: str, local: Tensor, coarse: Tensor) -> None:
+    """Raises ValueError unless both maps hold as many images."""
+    if local.shape[0] != coarse.shape[0]:
+        raise ValueError(
+            f"{op}: expected local and coarse maps of one batch size, got {local.shape[0]} and "
+            f"{coarse.shape[0]}"
+        )
+
+
+def check_positive(op: str, name: str, value: int) -> None:
+    """Raises ValueError unless value is positive."""
+    if value < 1:
+        raise ValueError(f"{op}: expected {name} to be positive, got {value}")
+
+
+def check_types(op: str, tensors: dict[str, object], integers: dict[str, object]) -> None:
+    """Raises TypeError unless all are tensors, and integers, as they are named."""
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{op}: expected {name} as a tensor, got {type(value).__name__}")
+    for name, value in integers.items():
+        if not isinstance(value, int):
+            raise TypeError(f"{op}: expected {name} as an integer, got {type(value).__name__}")
+
+
+def empty_map(like: Tensor, *sizes: int) -> Tensor:
+    """An uninitialised float32 channels_last map."""
+    return torch.empty(
+        sizes, dtype=torch.float32, device=like.device, memory_format=torch.channels_last
+    )
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """A copy of x with the strides of `empty_map`, also where an axis of size 1 leaves a choice."""
+    return empty_map(x, *x.shape).copy_(x)
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """1x1 convolution with an unpacked weight [outputs, inputs]."""
+    return F.conv2d(x, weight[:, :, None, None], bias)
+
+
+def gated(local: Tensor, coarse: Tensor, of_local: Weights, of_coarse: Weights) -> Tensor:
+    """pointwise(local) * resize(h_sigmoid(pointwise(coarse))), bilinear."""
+    gate = F.hardsigmoid(pointwise(coarse, *of_coarse))
+    gate = F.interpolate(gate, size=local.shape[-2:], mode="bilinear", align_corners=False)
+    return pointwise(local, *of_local) * gate
+
+
+def activate(x: Tensor, code: int) -> Tensor:
+    """The activation of a header's code."""
+    functions = {
+        Activation.NONE: lambda x: x,
+        Activation.RELU: F.relu,
+        Activation.RELU6: F.relu6,
+        Activation.HARDSIGMOID: F.hardsigmoid,
+    }
+    return functions[code](x)

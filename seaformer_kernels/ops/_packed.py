@@ -1,0 +1,221 @@
+"""Packed weights: a header that says what they are, then sections of float32.
+
+The layout is that of csrc/blocks/packed.h, the same for every instruction set: 16 little-endian
+int32, then for each section panels of 16 outputs, their biases first and then, input by input,
+their weights; zero where there is no output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Weights = tuple[Tensor, Tensor]
+"""Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
+
+MAGIC = 0x4B504653  # "SFPK"
+VERSION = 1
+HEADER_BYTES = 64
+PANEL = 16
+MAX_CHANNELS = 1 << 20
+EXPANDS = 1  # a flag: the inverted residual has an expansion
+
+
+class Kind(enum.IntEnum):
+    """Which block the weights are for."""
+
+    STEM = 1
+    INVERTED_RESIDUAL = 2
+    FUSION_GATE = 3
+    SEGMENTATION_HEAD = 4
+    CLASSIFICATION_HEAD = 5
+
+
+class Activation(enum.IntEnum):
+    """What follows a convolution."""
+
+    NONE = 0
+    RELU = 1
+    RELU6 = 2
+    HARDSIGMOID = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the weights say of themselves; fields a kind has no use for are 0."""
+
+    kind: int
+    in_channels: int
+    hidden_channels: int = 0
+    out_channels: int = 0
+    kernel_size: int = 0  # of a segmentation head: classes
+    stride: int = 0
+    expand_activation: int = 0
+    depthwise_activation: int = 0
+    flags: int = 0
+
+    def section_shapes(self) -> list[tuple[int, int]]:
+        """(outputs, inputs of each) of every section."""
+        inputs, hidden, outputs = self.in_channels, self.hidden_channels, self.out_channels
+        depthwise = (hidden, self.kernel_size**2)
+        return {
+            Kind.STEM: [(outputs, 27), (6, 0)],
+            Kind.INVERTED_RESIDUAL: [(hidden, inputs)] * (self.flags & EXPANDS)
+            + [depthwise, (outputs, hidden)],
+            Kind.FUSION_GATE: [(outputs, inputs), (outputs, hidden)],
+            Kind.SEGMENTATION_HEAD: [
+                (outputs, inputs),
+                (outputs, hidden),
+                (outputs, 0),
+                (self.kernel_size, outputs),
+            ],
+            Kind.CLASSIFICATION_HEAD: [(outputs, inputs)],
+        }[self.kind]
+
+    def byte_length(self) -> int:
+        """Length of the whole buffer."""
+        floats = sum(-(-rows // PANEL) * PANEL * (n + 1) for rows, n in self.section_shapes())
+        return HEADER_BYTES + 4 * floats
+
+
+def pack(header: Header, *sections: Weights) -> Tensor:
+    """The buffer of a header and its sections, weights [outputs, ...] and biases [outputs]."""
+    fields = [MAGIC, VERSION, *(int(value) for value in dataclasses.astuple(header))]
+    head = torch.tensor(fields + [0] * (HEADER_BYTES // 4 - len(fields)), dtype=torch.int32)
+    body = torch.cat([_panels(weight, bias) for weight, bias in sections])
+    return torch.cat([head.view(torch.uint8), body.view(torch.uint8)])
+
+
+def unpack(header: Header, packed: Tensor) -> list[Weights]:
+    """Weights [outputs, inputs] and biases [outputs] of each section behind a checked header."""
+    floats = packed[HEADER_BYTES:].view(torch.float32)
+    shapes = header.section_shapes()
+    lengths = [-(-rows // PANEL) * PANEL * (inputs + 1) for rows, inputs in shapes]
+    sections = []
+    for (rows, inputs), section in zip(shapes, floats.split(lengths), strict=True):
+        columns = section.view(-1, inputs + 1, PANEL).transpose(1, 2).reshape(-1, inputs + 1)
+        sections.append((columns[:rows, 1:], columns[:rows, 0]))
+    return sections
+
+
+def check_buffer(op: str, packed: Tensor) -> None:
+    """Raises ValueError unless packed could be a buffer, by what is known without its data."""
+    if packed.dtype != torch.uint8 or packed.dim() != 1 or not packed.is_contiguous():
+        raise ValueError(
+            f"{op}: expected packed weights as a contiguous one-dimensional uint8 tensor, got "
+            f"shape {list(packed.shape)} of {packed.dtype}"
+        )
+    if packed.shape[0] < HEADER_BYTES:
+        raise ValueError(
+            f"{op}: expected packed weights of at least {HEADER_BYTES} bytes, got {packed.shape[0]}"
+        )
+
+
+def check_length(op: str, header: Header, packed: Tensor) -> None:
+    """Raises ValueError unless packed is as long as the header wants it."""
+    if packed.shape[0] != header.byte_length():
+        raise ValueError(
+            f"{op}: expected packed weights of {header.byte_length()} bytes, got {packed.shape[0]}"
+        )
+
+
+def read_header(op: str, kind: Kind, packed: Tensor, **expected: int) -> Header:
+    """The header of a buffer that passed `check_buffer`.
+
+    Args:
+        op: name for messages.
+        kind: the kind the op needs.
+        expected: fields that the call or its input gives.
+
+    Raises:
+        ValueError: the header is not one for this call, or the length does not fit it.
+    """
+    if packed.data_ptr() % 4:
+        raise ValueError(
+            f"{op}: expected packed weights aligned to 4 bytes, got address {packed.data_ptr():#x}"
+        )
+    magic, version, *fields = packed[:HEADER_BYTES].view(torch.int32).tolist()
+    if magic != MAGIC:
+        raise ValueError(
+            f"{op}: expected packed weights that begin with the magic number {MAGIC}, got {magic}"
+        )
+    if version != VERSION:
+        raise ValueError(
+            f"{op}: expected packed weights of layout version {VERSION}, got version {version}"
+        )
+    header = Header(*fields[: len(dataclasses.fields(Header))])
+    if header.kind != kind:
+        raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
+    for name, value in expected.items():
+        if getattr(header, name) != value:
+            raise ValueError(
+                f"{op}: expected packed weights with {name} {value}, got {getattr(header, name)}"
+            )
+    _check_ranges(op, header)
+    check_length(op, header, packed)
+    return header
+
+
+def check_weights(op: str, name: str, weights: Weights, shape: tuple[int | None, ...]) -> None:
+    """Raises unless weights are a float32 weight and bias; None in shape stands for any size."""
+    if not (
+        isinstance(weights, tuple)
+        and len(weights) == 2
+        and all(isinstance(part, Tensor) for part in weights)
+    ):
+        raise TypeError(f"{op}: expected {name} as a (weight, bias) tuple of tensors")
+    weight, bias = weights
+    if weight.dtype != torch.float32 or bias.dtype != torch.float32:
+        raise TypeError(
+            f"{op}: expected {name} weight and bias of float32, got {weight.dtype} and {bias.dtype}"
+        )
+    sizes = zip(weight.shape, shape, strict=False)
+    if weight.dim() != len(shape) or any(want not in (None, size) for size, want in sizes):
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(
+            f"{op}: expected {name} weight of shape [{wanted}], got {list(weight.shape)}"
+        )
+    if not all(0 < size <= MAX_CHANNELS for size in weight.shape):
+        raise ValueError(
+            f"{op}: expected {name} weight with 1 to {MAX_CHANNELS} channels, got shape "
+            f"{list(weight.shape)}"
+        )
+    if bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{op}: expected {name} bias of shape {list(weight.shape[:1])}, got {list(bias.shape)}"
+        )
+
+
+def _panels(weight: Tensor, bias: Tensor) -> Tensor:
+    columns = torch.cat([bias.detach()[:, None], weight.detach().flatten(1)], 1)
+    padded = F.pad(columns, (0, 0, 0, -len(columns) % PANEL))
+    return padded.unflatten(0, (-1, PANEL)).transpose(1, 2).flatten()
+
+
+def _check_ranges(op: str, header: Header) -> None:
+    channels = [header.in_channels, header.out_channels]
+    if header.kind not in (Kind.STEM, Kind.CLASSIFICATION_HEAD):
+        channels.append(header.hidden_channels)
+    if header.kind == Kind.SEGMENTATION_HEAD:
+        channels.append(header.kernel_size)
+    if not all(0 < count <= MAX_CHANNELS for count in channels):
+        raise ValueError(
+            f"{op}: expected packed weights with 1 to {MAX_CHANNELS} channels, got {channels}"
+        )
+    if header.kind != Kind.INVERTED_RESIDUAL:
+        return
+    codes = (header.expand_activation, header.depthwise_activation)
+    if not all(code in tuple(Activation) for code in codes) or codes[1] == Activation.HARDSIGMOID:
+        raise ValueError(
+            f"{op}: expected packed weights with known activations, got codes "
+            f"{codes[0]} and {codes[1]}"
+        )
+    if not header.flags & EXPANDS and header.hidden_channels != header.in_channels:
+        raise ValueError(
+            f"{op}: expected packed weights without an expansion to have as many hidden as input "
+            f"channels, got {header.hidden_channels} and {header.in_channels}"
+        )

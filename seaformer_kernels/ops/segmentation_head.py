@@ -1,0 +1,125 @@
+"""The last fusion and the classifier of the light segmentation head in one pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._library import register
+from seaformer_kernels.ops._packed import (
+    Header,
+    Kind,
+    Weights,
+    check_buffer,
+    check_weights,
+    pack,
+    read_header,
+    unpack,
+)
+
+
+def _fake(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> Tensor:
+    _maps.check_map("segmentation_head", "local", local)
+    _maps.check_map("segmentation_head", "coarse", coarse)
+    _maps.check_batches("segmentation_head", local, coarse)
+    _maps.check_positive("segmentation_head", "num_classes", num_classes)
+    check_buffer("segmentation_head", packed)
+    batch, _, height, width = local.shape
+    return _maps.empty_map(local, batch, num_classes, height, width)
+
+
+def _plain(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> Tensor:
+    header = read_header(
+        "segmentation_head",
+        Kind.SEGMENTATION_HEAD,
+        packed,
+        in_channels=local.shape[1],
+        hidden_channels=coarse.shape[1],
+        kernel_size=num_classes,
+    )
+    *gate, (_, shift), classifier = unpack(header, packed)
+    fused = F.relu(_maps.gated(local, coarse, *gate) + shift[:, None, None])
+    return _maps.channels_last(_maps.pointwise(fused, *classifier))
+
+
+register(
+    "segmentation_head(Tensor local, Tensor coarse, Tensor packed, int num_classes) -> Tensor",
+    plain=_plain,
+    fake=_fake,
+    differentiable_output=True,
+)
+
+
+def pack_segmentation_head(
+    local: Weights, coarse: Weights, shift: Tensor, classifier: Weights
+) -> Tensor:
+    """Packed weights for `segmentation_head`.
+
+    Args:
+        local: float32 weight [fused, local, 1, 1] and bias [fused], batch norm and the scale that
+            follows the gate folded in.
+        coarse: weight [fused, coarse, 1, 1] and bias, batch norm folded in.
+        shift: float32 [fused], added behind the gate.
+        classifier: weight [num_classes, fused, 1, 1] and bias.
+
+    Returns:
+        A uint8 tensor, the same for every instruction set.
+
+    Raises:
+        TypeError: weights are not float32 tensors.
+        ValueError: a shape does not fit.
+    """
+    op = "pack_segmentation_head"
+    check_weights(op, "local", local, (None, None, 1, 1))
+    fused, local_channels = local[0].shape[:2]
+    check_weights(op, "coarse", coarse, (fused, None, 1, 1))
+    check_weights(op, "classifier", classifier, (None, fused, 1, 1))
+    if not isinstance(shift, Tensor) or shift.dtype != torch.float32:
+        raise TypeError(f"{op}: expected shift as a float32 tensor")
+    if shift.shape != (fused,):
+        raise ValueError(f"{op}: expected shift of shape [{fused}], got {list(shift.shape)}")
+    header = Header(
+        Kind.SEGMENTATION_HEAD,
+        in_channels=local_channels,
+        hidden_channels=coarse[0].shape[1],
+        out_channels=fused,
+        kernel_size=len(classifier[0]),
+    )
+    return pack(header, local, coarse, (shift.new_empty(fused, 0), shift), classifier)
+
+
+def segmentation_head(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> Tensor:
+    """classifier(relu(conv1x1(local) * resize(h_sigmoid(conv1x1(coarse))) + shift)).
+
+    What SeaFormer's light segmentation head does from its last fusion on: the fused map is not
+    stored, and the depthwise 1x1 convolution behind the gate is a scale folded into the local
+    weights, and a shift. The resize is bilinear with half-pixel centres. On the CPU a fused kernel
+    does it, elsewhere plain PyTorch. There is no gradient.
+
+    Args:
+        local: float32 [B, local, H, W], any batch, H and W from 1; converted once if not
+            channels_last.
+        coarse: float32 [B, coarse, h, w], likewise; any h and w from 1.
+        packed: from `pack_segmentation_head`.
+        num_classes: as packed.
+
+    Returns:
+        Logits, float32 [B, num_classes, H, W], channels_last.
+
+    Raises:
+        TypeError: an argument has a wrong type, or a map is not float32.
+        ValueError: a shape is wrong, or packed is not for this call.
+        RuntimeError: a map requires grad, and grad mode is on.
+    """
+    _maps.check_types(
+        "segmentation_head",
+        {"local": local, "coarse": coarse, "packed": packed},
+        {"num_classes": num_classes},
+    )
+    if local.dtype != torch.float32 or coarse.dtype != torch.float32:
+        raise TypeError(
+            f"segmentation_head: expected float32 maps, got {local.dtype}, {coarse.dtype}"
+        )
+    return torch.ops.seaformer.segmentation_head(local, coarse, packed, num_classes)

@@ -1,0 +1,113 @@
+"""The convolution that opens the network, straight from images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._library import register
+from seaformer_kernels.ops._packed import (
+    Header,
+    Kind,
+    Weights,
+    check_buffer,
+    check_length,
+    check_weights,
+    pack,
+    read_header,
+    unpack,
+)
+
+
+def _header(out_channels: int) -> Header:
+    return Header(Kind.STEM, in_channels=3, out_channels=out_channels, kernel_size=3, stride=2)
+
+
+def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    if image.dim() != 4 or image.shape[1] != 3:
+        raise ValueError(
+            f"stem: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
+        )
+    if image.dtype not in (torch.float32, torch.uint8):
+        raise ValueError(f"stem: expected a float32 or uint8 image, got {image.dtype}")
+    _maps.check_filled("stem", "image", image)
+    _maps.check_positive("stem", "out_channels", out_channels)
+    check_buffer("stem", packed)
+    check_length("stem", _header(out_channels), packed)
+    batch, _, height, width = image.shape
+    return _maps.empty_map(image, batch, out_channels, (height + 1) // 2, (width + 1) // 2)
+
+
+def _plain(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    header = read_header("stem", Kind.STEM, packed, in_channels=3, out_channels=out_channels)
+    (weight, bias), (_, normalisation) = unpack(header, packed)
+    mean, inverse_std = normalisation.view(2, 3, 1, 1)
+    x = (image - mean) * inverse_std
+    x = F.conv2d(x, weight.unflatten(1, (3, 3, 3)), bias, stride=2, padding=1)
+    return _maps.channels_last(F.relu(x))
+
+
+register(
+    "stem(Tensor image, Tensor packed, int out_channels) -> Tensor",
+    plain=_plain,
+    fake=_fake,
+    differentiable_output=True,
+)
+
+
+def pack_stem(
+    weights: Weights, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> Tensor:
+    """Packed weights for `stem`.
+
+    Args:
+        weights: float32 weight [out, 3, 3, 3] and bias [out], batch norm folded in.
+        mean, std: subtracted from each channel of the image, and then divided by; both or neither.
+
+    Returns:
+        A uint8 tensor, the same for every instruction set.
+
+    Raises:
+        TypeError: weights are not float32 tensors.
+        ValueError: a shape does not fit, or mean and std are not three numbers, std positive.
+    """
+    check_weights("pack_stem", "stem", weights, (None, 3, 3, 3))
+    mean, std = (0.0, 0.0, 0.0) if mean is None else mean, (1.0, 1.0, 1.0) if std is None else std
+    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
+        raise ValueError(
+            "pack_stem: expected mean and std as three numbers each, std positive, got "
+            f"{list(mean)} and {list(std)}"
+        )
+    normalisation = torch.tensor([*mean, *(1 / value for value in std)], dtype=torch.float32)
+    return pack(_header(len(weights[0])), weights, (normalisation.new_empty(6, 0), normalisation))
+
+
+def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    """3x3 convolution with stride 2 and padding 1, batch norm and ReLU, of normalised images.
+
+    The first layer of SeaFormer's shared stem. Pixels first become (value - mean) * (1 / std) with
+    what `pack_stem` was given, and are zero-padded after that. On the CPU a fused kernel does it,
+    elsewhere plain PyTorch. There is no gradient.
+
+    Args:
+        image: [B, 3, H, W], float32 or uint8, any batch, H and W from 1, any strides; a
+            channels_last view of RGB pixels is read where it lies.
+        packed: from `pack_stem`.
+        out_channels: width of the output, as packed.
+
+    Returns:
+        float32 [B, out_channels, ceil(H / 2), ceil(W / 2)], channels_last.
+
+    Raises:
+        TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
+        ValueError: a shape is wrong, or packed is not for this call.
+        RuntimeError: image requires grad, and grad mode is on.
+    """
+    _maps.check_types("stem", {"image": image, "packed": packed}, {"out_channels": out_channels})
+    if image.dtype not in (torch.float32, torch.uint8):
+        raise TypeError(f"stem: expected a float32 or uint8 image, got {image.dtype}")
+    return torch.ops.seaformer.stem(image, packed, out_channels)
