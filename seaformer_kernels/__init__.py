@@ -9,10 +9,12 @@ from seaformer_kernels.models import (
     list_models,
     load_checkpoint,
 )
+from seaformer_kernels.optimize import OptimizedModel, optimize
 
 __all__ = [
     "CheckpointError",
     "CheckpointReport",
+    "OptimizedModel",
     "__version__",
     "cpu",
     "create_model",
@@ -21,4 +23,5 @@ __all__ = [
     "models",
     "modules",
     "ops",
+    "optimize",
 ]

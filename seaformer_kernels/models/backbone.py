@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels.models.config import BlockConfig, SeaFormerConfig
@@ -39,7 +40,8 @@ class SeaFormerBackbone(nn.Module):
         """The map at 1/8 of the image's size, then the map after each SEA stage.
 
         Args:
-            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up.
+            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up; where
+                `optimize` was given a mean and std, raw RGB values, float32 or uint8.
 
         Returns:
             Tiny, Small, Base: maps at 1/8, 1/32 and 1/64; Large: at 1/8, 1/16, 1/32 and 1/64.
@@ -49,7 +51,7 @@ class SeaFormerBackbone(nn.Module):
             TypeError: x is not a floating-point tensor.
             ValueError: x has another shape.
         """
-        check_images(x)
+        check_images(x, raw=getattr(self.smb1.stem_block, "normalizes", False))
         sea_stage_after = {sea.after_stage: i for i, sea in enumerate(self.config.sea_stages, 1)}
         features = []
         for number in range(1, len(self.config.stages) + 1):
@@ -66,16 +68,16 @@ class SeaFormerBackbone(nn.Module):
         return self.features(x)
 
 
-def check_images(x: Tensor) -> None:
-    """Raises TypeError or ValueError unless x is a batch of images the backbone can read."""
+def check_images(x: Tensor, raw: bool = False) -> None:
+    """Raises TypeError or ValueError unless x is a batch of images the backbone can read.
+
+    `raw` says that the stem normalises, and so reads uint8 too.
+    """
+    expected = f"Expected images as a floating-point{' or uint8' if raw else ''} tensor"
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"Expected images as a floating-point tensor [B, 3, H, W], got {type(x).__name__}."
-        )
-    if not x.is_floating_point():
-        raise TypeError(
-            f"Expected images as a floating-point tensor [B, 3, H, W], got dtype {x.dtype}."
-        )
+        raise TypeError(f"{expected} [B, 3, H, W], got {type(x).__name__}.")
+    if not (x.is_floating_point() or (raw and x.dtype == torch.uint8)):
+        raise TypeError(f"{expected} [B, 3, H, W], got dtype {x.dtype}.")
     if x.dim() != 4 or x.shape[1] != 3:
         raise ValueError(f"Expected images of shape [B, 3, H, W], got {list(x.shape)}.")
     if x.shape[2] < MIN_SIZE or x.shape[3] < MIN_SIZE:

@@ -50,6 +50,7 @@ PYTHON_LAYERS = (
     {"ops"},
     {"modules"},
     {"models"},
+    {"optimize"},
     {"__init__"},
     {"cli"},
 )

@@ -1,0 +1,29 @@
+"""Blocks for inference: the fused op of a plain block, with its packed weights.
+
+Each is made of the plain block it stands for by `of`, which raises `Unservable` with the reason
+where the op cannot do what the block does.
+"""
+
+from seaformer_kernels.modules.fused.block import FusedBlock, Unservable, check_forward
+from seaformer_kernels.modules.fused.classification_head import FusedClassificationHead
+from seaformer_kernels.modules.fused.folding import folded_convolution
+from seaformer_kernels.modules.fused.fusion_gate import FusedFusionGate
+from seaformer_kernels.modules.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.modules.fused.mlp import FusedMlp
+from seaformer_kernels.modules.fused.sea_layer import FusedSeaLayer
+from seaformer_kernels.modules.fused.segmentation_head import FusedSegmentationHead
+from seaformer_kernels.modules.fused.stem import FusedStem
+
+__all__ = [
+    "FusedBlock",
+    "FusedClassificationHead",
+    "FusedFusionGate",
+    "FusedInvertedResidual",
+    "FusedMlp",
+    "FusedSeaLayer",
+    "FusedSegmentationHead",
+    "FusedStem",
+    "Unservable",
+    "check_forward",
+    "folded_convolution",
+]

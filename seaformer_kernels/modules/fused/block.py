@@ -1,0 +1,71 @@
+"""What all fused blocks are, and the checks that a plain block can become one."""
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+
+class Unservable(Exception):
+    """Why a block has to stay plain, as the end of a sentence about it."""
+
+
+class FusedBlock(nn.Module):
+    """An op and its packed weights; they are constant, so its mode does not matter.
+
+    Attributes:
+        packed: uint8 buffer, the same for every instruction set.
+    """
+
+    packed: Tensor
+
+    def __init__(self, packed: Tensor):
+        super().__init__()
+        self.register_buffer("packed", packed)
+
+    def extra_repr(self) -> str:
+        return ", ".join(
+            f"{name}={value}"
+            for name, value in vars(self).items()
+            if isinstance(value, int) and name != "training" and not name.startswith("_")
+        )
+
+
+def check_forward(module: nn.Module, block: type[nn.Module]) -> None:
+    """Raises Unservable unless calling module runs the forward of block and nothing else."""
+    if not isinstance(module, block):
+        raise Unservable(f"has a {type(module).__name__} for a {block.__name__}")
+    if type(module).forward is not block.forward:
+        raise Unservable(f"has a forward of its own, that of {type(module).__name__}")
+    _check_call(module)
+
+
+def check_forwards(module: nn.Module, block: type[nn.Module]) -> None:
+    """As `check_forward`, and checks that nothing inside is called in another way than usual."""
+    check_forward(module, block)
+    for child in module.modules():
+        _check_call(child)
+
+
+def layers(sequence: nn.Module, *types: type[nn.Module]) -> list[nn.Module]:
+    """The layers of a sequence; raises Unservable unless they are of just these types."""
+    check_forward(sequence, nn.Sequential)
+    got = [type(layer) for layer in sequence]
+    if got != list(types):
+        names = ", ".join(kind.__name__ for kind in got)
+        raise Unservable(f"has the layers {names}, not {', '.join(t.__name__ for t in types)}")
+    return list(sequence)
+
+
+def check_type(module: nn.Module, *types: type[nn.Module]) -> None:
+    """Raises Unservable unless module is of one of these types, and not of a subclass."""
+    if type(module) not in types:
+        raise Unservable(f"has a {type(module).__name__} for a {types[0].__name__}")
+
+
+def _check_call(module: nn.Module) -> None:
+    what = f"has a {type(module).__name__} with"
+    if "forward" in vars(module):
+        raise Unservable(f"{what} a forward of its own")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise Unservable(f"{what} a forward hook")
+    if is_parametrized(module):
+        raise Unservable(f"{what} parametrizations")

@@ -1,0 +1,32 @@
+"""The classification head as one op."""
+
+from torch import Tensor, nn
+
+from seaformer_kernels import ops
+from seaformer_kernels.modules.classification_head import ClassificationHead
+from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards, check_type
+from seaformer_kernels.modules.fused.folding import fold
+
+
+class FusedClassificationHead(FusedBlock):
+    """A `ClassificationHead` for inference, float32.
+
+    Args:
+        packed: from `ops.pack_classification_head`.
+        num_classes: number of classes.
+    """
+
+    def __init__(self, packed: Tensor, num_classes: int):
+        super().__init__(packed)
+        self.num_classes = num_classes
+
+    @classmethod
+    def of(cls, head: ClassificationHead) -> "FusedClassificationHead":
+        """The fused form of a plain head."""
+        check_forwards(head, ClassificationHead)
+        check_type(head.dropout, nn.Dropout, nn.Identity)
+        folded = fold(head)
+        return cls(ops.pack_classification_head(folded.rounded()), len(folded.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.classification_head(x, self.packed, self.num_classes)

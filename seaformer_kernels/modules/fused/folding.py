@@ -1,0 +1,108 @@
+"""Batch norm folded into the convolution before it."""
+
+import copy
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seaformer_kernels.modules.conv_bn import ConvBN
+from seaformer_kernels.modules.fused.block import Unservable, check_forwards, check_type
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Weight [out, ...] and bias [out] of a layer in float64, until `rounded`."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def scaled(self, scale: Tensor) -> "Folded":
+        """The same layer with each output times its scale [out]."""
+        return Folded(self.weight * _along_outputs(scale, self.weight), self.bias * scale)
+
+    def rounded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias in float32, as ops pack them."""
+        return self.weight.float(), self.bias.float()
+
+
+def fold(layer: nn.Conv2d | nn.Linear) -> Folded:
+    """A layer without batch norm."""
+    weight = layer.weight.detach().double()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
+    return Folded(weight, bias)
+
+
+def conv_bn_layers(block: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """The two layers of a ConvBN; raises Unservable if they are others."""
+    check_type(block, ConvBN)
+    if len(block) != 2:
+        raise Unservable(f"has a ConvBN of {len(block)} layers")
+    conv, bn = block
+    check_type(conv, nn.Conv2d)
+    check_type(bn, nn.BatchNorm2d)
+    if bn.running_mean is None or bn.running_var is None:
+        raise Unservable("has a batch norm without running statistics")
+    return conv, bn
+
+
+def fold_conv_bn(
+    block: nn.Module, *, kernel_size: int = 1, stride: int = 1, depthwise: bool = False
+) -> Folded:
+    """The convolution that a ConvBN in eval mode is, of just this kernel size, stride and groups.
+
+    Raises:
+        Unservable: it is another convolution, or has no running statistics.
+    """
+    conv, _ = conv_bn_layers(block)
+    check_conv(conv, kernel_size=kernel_size, stride=stride, depthwise=depthwise)
+    return _fold(block)
+
+
+def folded_convolution(block: ConvBN) -> nn.Conv2d:
+    """The convolution that any ConvBN in eval mode is, float32.
+
+    Raises:
+        Unservable: it has no running statistics, or does something else.
+    """
+    check_forwards(block, ConvBN)
+    weight, bias = _fold(block).rounded()
+    conv = copy.deepcopy(block[0])
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    conv.bias = nn.Parameter(bias, requires_grad=False)
+    return conv
+
+
+def check_conv(
+    conv: nn.Conv2d, *, kernel_size: int = 1, stride: int = 1, depthwise: bool = False
+) -> None:
+    """Raises Unservable unless conv is a square one, padded with zeros by half its kernel."""
+    half = kernel_size // 2
+    wanted = {
+        "kernel_size": (kernel_size, kernel_size),
+        "stride": (stride, stride),
+        "padding": (half, half),
+        "dilation": (1, 1),
+        "groups": conv.in_channels if depthwise else 1,
+        "padding_mode": "zeros",
+    }
+    if depthwise:
+        wanted["out_channels"] = conv.in_channels
+    for name, value in wanted.items():
+        if getattr(conv, name) != value:
+            raise Unservable(f"has a convolution with {name} {getattr(conv, name)}, not {value}")
+
+
+def _fold(block: ConvBN) -> Folded:
+    conv, bn = conv_bn_layers(block)
+    scale = (bn.running_var.double() + bn.eps).rsqrt()
+    if bn.weight is not None:
+        scale = scale * bn.weight.detach().double()
+    convolution = fold(conv).scaled(scale)
+    shift = -bn.running_mean.double() * scale
+    if bn.bias is not None:
+        shift = shift + bn.bias.detach().double()
+    return Folded(convolution.weight, convolution.bias + shift)
+
+
+def _along_outputs(values: Tensor, weight: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (weight.dim() - 1))

@@ -1,0 +1,31 @@
+"""The fusion gate as one op."""
+
+from torch import Tensor
+
+from seaformer_kernels import ops
+from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards
+from seaformer_kernels.modules.fused.folding import fold_conv_bn
+from seaformer_kernels.modules.fusion_gate import FusionGate
+
+
+class FusedFusionGate(FusedBlock):
+    """A `FusionGate` for inference; float32 in, float32 channels_last out.
+
+    Args:
+        packed: from `ops.pack_fusion_gate`.
+        out_channels: width of the output.
+    """
+
+    def __init__(self, packed: Tensor, out_channels: int):
+        super().__init__(packed)
+        self.out_channels = out_channels
+
+    @classmethod
+    def of(cls, gate: FusionGate) -> "FusedFusionGate":
+        """The fused form of a plain gate."""
+        check_forwards(gate, FusionGate)
+        local, coarse = fold_conv_bn(gate.local_embedding), fold_conv_bn(gate.global_act)
+        return cls(ops.pack_fusion_gate(local.rounded(), coarse.rounded()), len(local.bias))
+
+    def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
+        return ops.fusion_gate(local_features, global_features, self.packed, self.out_channels)

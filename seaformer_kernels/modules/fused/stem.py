@@ -1,0 +1,46 @@
+"""The stem as one op."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seaformer_kernels import ops
+from seaformer_kernels.modules.conv_bn import ConvBN
+from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards, layers
+from seaformer_kernels.modules.fused.folding import fold_conv_bn
+from seaformer_kernels.modules.stem import Stem
+
+
+class FusedStem(FusedBlock):
+    """A `Stem` for inference; float32 in, float32 channels_last out.
+
+    Args:
+        packed: from `ops.pack_stem`.
+        out_channels: width of the output.
+        normalizes: whether mean and std are packed, so that images are raw RGB values, float32 or
+            uint8.
+    """
+
+    def __init__(self, packed: Tensor, out_channels: int, normalizes: bool = False):
+        super().__init__(packed)
+        self.out_channels = out_channels
+        self.normalizes = normalizes
+
+    @classmethod
+    def of(
+        cls, stem: Stem, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> "FusedStem":
+        """The fused form of a plain stem, which normalises images if mean and std are given."""
+        check_forwards(stem, Stem)
+        conv_bn, _ = layers(stem, ConvBN, nn.ReLU)
+        folded = fold_conv_bn(conv_bn, kernel_size=3, stride=2)
+        packed = ops.pack_stem(folded.rounded(), mean=mean, std=std)
+        return cls(packed, len(folded.bias), mean is not None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.uint8 and not self.normalizes:
+            raise TypeError(
+                "Expected float32 images, as this stem has no mean and std, got torch.uint8."
+            )
+        return ops.stem(x, self.packed, self.out_channels)

@@ -1,0 +1,121 @@
+"""From a plain model to a fused one for inference: batch norms folded, weights packed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from seaformer_kernels.modules import Stem
+from seaformer_kernels.modules.fused import FusedBlock
+from seaformer_kernels.optimize.convert import Converter
+from seaformer_kernels.optimize.model import OptimizedModel
+from seaformer_kernels.optimize.report import Entry, Report
+
+__all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
+
+
+@torch.no_grad()
+def optimize(
+    model: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> OptimizedModel:
+    """A copy of a model for inference, with fused kernels in place of its blocks.
+
+    Batch norms are folded into the convolutions before them, and each Stem, InvertedResidual, Mlp,
+    FusionGate, SegmentationHead and ClassificationHead becomes one op. Blocks that no kernel can
+    serve (an own forward, forward hooks, parametrizations, batch norm without running statistics,
+    other kernel sizes) stay as they are; `report()` of the result names them with the reason.
+
+    The model itself stays untouched, its mode too. The copy is in eval mode for good and its
+    parameters require no gradient: optimise again after training. Outputs differ from the plain
+    model's by float32 rounding only, and are channels_last.
+
+    Args:
+        model: from `create_model`, or any module that contains or is a block of ours; float32, on
+            the CPU. A module used in several places stays shared.
+        mean, std: of R, G and B in the range 0..255; the stem then normalises, and the model takes
+            raw RGB values, float32 or uint8 [B, 3, H, W], such as a channels_last view of an image.
+
+    Returns:
+        A module called like the model. It pickles, copies, compiles and exports; its weights have
+        one layout for every processor.
+
+    Raises:
+        TypeError: model is not a module.
+        ValueError: model is optimised, compiled or scripted already, holds a tensor that is not on
+            the CPU or not float32, or mean and std are not what they should be, or not of use.
+    """
+    _check_model(model)
+    mean, std = _normalisation(mean, std)
+    converter = Converter(mean, std)
+    module = converter.convert(_copy(model).eval().requires_grad_(False))
+    report = Report(tuple(converter.entries))
+    stems = [entry for entry in report.entries if entry.kind == Stem.__name__]
+    plain = [entry for entry in stems if not entry.fused]
+    if mean is not None and (plain or not stems):
+        got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
+        raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
+    return OptimizedModel(module, report)
+
+
+def _check_model(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"optimize: expected a torch.nn.Module, got {type(model).__name__}.")
+    for module in model.modules():
+        if isinstance(module, OptimizedModel | FusedBlock):
+            raise ValueError("optimize: expected a plain model, got one that is optimised already.")
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
+            raise ValueError(
+                "optimize: expected a plain model, got a compiled or scripted one; optimise first, "
+                "then compile."
+            )
+    for kind, named in ("parameter", model.named_parameters), ("buffer", model.named_buffers):
+        for name, tensor in named():
+            fault = _fault(tensor)
+            if fault is not None:
+                raise ValueError(
+                    "optimize: expected float32 parameters and buffers on the CPU, got "
+                    f"{kind} {name!r} {fault}."
+                )
+
+
+def _fault(tensor: Tensor) -> str | None:
+    if is_lazy(tensor):
+        return "without a shape yet"
+    if tensor.device.type != "cpu":
+        return f"on device {tensor.device}"
+    if tensor.is_floating_point() and tensor.dtype != torch.float32:
+        return f"of {tensor.dtype}"
+    return None
+
+
+def _normalisation(
+    mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    if mean is None and std is None:
+        return None, None
+    if mean is None or std is None:
+        raise ValueError("optimize: expected mean and std, or neither, got only one of them.")
+    mean, std = (tuple(float(value) for value in values) for values in (mean, std))
+    finite = all(math.isfinite(value) for value in (*mean, *std))
+    if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0:
+        raise ValueError(
+            "optimize: expected mean and std as three finite numbers each, std positive, got "
+            f"{mean} and {std}."
+        )
+    return mean, std
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    # weight_norm and the like keep computed tensors, which deepcopy refuses, as attributes.
+    computed = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(model, computed)

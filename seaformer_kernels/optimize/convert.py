@@ -1,0 +1,104 @@
+"""Walks a model and puts fused blocks in place of plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from seaformer_kernels.modules import (
+    ClassificationHead,
+    ConvBN,
+    FusionGate,
+    InvertedResidual,
+    Mlp,
+    SeaAttention,
+    SeaLayer,
+    SegmentationHead,
+    Stem,
+)
+from seaformer_kernels.modules.fused import (
+    FusedClassificationHead,
+    FusedFusionGate,
+    FusedInvertedResidual,
+    FusedMlp,
+    FusedSeaLayer,
+    FusedSegmentationHead,
+    FusedStem,
+    Unservable,
+    check_forward,
+    folded_convolution,
+)
+from seaformer_kernels.optimize.report import Entry
+
+
+class Converter:
+    """Converts a model that may be changed in place, and keeps account of its blocks.
+
+    Args:
+        mean, std: for stems, see `FusedStem.of`.
+
+    Attributes:
+        entries: one for each of our blocks met, in order.
+    """
+
+    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None):
+        self.entries: list[Entry] = []
+        self._results: dict[object, nn.Module] = {}  # so that shared modules stay shared
+        self._makers = {
+            Stem: lambda stem: FusedStem.of(stem, mean, std),
+            InvertedResidual: FusedInvertedResidual.of,
+            Mlp: FusedMlp.of,
+            FusionGate: FusedFusionGate.of,
+            SegmentationHead: FusedSegmentationHead.of,
+            ClassificationHead: FusedClassificationHead.of,
+            SeaAttention: _no_kernel,
+            ConvBN: folded_convolution,
+        }
+
+    def convert(self, module: nn.Module, path: str = "") -> nn.Module:
+        """What takes the place of module: a fused block, or itself with its children converted."""
+        if module not in self._results:
+            result = self._sea_layer(module, path) or self._block(module, path)
+            self._results[module] = result or module
+            self._convert_children(result or module, path)
+        return self._results[module]
+
+    def _block(self, module: nn.Module, path: str) -> nn.Module | None:
+        kind = next((kind for kind in self._makers if isinstance(module, kind)), None)
+        if kind is None:
+            return None
+        try:
+            result = self._makers[kind](module)
+        except Unservable as error:
+            self.entries.append(Entry(path, kind.__name__, str(error)))
+            return None
+        self.entries.append(Entry(path, kind.__name__))
+        return result
+
+    def _sea_layer(self, module: nn.Module, path: str) -> nn.Module | None:
+        """A layer whose MLP adds the residual too, or nothing if it has to be as it is."""
+        if not isinstance(module, SeaLayer):
+            return None
+        try:
+            check_forward(module, SeaLayer)
+            key = module.mlp, "residual"
+            if key not in self._results:
+                self._results[key] = FusedMlp.of(module.mlp, residual=True)
+                self.entries.append(Entry(_join(path, "mlp"), Mlp.__name__))
+        except Unservable:
+            return None
+        return FusedSeaLayer(module.attn, self._results[key])
+
+    def _convert_children(self, module: nn.Module, path: str) -> None:
+        for name, child in module._modules.items():
+            if child is not None:
+                module._modules[name] = self.convert(child, _join(path, name))
+
+
+def _no_kernel(module: nn.Module) -> nn.Module:
+    raise Unservable("has no fused kernel yet, only its batch norms are folded")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

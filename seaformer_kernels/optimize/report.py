@@ -1,0 +1,54 @@
+"""What became of each block of a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One block.
+
+    Attributes:
+        path: its name in the model; "" for the model itself.
+        kind: the class of ours it is of. A ConvBN counts where it is not part of a fused block.
+        reason: why it stayed plain, as the end of a sentence about it; None if it did not.
+    """
+
+    path: str
+    kind: str
+    reason: str | None = None
+
+    @property
+    def fused(self) -> bool:
+        """Whether a fused op does its work or, for a ConvBN, its batch norm is folded."""
+        return self.reason is None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `optimize` did; `str()` gives it as readable lines.
+
+    Attributes:
+        entries: each block, in the model's order. A shared one is named once.
+    """
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def plain(self) -> tuple[Entry, ...]:
+        """The blocks that stayed plain."""
+        return tuple(entry for entry in self.entries if not entry.fused)
+
+    def __str__(self) -> str:
+        counts = Counter(entry.kind for entry in self.entries if entry.fused)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+        lines = [f"Fused or folded: {kinds}."]
+        groups: dict[tuple[str, str | None], list[str]] = {}
+        for entry in self.plain:
+            groups.setdefault((entry.kind, entry.reason), []).append(entry.path)
+        for (kind, reason), paths in groups.items():
+            lines.append(f"Plain: {len(paths)} {kind}; each {reason}:")
+            lines += [f"  {path or 'the model itself'}" for path in paths]
+        return "\n".join(lines)
