@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isas import ISAS, force
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
 from seaformer_kernels.reference.upsample_argmax import upsample_argmax as plain
 
-ISAS = sk.cpu.supported_isas() or ["pytorch"]
 OP = torch.ops.seaformer.upsample_argmax.default
-
-
-@pytest.fixture(params=ISAS)
-def isa(request):
-    with force(request.param):
-        yield request.param
-
-
-def force(name):
-    return contextlib.nullcontext() if name == "pytorch" else sk.cpu.force_isa(name)
 
 
 def noise(*shape, seed=0, scale=3.0):

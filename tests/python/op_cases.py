@@ -1,0 +1,209 @@
+"""Calls of the block ops, each with the same in plain PyTorch layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import seaformer_kernels as sk
+
+ACTIVATIONS = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardsigmoid": F.hardsigmoid,
+}
+
+
+@dataclass
+class Case:
+    """One call, `op(*inputs, packed, *arguments)`, and what it should answer."""
+
+    op: str
+    inputs: tuple[Tensor, ...]
+    packed: Tensor
+    arguments: tuple
+    expected: Callable[..., Tensor]  # of inputs, in their dtype
+
+    def __call__(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
+        """The op, as users call it."""
+        packed = self.packed if packed is None else packed
+        return getattr(sk.ops, self.op)(*(inputs or self.inputs), packed, *self.arguments)
+
+    @property
+    def overload(self) -> torch._ops.OpOverload:
+        """The op, as torch registered it."""
+        return getattr(torch.ops.seaformer, self.op).default
+
+    def registered(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
+        """The registered op, without the checks of `sk.ops`."""
+        packed = self.packed if packed is None else packed
+        return self.overload(*(inputs or self.inputs), packed, *self.arguments)
+
+
+class Call(nn.Module):
+    """A module that does some work around the op of a case."""
+
+    def __init__(self, case: Case):
+        super().__init__()
+        self.call = lambda *inputs: case(*inputs, packed=self.packed)
+        self.register_buffer("packed", case.packed)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.call(*(x + x for x in inputs)) * 0.5
+
+
+class Random:
+    """Tensors from a seed."""
+
+    def __init__(self, seed: int):
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def tensor(self, *shape: int, scale: float = 1.0) -> Tensor:
+        return scale * torch.randn(*shape, generator=self._generator)
+
+    def weights(self, out: int, *rest: int) -> tuple[Tensor, Tensor]:
+        """Weight and bias of outputs of about the inputs' size."""
+        fan_in = torch.Size(rest).numel()
+        return self.tensor(out, *rest, scale=fan_in**-0.5), self.tensor(out, scale=0.3)
+
+
+def conv(x: Tensor, weights: tuple[Tensor, Tensor], **options: int) -> Tensor:
+    """conv2d in the dtype of x."""
+    return F.conv2d(x, *(part.to(x.dtype) for part in weights), **options)
+
+
+def stem(
+    out: int = 16, batch: int = 1, h: int = 8, w: int = 8, normalise: bool = False, seed: int = 0
+) -> Case:
+    random = Random(seed)
+    weights = random.weights(out, 3, 3, 3)
+    mean, std = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)) if normalise else (None, None)
+    image = random.tensor(batch, 3, h, w)
+    if normalise:
+        image = image.mul(64).add(128).clamp(0, 255)
+
+    def expected(x: Tensor) -> Tensor:
+        if normalise:
+            x = x if x.is_floating_point() else x.float()
+            x = (x - x.new_tensor(mean).view(3, 1, 1)) / x.new_tensor(std).view(3, 1, 1)
+        return F.relu(conv(x, weights, stride=2, padding=1))
+
+    return Case("stem", (image,), sk.ops.pack_stem(weights, mean=mean, std=std), (out,), expected)
+
+
+def inverted_residual(
+    channels: int = 8,
+    hidden: int | None = 24,
+    out: int = 8,
+    k: int = 3,
+    stride: int = 1,
+    *,
+    residual: bool = False,
+    acts: tuple[str, str] = ("relu", "relu"),
+    batch: int = 1,
+    h: int = 7,
+    w: int = 9,
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    width = hidden or channels
+    expand = random.weights(width, channels, 1, 1) if hidden else None
+    depthwise, project = random.weights(width, 1, k, k), random.weights(out, width, 1, 1)
+    packed = sk.ops.pack_inverted_residual(
+        expand,
+        depthwise,
+        project,
+        stride=stride,
+        expand_activation=acts[0],
+        depthwise_activation=acts[1],
+    )
+
+    def expected(x: Tensor) -> Tensor:
+        y = ACTIVATIONS[acts[0]](conv(x, expand)) if expand else x
+        y = conv(y, depthwise, stride=stride, padding=k // 2, groups=width)
+        y = conv(ACTIVATIONS[acts[1]](y), project)
+        return x + y if residual else y
+
+    x = random.tensor(batch, channels, h, w, scale=3.0)
+    return Case("inverted_residual", (x,), packed, (out, k, stride, residual), expected)
+
+
+def gate(local: Tensor, coarse: Tensor, of_local: tuple, of_coarse: tuple) -> Tensor:
+    opening = F.hardsigmoid(conv(coarse, of_coarse))
+    return conv(local, of_local) * F.interpolate(
+        opening, size=local.shape[-2:], mode="bilinear", align_corners=False
+    )
+
+
+def fusion_gate(
+    local: int = 8,
+    coarse: int = 12,
+    out: int = 20,
+    batch: int = 1,
+    size: tuple[int, int] = (8, 8),
+    coarse_size: tuple[int, int] = (3, 5),
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    weights = random.weights(out, local, 1, 1), random.weights(out, coarse, 1, 1)
+    inputs = (
+        random.tensor(batch, local, *size),
+        random.tensor(batch, coarse, *coarse_size, scale=3.0),
+    )
+    packed = sk.ops.pack_fusion_gate(*weights)
+    return Case("fusion_gate", inputs, packed, (out,), lambda x, y: gate(x, y, *weights))
+
+
+def segmentation_head(
+    local: int = 8,
+    coarse: int = 12,
+    fused: int = 20,
+    classes: int = 19,
+    batch: int = 1,
+    size: tuple[int, int] = (8, 8),
+    coarse_size: tuple[int, int] = (3, 5),
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    of_local, of_coarse = random.weights(fused, local, 1, 1), random.weights(fused, coarse, 1, 1)
+    shift, classifier = random.tensor(fused), random.weights(classes, fused, 1, 1)
+    inputs = (
+        random.tensor(batch, local, *size),
+        random.tensor(batch, coarse, *coarse_size, scale=3.0),
+    )
+
+    def expected(x: Tensor, y: Tensor) -> Tensor:
+        z = gate(x, y, of_local, of_coarse) + shift.to(x.dtype)[:, None, None]
+        return conv(F.relu(z), classifier)
+
+    packed = sk.ops.pack_segmentation_head(of_local, of_coarse, shift, classifier)
+    return Case("segmentation_head", inputs, packed, (classes,), expected)
+
+
+def classification_head(
+    channels: int = 20, classes: int = 10, batch: int = 1, h: int = 4, w: int = 4, seed: int = 0
+) -> Case:
+    random = Random(seed)
+    weights = random.weights(classes, channels)
+    x = random.tensor(batch, channels, h, w)
+
+    def expected(x: Tensor) -> Tensor:
+        return F.linear(x.mean((2, 3)), *(part.to(x.dtype) for part in weights))
+
+    packed = sk.ops.pack_classification_head(weights)
+    return Case("classification_head", (x,), packed, (classes,), expected)
+
+
+# One call of each op, for what does not depend on sizes.
+SIMPLE: dict[str, Callable[..., Case]] = {
+    "stem": stem,
+    "inverted_residual": inverted_residual,
+    "fusion_gate": fusion_gate,
+    "segmentation_head": segmentation_head,
+    "classification_head": classification_head,
+}

@@ -1,0 +1,538 @@
+"""The block ops against plain PyTorch in float64, and what they refuse."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import math
+
+import op_cases as cases
+import pytest
+import torch
+from op_cases import SIMPLE, Call, Case, Random
+
+import seaformer_kernels as sk
+from seaformer_kernels import _extension
+
+
+def assert_near(case: Case, got: torch.Tensor, *inputs: torch.Tensor) -> None:
+    """At most twice as far from float64 as plain float32 is, or 4 eps of the largest value."""
+    inputs = inputs or case.inputs
+    exact = case.expected(*(x.double() for x in inputs))
+    assert got.shape == exact.shape and got.dtype == torch.float32
+    if got.numel() == 0:
+        return
+    plain = (case.expected(*inputs).double() - exact).abs().max().item()
+    errors = (got.double() - exact).abs()
+    allowed = 2 * plain + 4 * 2.0**-23 * exact.abs().max().item()
+    worst = errors.argmax().item()
+    assert errors.max() <= allowed, (
+        f"element {worst}: got {got.flatten()[worst]}, expected {exact.flatten()[worst]}, "
+        f"allowed error {allowed:.3g}"
+    )
+
+
+@pytest.fixture(params=SIMPLE)
+def simple(request) -> Case:
+    return SIMPLE[request.param]()
+
+
+ir, gate, head = cases.inverted_residual, cases.fusion_gate, cases.segmentation_head
+SHAPES = [
+    cases.stem(),
+    cases.stem(out=32, batch=3, h=33, w=47),
+    cases.stem(out=5, h=1, w=1),
+    cases.stem(out=17, h=1, w=30),
+    cases.stem(out=15, h=31, w=1),
+    cases.stem(out=16, batch=2, h=64, w=96, normalise=True),
+    cases.stem(out=16, h=5, w=6, normalise=True),
+    cases.stem(batch=0),
+    ir(),
+    ir(16, None, 16, residual=True, h=20, w=37),
+    ir(16, 64, 16, stride=2, h=32, w=33),
+    ir(16, 48, 16, residual=True, batch=3, h=19, w=24),
+    ir(32, 96, 32, 5, residual=True, h=17, w=40),
+    ir(16, 48, 32, 5, 2, h=31, w=30),
+    ir(33, 99, 17, 5, 2, batch=2, h=2, w=3),
+    ir(1, 1, 1, h=5, w=5),
+    ir(3, None, 5, 5, 2, h=1, w=1),
+    ir(7, 21, 7, residual=True, h=1, w=13),
+    ir(7, 21, 9, stride=2, h=13, w=1),
+    ir(160, 320, 160, acts=("none", "relu6"), residual=True, h=4, w=5),
+    ir(24, 48, 24, acts=("none", "relu6"), h=8, w=8),
+    ir(6, 10, 4, acts=("hardsigmoid", "none"), h=6, w=6),
+    ir(6, 10, 4, acts=("relu6", "relu"), h=6, w=6),
+    ir(batch=0, residual=True),
+    gate(),
+    gate(32, 128, 64, 3, (40, 56), (10, 14)),
+    gate(5, 7, 33, 2, (9, 11), (1, 1)),
+    gate(16, 16, 16, 1, (1, 1), (4, 6)),
+    gate(1, 1, 1, 1, (1, 20), (5, 1)),
+    gate(8, 8, 15, 1, (4, 6), (7, 13)),
+    gate(8, 8, 8, 1, (6, 6), (6, 6)),
+    gate(batch=0),
+    head(),
+    head(64, 160, 96, 150, 2, (16, 20), (2, 3)),
+    head(5, 7, 33, 1, 3, (9, 11), (1, 1)),
+    head(16, 16, 16, 257, 1, (1, 1), (4, 6)),
+    head(8, 8, 15, 21, 1, (4, 6), (7, 13)),
+    head(batch=0),
+    cases.classification_head(),
+    cases.classification_head(160, 1000, 3, 7, 5),
+    cases.classification_head(1, 1, 2, 1, 1),
+    cases.classification_head(33, 17, 1, 1, 50),
+    cases.classification_head(batch=0),
+]
+
+
+def shape_id(case: Case) -> str:
+    sizes = [*(list(x.shape) for x in case.inputs), *case.arguments]
+    return f"{case.op} {' '.join(map(str, sizes))}".replace(", ", "x")
+
+
+@pytest.mark.parametrize("case", SHAPES, ids=shape_id)
+def test_equals_the_plain_layers(isa, case):
+    got = case()
+    assert_near(case, got)
+    if got.dim() == 4:
+        assert got.stride() == torch.empty(got.shape, memory_format=torch.channels_last).stride()
+    else:
+        assert got.is_contiguous()
+
+
+VIEWS = {
+    "nchw": lambda x: x.contiguous(),
+    "channels_last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "transposed": lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
+    "cropped": lambda x: torch.cat([x, x], 3)[..., : x.shape[3]],
+    "cropped pixels": lambda x: torch.cat([x, x], 1).contiguous(memory_format=torch.channels_last)[
+        :, : x.shape[1]
+    ],
+    "strided": lambda x: x.repeat_interleave(2, 2)[:, :, ::2],
+    "expanded": lambda x: x[:, :, :1, :1].expand(x.shape),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_layout_does_not_matter(isa, simple, view):
+    inputs = [VIEWS[view](x) for x in simple.inputs]
+    before = [x.clone() for x in inputs]
+    assert_near(simple, simple(*inputs), *inputs)
+    assert all(torch.equal(x, y) for x, y in zip(inputs, before, strict=True))
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("view", ["nchw", "channels_last", "cropped"])
+def test_stem_reads_bytes(isa, normalise, view):
+    case = cases.stem(out=18, batch=2, h=13, w=20, normalise=normalise)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (2, 3, 13, 20), dtype=torch.uint8, generator=generator)
+    got = case(VIEWS[view](image))
+    assert_near(case, got, image.float())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_nan_and_infinities_as_in_pytorch(isa, simple, value):
+    for number in range(len(simple.inputs)):
+        inputs = [x.clone() for x in simple.inputs]
+        inputs[number][0, 1, -1, -1] = value
+        got, plain = simple(*inputs), simple.expected(*inputs)
+        assert math.isinf(value) or plain.isnan().any()
+        torch.testing.assert_close(got, plain, equal_nan=True, rtol=1e-5, atol=1e-5)
+
+
+def test_any_number_of_threads_gives_equal_results(isa, simple):
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 5):
+            torch.set_num_threads(threads)
+            results.append(simple())
+    finally:
+        torch.set_num_threads(before)
+    if isa == "pytorch":
+        return  # plain PyTorch makes no such promise
+    assert all(torch.equal(result, results[0]) for result in results)
+
+
+def test_python_threads_at_once(isa, simple):
+    expected = simple()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: simple(), range(16)):
+            torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.skipif(_extension.module is None, reason="the native extension is not built")
+def test_the_extension_has_a_kernel(simple):
+    assert torch._C._dispatch_has_kernel_for_dispatch_key(simple.overload.name(), "CPU")
+
+
+# The layout, written out element by element as csrc/blocks/packed.h tells it.
+
+
+def floats(packed: torch.Tensor) -> list[float]:
+    return packed[64:].view(torch.float32).tolist()
+
+
+def fields(packed: torch.Tensor) -> list[int]:
+    return packed[:64].view(torch.int32).tolist()
+
+
+def section(weight: torch.Tensor, bias: torch.Tensor) -> list[float]:
+    rows, values = weight.flatten(1).tolist(), bias.tolist()
+    out = []
+    for panel in range(0, len(values), 16):
+        lanes = range(panel, panel + 16)
+        out += [values[n] if n < len(values) else 0.0 for n in lanes]
+        for k in range(weight[0].numel()):
+            out += [rows[n][k] if n < len(values) else 0.0 for n in lanes]
+    return out
+
+
+MAGIC = 0x4B504653
+
+
+def test_layout_of_a_stem():
+    weights = Random(0).weights(20, 3, 3, 3)
+    packed = sk.ops.pack_stem(weights, mean=(1, 2, 3), std=(2, 4, 8))
+    assert fields(packed) == [MAGIC, 1, 1, 3, 0, 20, 3, 2] + [0] * 8
+    assert floats(packed) == [*section(*weights), 1, 2, 3, 0.5, 0.25, 0.125, *[0] * 10]
+    assert floats(sk.ops.pack_stem(weights))[-16:] == [0, 0, 0, 1, 1, 1, *[0] * 10]
+
+
+def test_layout_of_an_inverted_residual():
+    random = Random(0)
+    expand, depthwise = random.weights(24, 5, 1, 1), random.weights(24, 1, 5, 5)
+    project = random.weights(17, 24, 1, 1)
+    packed = sk.ops.pack_inverted_residual(
+        expand,
+        depthwise,
+        project,
+        stride=2,
+        expand_activation="none",
+        depthwise_activation="relu6",
+    )
+    assert fields(packed) == [MAGIC, 1, 2, 5, 24, 17, 5, 2, 0, 2, 1] + [0] * 5
+    assert floats(packed) == [*section(*expand), *section(*depthwise), *section(*project)]
+    packed = sk.ops.pack_inverted_residual(None, depthwise, project)
+    assert fields(packed) == [MAGIC, 1, 2, 24, 24, 17, 5, 1, 0, 1, 0] + [0] * 5
+    assert floats(packed) == [*section(*depthwise), *section(*project)]
+
+
+def test_layout_of_the_heads():
+    random = Random(0)
+    local, coarse = random.weights(20, 5, 1, 1), random.weights(20, 7, 1, 1)
+    shift, classifier = random.tensor(20), random.weights(3, 20, 1, 1)
+    gate = sk.ops.pack_fusion_gate(local, coarse)
+    assert fields(gate) == [MAGIC, 1, 3, 5, 7, 20] + [0] * 10
+    assert floats(gate) == [*section(*local), *section(*coarse)]
+    head = sk.ops.pack_segmentation_head(local, coarse, shift, classifier)
+    assert fields(head) == [MAGIC, 1, 4, 5, 7, 20, 3] + [0] * 9
+    assert floats(head) == [*floats(gate), *shift.tolist(), *[0] * 12, *section(*classifier)]
+    linear = random.weights(9, 33)
+    packed = sk.ops.pack_classification_head(linear)
+    assert fields(packed) == [MAGIC, 1, 5, 33, 0, 9] + [0] * 10
+    assert floats(packed) == section(*linear)
+
+
+def w(*shape, dtype=torch.float32):
+    return torch.zeros(shape, dtype=dtype), torch.zeros(shape[:1], dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("pack", "error", "message"),
+    [
+        (lambda: sk.ops.pack_stem(w(4, 3, 5, 5)), ValueError, r"\[any, 3, 3, 3\], got \[4, 3, 5"),
+        (lambda: sk.ops.pack_stem(w(4, 3, 3)), ValueError, r"\[any, 3, 3, 3\], got \[4, 3, 3\]"),
+        (lambda: sk.ops.pack_stem(w(0, 3, 3, 3)), ValueError, "1 to 1048576 channels"),
+        (lambda: sk.ops.pack_stem(w(4, 3, 3, 3, dtype=torch.float64)), TypeError, "float64"),
+        (lambda: sk.ops.pack_stem(torch.zeros(4, 3, 3, 3)), TypeError, r"\(weight, bias\)"),
+        (lambda: sk.ops.pack_stem(w(4, 3, 3, 3), mean=(1, 2), std=(1, 1, 1)), ValueError, "three"),
+        (lambda: sk.ops.pack_stem(w(4, 3, 3, 3), std=(1, 0, 1)), ValueError, "std positive"),
+        (
+            lambda: sk.ops.pack_stem((torch.zeros(4, 3, 3, 3), torch.zeros(5))),
+            ValueError,
+            r"bias of shape \[4\], got \[5\]",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(None, w(4, 1, 7, 7), w(4, 4, 1, 1)),
+            ValueError,
+            "3x3 or 5x5 and stride 1 or 2, got 7x7 and 1",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(None, w(4, 1, 3, 3), w(4, 4, 1, 1), stride=3),
+            ValueError,
+            "got 3x3 and 3",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(w(5, 2, 1, 1), w(4, 1, 3, 3), w(4, 4, 1, 1)),
+            ValueError,
+            r"expand weight of shape \[4, any, 1, 1\]",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(None, w(4, 1, 3, 3), w(4, 5, 1, 1)),
+            ValueError,
+            r"project weight of shape \[any, 4, 1, 1\]",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(
+                None, w(4, 1, 3, 3), w(4, 4, 1, 1), depthwise_activation="hardsigmoid"
+            ),
+            ValueError,
+            "expected activations among none, relu, relu6, hardsigmoid",
+        ),
+        (
+            lambda: sk.ops.pack_fusion_gate(w(4, 5, 1, 1), w(3, 5, 1, 1)),
+            ValueError,
+            r"coarse weight of shape \[4, any, 1, 1\]",
+        ),
+        (
+            lambda: sk.ops.pack_segmentation_head(
+                w(4, 5, 1, 1), w(4, 5, 1, 1), torch.zeros(3), w(2, 4, 1, 1)
+            ),
+            ValueError,
+            r"shift of shape \[4\], got \[3\]",
+        ),
+        (
+            lambda: sk.ops.pack_segmentation_head(
+                w(4, 5, 1, 1), w(4, 5, 1, 1), torch.zeros(4), w(2, 3, 1, 1)
+            ),
+            ValueError,
+            r"classifier weight of shape \[any, 4, 1, 1\]",
+        ),
+        (lambda: sk.ops.pack_classification_head(w(4, 5, 1)), ValueError, r"\[any, any\]"),
+    ],
+)
+def test_pack_says_what_it_expected(pack, error, message):
+    with pytest.raises(error, match=message):
+        pack()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(0, 1), (1, 2), (2, 0), (2, 6), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
+)
+def test_a_wrong_header_is_refused(simple, field, value):
+    refused(simple, with_field(simple, field, value))
+
+
+@pytest.mark.parametrize(
+    ("op", "field", "value"),
+    [
+        ("inverted_residual", 4, 0),  # hidden channels
+        ("inverted_residual", 4, 23),
+        ("inverted_residual", 4, 40),
+        ("inverted_residual", 6, 5),  # kernel size
+        ("inverted_residual", 7, 2),  # stride
+        ("inverted_residual", 8, 4),  # activations
+        ("inverted_residual", 8, -1),
+        ("inverted_residual", 9, 3),
+        ("inverted_residual", 10, 0),  # flags
+        ("fusion_gate", 4, 11),
+        ("fusion_gate", 4, 0),
+        ("segmentation_head", 4, 11),
+        ("segmentation_head", 5, 40),
+        ("segmentation_head", 6, 18),  # classes
+        ("segmentation_head", 6, 0),
+    ],
+)
+def test_a_wrong_field_is_refused(op, field, value):
+    case = SIMPLE[op]()
+    refused(case, with_field(case, field, value))
+
+
+def with_field(case: Case, field: int, value: int) -> torch.Tensor:
+    packed = case.packed.clone()
+    packed[:64].view(torch.int32)[field] = value
+    return packed
+
+
+def refused(case: Case, packed: torch.Tensor) -> None:
+    for call in (case, case.registered):
+        with pytest.raises(ValueError, match=rf"^{case.op}: expected packed .*, got "):
+            call(packed=packed)
+
+
+BROKEN = {
+    "empty": lambda p: p[:0],
+    "header only": lambda p: p[:64],
+    "short": lambda p: p[:-1],
+    "long": lambda p: torch.cat([p, p[:4]]),
+    "int8": lambda p: p.view(torch.int8),
+    "float32": lambda p: p.view(torch.float32),
+    "matrix": lambda p: p[None],
+    "strided": lambda p: torch.stack([p, p], 1)[:, 0],
+    "misaligned": lambda p: torch.cat([p[:1], p])[1:],
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_wrong_buffer_is_refused(simple, broken):
+    refused(simple, BROKEN[broken](simple.packed))
+
+
+def test_weights_of_another_op_are_refused(simple):
+    for name, make in SIMPLE.items():
+        if name != simple.op:
+            refused(simple, make().packed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (lambda x: x[0], "expected .* of shape .*, got "),
+        (lambda x: x[:, :0], "expected .*, got "),
+        (lambda x: x[:, :, :0], "expected .* at least one channel, row and column, got "),
+        (lambda x: x[..., :0], "expected .* at least one channel, row and column, got "),
+        (lambda x: x[:, 1:], "expected .*, got "),
+        (lambda x: x.double(), "expected (a )?float32"),
+        (lambda x: x.half(), "expected (a )?float32"),
+    ],
+)
+def test_a_wrong_input_is_refused(simple, shape, message):
+    for number in range(len(simple.inputs)):
+        inputs = [shape(x) if i == number else x for i, x in enumerate(simple.inputs)]
+        with pytest.raises(ValueError, match=f"^{simple.op}: {message}"):
+            simple.registered(*inputs)
+        with pytest.raises((TypeError, ValueError), match=f"^{simple.op}: {message}"):
+            simple(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("op", "position", "value", "message"),
+    [
+        ("stem", 0, 32, "expected packed"),
+        ("stem", 0, 0, "expected out_channels to be positive, got 0"),
+        ("inverted_residual", 0, 16, "expected packed"),
+        ("inverted_residual", 1, 5, "expected packed"),
+        ("inverted_residual", 1, 7, "kernel_size 3 or 5 and stride 1 or 2, got 7 and 1"),
+        ("inverted_residual", 2, 2, "expected packed"),
+        ("inverted_residual", 2, 0, "kernel_size 3 or 5 and stride 1 or 2, got 3 and 0"),
+        ("fusion_gate", 0, 40, "expected packed"),
+        ("fusion_gate", 0, -1, "expected out_channels to be positive, got -1"),
+        ("segmentation_head", 0, 18, "expected packed"),
+        ("segmentation_head", 0, 0, "expected num_classes to be positive, got 0"),
+        ("classification_head", 0, 17, "expected packed"),
+        ("classification_head", 0, -2, "expected num_classes to be positive, got -2"),
+    ],
+)
+def test_a_wrong_number_is_refused(op, position, value, message):
+    case = SIMPLE[op]()
+    arguments = [value if i == position else old for i, old in enumerate(case.arguments)]
+    wrong = dataclasses.replace(case, arguments=tuple(arguments))
+    for call in (wrong, wrong.registered):
+        with pytest.raises(ValueError, match=f"^{op}: .*{message}"):
+            call()
+
+
+def test_a_residual_needs_equal_shapes():
+    for case in (ir(8, 24, 16), ir(8, 24, 8, stride=2)):
+        case.arguments = (*case.arguments[:3], True)
+        with pytest.raises(ValueError, match="stride 1 and as many output as input channels"):
+            case()
+
+
+@pytest.mark.parametrize("op", ["fusion_gate", "segmentation_head"])
+def test_both_maps_hold_as_many_images(op):
+    case = SIMPLE[op]()
+    local, coarse = case.inputs
+    with pytest.raises(ValueError, match="one batch size, got 1 and 2"):
+        case(local, coarse.repeat(2, 1, 1, 1))
+
+
+def test_wrong_types_are_named(simple):
+    with pytest.raises(TypeError, match=rf"^{simple.op}: expected \w+ as a tensor, got NoneType"):
+        simple(None, *simple.inputs[1:])
+    with pytest.raises(TypeError, match=f"^{simple.op}: expected packed as a tensor, got bytes"):
+        simple(packed=b"")
+    wrong = dataclasses.replace(simple, arguments=("8", *simple.arguments[1:]))
+    with pytest.raises(TypeError, match=rf"^{simple.op}: expected \w+ as an integer, got str"):
+        wrong()
+
+
+def test_gradients_are_refused(simple):
+    for number in range(len(simple.inputs)):
+        inputs = [x.clone().requires_grad_(i == number) for i, x in enumerate(simple.inputs)]
+        for call in (simple, simple.registered):
+            with pytest.raises(RuntimeError, match=rf"^{simple.op}: .*no gradient.*no_grad"):
+                call(*inputs)
+            with torch.no_grad():
+                assert not call(*inputs).requires_grad
+        with torch.inference_mode():
+            simple(*inputs)
+
+
+def test_opcheck(simple):
+    torch.library.opcheck(simple.overload, (*simple.inputs, simple.packed, *simple.arguments))
+
+
+@pytest.mark.parametrize("case", [c for c in SHAPES if c.inputs[0].shape[0] != 1], ids=shape_id)
+def test_the_fake_kernel_tells_shape_and_strides(case):
+    fake = case.registered(*(x.to("meta") for x in case.inputs), packed=case.packed.to("meta"))
+    real = case()
+    assert fake.is_meta and fake.dtype == real.dtype
+    assert fake.shape == real.shape and fake.stride() == real.stride()
+
+
+@pytest.mark.parametrize("broken", ["empty", "int8", "matrix"])
+def test_the_fake_kernel_checks_what_needs_no_data(simple, broken):
+    inputs = [x.to("meta") for x in simple.inputs]
+    with pytest.raises(ValueError, match=f"^{simple.op}: expected packed"):
+        simple.registered(*inputs, packed=BROKEN[broken](simple.packed).to("meta"))
+    with pytest.raises(ValueError, match=f"^{simple.op}: expected "):
+        simple.registered(*(x[0] for x in inputs), packed=simple.packed.to("meta"))
+
+
+def resized(case: Case, batch: int, h: int, w: int) -> list[torch.Tensor]:
+    """Other inputs: the first of this size, a coarser one behind it."""
+    sizes = [(h, w), ((h + 2) // 3, (w + 1) // 2)]
+    return [
+        Random(3).tensor(batch, x.shape[1], *size)
+        for x, size in zip(case.inputs, sizes, strict=False)
+    ]
+
+
+def test_export_with_dynamic_sizes(simple, tmp_path):
+    # torch.export wants to know that a computed size is not 1.
+    least = 3 if simple.op == "stem" else 1
+    batch = torch.export.Dim("batch", min=1, max=64)
+    dims = []
+    for number in range(len(simple.inputs)):
+        h, w = (torch.export.Dim(f"{n}{number}", min=least, max=4096) for n in "hw")
+        dims.append({0: batch, 2: h, 3: w})
+    call = Call(simple)
+    program = torch.export.export(call, tuple(resized(simple, 2, 6, 8)), dynamic_shapes=((*dims,),))
+    assert f"seaformer.{simple.op}" in str(program.graph)
+    torch.export.save(program, tmp_path / "op.pt2")
+    loaded = torch.export.load(tmp_path / "op.pt2").module()
+    for size in [(2, 6, 8), (3, 7, 12), (1, least, 4)]:
+        inputs = resized(simple, *size)
+        torch.testing.assert_close(loaded(*inputs), call(*inputs))
+
+
+class Chain(torch.nn.Module):
+    """One op after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = Call(cases.stem(16))
+        self.fine = Call(ir(16, 48, 8))
+        self.coarse = Call(ir(16, 48, 12, 5, 2))
+        self.gate = Call(cases.fusion_gate(8, 12, 8))
+        self.head = Call(cases.segmentation_head(8, 12, 20, 19))
+        self.classify = Call(cases.classification_head(12, 10))
+
+    def forward(self, image):
+        x = self.stem(image)
+        fine, coarse = self.fine(x), self.coarse(x)
+        return self.head(self.gate(fine, coarse), coarse), self.classify(coarse)
+
+
+@pytest.mark.compile
+def test_compile_fullgraph():
+    torch.compiler.reset()
+    chain = Chain()
+    compiled = torch.compile(chain, fullgraph=True, dynamic=True)
+    for size in [(2, 3, 16, 20), (3, 3, 21, 12), (1, 3, 9, 14)]:
+        image = Random(3).tensor(*size)
+        torch.testing.assert_close(compiled(image), chain(image))
