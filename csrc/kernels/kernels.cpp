@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include "kernels/axial/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/upsample_argmax/variants.h"
@@ -17,7 +18,8 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("depthwise", kDepthwiseVariants), status("pointwise", kPointwiseVariants),
+  return {status("axial", kAxialVariants), status("depthwise", kDepthwiseVariants),
+          status("pointwise", kPointwiseVariants),
           status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 

@@ -57,6 +57,10 @@ SEAFORMER_INLINE float reduce_max(F32 a) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
+SEAFORMER_INLINE F32 power_of_two(F32 biased) {
+  const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(biased.x), 23);
+  return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)))};
+}
 SEAFORMER_INLINE int32_t reduce_min(I32 a) {
   __m128i m = _mm_min_epi32(_mm256_castsi256_si128(a.x), _mm256_extracti128_si256(a.x, 1));
   m = _mm_min_epi32(m, _mm_unpackhi_epi64(m, m));

@@ -28,6 +28,7 @@ SEAFORMER_INLINE void store(float* p, F32 a) { _mm512_storeu_ps(p, a.x); }
 SEAFORMER_INLINE F32 splat(float x) { return {_mm512_set1_ps(x)}; }
 SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.x, b.x, c.x)}; }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.x, b.x)}; }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)}; }
@@ -39,6 +40,7 @@ SEAFORMER_INLINE Mask unordered(F32 a, F32 b) {
   return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_UNORD_Q)};
 }
 SEAFORMER_INLINE Mask either(Mask a, Mask b) { return {static_cast<__mmask16>(a.x | b.x)}; }
+SEAFORMER_INLINE F32 select(Mask m, F32 a, F32 b) { return {_mm512_mask_mov_ps(b.x, m.x, a.x)}; }
 SEAFORMER_INLINE I32 select(Mask m, I32 a, I32 b) { return {_mm512_mask_mov_epi32(b.x, m.x, a.x)}; }
 // The second operand comes out where one is a NaN.
 SEAFORMER_INLINE F32 at_least(F32 x, F32 low) { return {_mm512_max_ps(low.x, x.x)}; }
@@ -47,6 +49,10 @@ SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.x, b.x)}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.x); }
+SEAFORMER_INLINE F32 power_of_two(F32 biased) {
+  const __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(biased.x), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};
+}
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return _mm512_reduce_min_epi32(a.x); }
 
 SEAFORMER_INLINE __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1u << n) - 1); }

@@ -49,6 +49,15 @@ SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {a.x < b.x ? a.x : b.x}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
+// 2^n, given n + 1.5 * 2^23 for an integer n from -126 to 127.
+SEAFORMER_INLINE F32 power_of_two(F32 biased) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &biased.x, sizeof bits);
+  bits = (bits << 23) + 0x3f800000u;
+  F32 r;
+  __builtin_memcpy(&r.x, &bits, sizeof bits);
+  return r;
+}
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return a.x; }
 
 // The first n lanes, 1 to kLanes, from memory, the others zero; and the first n lanes to memory.

@@ -1,0 +1,78 @@
+// Contract of the micro-kernels of squeeze-axial attention: the squeeze of a map to the sums of its
+// rows and columns, attention along one axis, and the return to the map.
+//
+//   squeeze   row_sum[c] = sum_x input[x][c];   column_sum[x][c] += input[x][c]
+//   attend    output[i] = sum_j softmax_j(scale * q[i] . k[j]) v[j]      one head, positions i and
+//   j combine   output[x][c] = relu6(v[x][c] + row[c] + column[x][c])
+//
+// Free of std:: code, so ISA files may include it.
+//
+// Layout    float32, the channels of a pixel or position contiguous; strides count floats between
+//           pixels or positions. Sums and columns are dense.
+// Aliasing  none.
+// Alignment of elements only.
+// Softmax   subtracts the largest score; exp is within 2 units in the last place of the float64
+//           one down to -87, below which it is 0.
+// NaN       stays NaN; infinite scores do as in PyTorch.
+// Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+#include "core/panel.h"
+
+namespace seaformer {
+
+struct AxialSqueeze {
+  const float* input;  // one row of a map
+  int64_t input_stride;
+  int64_t width, channels;
+  float* row_sum;     // [channels]
+  float* column_sum;  // [width][column_stride]
+  int64_t column_stride;
+};
+
+struct AxialAttend {
+  const float *q, *k, *v;  // [length][key_dim] twice, [length][value_dim]
+  int64_t q_stride, k_stride, v_stride;
+  float* output;  // [length][value_dim]
+  int64_t output_stride;
+  int64_t length, key_dim, value_dim;
+  float scale;
+  float* scratch;  // of axial_scratch_floats
+};
+
+struct AxialCombine {
+  const float* v;
+  int64_t v_stride;
+  const float* row;     // [channels]
+  const float* column;  // [width][channels]
+  float* output;
+  int64_t output_stride;
+  int64_t width, channels;
+};
+
+constexpr int64_t axial_scratch_floats(int64_t length, int64_t key_dim) {
+  return panels(length) * kPanel * (key_dim + 1);
+}
+
+struct AxialKernel {
+  Isa isa;
+  int64_t lanes;  // of a vector, which divide kPanel
+  void (*squeeze)(const AxialSqueeze& args);
+  void (*attend)(const AxialAttend& args);
+  void (*combine)(const AxialCombine& args);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_AXIAL_VARIANTS SEAFORMER_BUILT_ISAS
+
+#define SEAFORMER_DECLARE(isa)           \
+  namespace isa {                        \
+  extern const AxialKernel axial_kernel; \
+  }
+SEAFORMER_AXIAL_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

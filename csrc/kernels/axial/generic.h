@@ -1,0 +1,110 @@
+// The kernels of squeeze-axial attention over the vector wrapper. An ISA file includes its wrapper,
+// defines SEAFORMER_ISA and SEAFORMER_ISA_ENUM, then includes this.
+#pragma once
+
+#include "kernels/axial/axial.h"
+
+namespace seaformer {
+namespace SEAFORMER_ISA {
+namespace {
+
+#include "simd/exp.h"
+
+// f(c, lanes) for every vector of `count` channels: where it begins and how many there are of it.
+template <class F>
+SEAFORMER_INLINE void for_vectors(int64_t count, const F& f) {
+  int64_t c = 0;
+  for (; c + kLanes <= count; c += kLanes) f(c, kLanes);
+  if (c < count) f(c, static_cast<int>(count - c));
+}
+
+void squeeze(const AxialSqueeze& given) {
+  const AxialSqueeze args = given;  // a copy that the stores cannot change
+  for_vectors(args.channels, [&](int64_t c, int lanes) {
+    F32 sum = splat(0.0f);
+    const float* input = args.input + c;
+    float* column = args.column_sum + c;
+    for (int64_t x = 0; x < args.width; ++x) {
+      const F32 value = load_first(input, lanes);
+      sum = add(sum, value);
+      store_first(column, add(load_first(column, lanes), value), lanes);
+      input += args.input_stride;
+      column += args.column_stride;
+    }
+    store_first(args.row_sum + c, sum, lanes);
+  });
+}
+
+void attend(const AxialAttend& given) {
+  const AxialAttend args = given;
+  const int64_t padded = panels(args.length) * kPanel;
+  float* const scores = args.scratch;         // [padded]
+  float* const keys = args.scratch + padded;  // [key_dim][padded]: lanes are positions
+  for (int64_t d = 0; d < args.key_dim; ++d) {
+    for (int64_t j = 0; j < padded; ++j) {
+      keys[d * padded + j] = j < args.length ? args.k[j * args.k_stride + d] : 0.0f;
+    }
+  }
+  const F32 scale = splat(args.scale);
+  for (int64_t i = 0; i < args.length; ++i) {
+    const float* q = args.q + i * args.q_stride;
+    for (int64_t j = 0; j < padded; j += kPanel) {
+      F32 sum[kPanel / kLanes];
+      for (F32& s : sum) s = splat(0.0f);
+      for (int64_t d = 0; d < args.key_dim; ++d) {
+        const F32 x = splat(q[d]);
+        SEAFORMER_UNROLL
+        for (int v = 0; v < kPanel / kLanes; ++v) {
+          sum[v] = fma(x, load(keys + d * padded + j + v * kLanes), sum[v]);
+        }
+      }
+      SEAFORMER_UNROLL
+      for (int v = 0; v < kPanel / kLanes; ++v) store(scores + j + v * kLanes, mul(sum[v], scale));
+    }
+    // Positions behind the last weigh nothing.
+    for (int64_t j = args.length; j < padded; ++j) scores[j] = -__builtin_inff();
+
+    F32 largest = load(scores);
+    for (int64_t j = kLanes; j < padded; j += kLanes) largest = max(largest, load(scores + j));
+    const F32 shift = splat(reduce_max(largest));
+    float total = 0.0f;
+    for (int64_t j = 0; j < padded; j += kLanes) {
+      store(scores + j, exp_nonpositive(sub(load(scores + j), shift)));
+    }
+    for (int64_t j = 0; j < args.length; ++j) total += scores[j];
+    const F32 share = splat(1.0f / total);
+    float* output = args.output + i * args.output_stride;
+    for_vectors(args.value_dim, [&](int64_t c, int lanes) {
+      F32 sum = splat(0.0f);
+      for (int64_t j = 0; j < args.length; ++j) {
+        sum = fma(splat(scores[j]), load_first(args.v + j * args.v_stride + c, lanes), sum);
+      }
+      store_first(output + c, mul(sum, share), lanes);
+    });
+  }
+}
+
+void combine(const AxialCombine& given) {
+  const AxialCombine args = given;
+  const F32 low = splat(0.0f), high = splat(6.0f);
+  for_vectors(args.channels, [&](int64_t c, int lanes) {
+    const F32 row = load_first(args.row + c, lanes);
+    const float *v = args.v + c, *column = args.column + c;
+    float* output = args.output + c;
+    for (int64_t x = 0; x < args.width; ++x) {
+      const F32 sum = add(add(load_first(v, lanes), row), load_first(column, lanes));
+      store_first(output, at_most(at_least(sum, low), high), lanes);
+      v += args.v_stride;
+      column += args.channels;
+      output += args.output_stride;
+    }
+  });
+}
+
+}  // namespace
+
+extern const AxialKernel axial_kernel;
+const AxialKernel axial_kernel = {SEAFORMER_ISA_ENUM, kLanes, squeeze, attend, combine};
+
+}  // namespace SEAFORMER_ISA
+}  // namespace seaformer
