@@ -34,6 +34,12 @@ int64_t section_floats(const PackedHeader& h) {
     case PackedKind::kSegmentationHead:
       return packed_pointwise_floats(in, out) + packed_pointwise_floats(hidden, out) +
              panels(out) * kPanel + packed_pointwise_floats(out, h.kernel_size);
+    case PackedKind::kSeaAttention: {
+      const int64_t keys = int64_t{h.heads} * h.key_dim, values = hidden - 2 * keys;
+      return packed_pointwise_floats(in, hidden) + packed_depthwise_floats(hidden, 3) +
+             packed_pointwise_floats(hidden, in) + 2 * packed_pointwise_floats(values, values) +
+             packed_pointwise_floats(values, in) + 4 * 16 * keys;
+    }
     default:
       return packed_pointwise_floats(in, out);
   }
@@ -66,7 +72,7 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
     expect(h.in_channels == 3, op, "packed weights for 3 input channels, got ", h.in_channels);
   }
   if (kind == PackedKind::kInvertedResidual || kind == PackedKind::kFusionGate ||
-      kind == PackedKind::kSegmentationHead) {
+      kind == PackedKind::kSegmentationHead || kind == PackedKind::kSeaAttention) {
     expect(is_channels(h.hidden_channels), op, "packed weights with 1 to ", kMaxChannels,
            " hidden channels, got ", h.hidden_channels);
   }
@@ -81,6 +87,18 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
     expect((h.flags & kPackedExpands) != 0 || h.hidden_channels == h.in_channels, op,
            "packed weights without an expansion to have as many hidden as input channels, got ",
            h.hidden_channels, " and ", h.in_channels);
+  }
+  if (kind == PackedKind::kSeaAttention) {
+    expect(h.out_channels == h.in_channels && h.kernel_size == 3 && h.stride == 1 &&
+               h.flags == kPackedExpands && h.expand_activation == 0 &&
+               h.depthwise_activation == static_cast<int32_t>(Activation::kRelu6),
+           op, "packed weights of a 3x3 convolution with ReLU6 to as many channels, got ",
+           h.in_channels, " to ", h.out_channels, " by ", h.kernel_size, "x", h.kernel_size);
+    const int64_t keys = int64_t{h.heads} * h.key_dim;
+    expect(h.heads > 0 && h.key_dim > 0 && h.hidden_channels > 2 * keys &&
+               (h.hidden_channels - 2 * keys) % h.heads == 0,
+           op, "packed weights whose heads divide queries, keys and values, got ", h.heads,
+           " heads of ", h.key_dim, " keys among ", h.hidden_channels, " channels");
   }
   if (kind == PackedKind::kPointwise) {
     expect(is_activation(h.expand_activation), op,

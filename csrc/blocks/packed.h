@@ -6,6 +6,10 @@
 //   map segmentation_head    as fusion_gate, shift(out), pointwise(out, classes)
 //   classification_head  pointwise(in, out)
 //   pointwise            pointwise(in, out)
+//   sea_attention        pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
+//                        pointwise(values, values) of rows and of columns, pointwise(values, in),
+//                        16 positions of keys floats four times: queries and keys of rows, then of
+//                        columns. keys = heads * key_dim, values = hidden - 2 * keys
 //
 // Sections are laid out as the kernels' pack_* do, a multiple of 16 floats each. Little-endian, and
 // the same for every instruction set.
@@ -22,7 +26,8 @@ enum class PackedKind : int32_t {
   kFusionGate = 3,
   kSegmentationHead = 4,
   kClassificationHead = 5,
-  kPointwise = 6
+  kPointwise = 6,
+  kSeaAttention = 7
 };
 
 struct PackedHeader {
@@ -33,7 +38,8 @@ struct PackedHeader {
   int32_t expand_activation;  // the only one, of a pointwise convolution
   int32_t depthwise_activation;
   int32_t flags;
-  int32_t reserved[5];
+  int32_t heads, key_dim;  // of SEA attention
+  int32_t reserved[3];
 };
 static_assert(sizeof(PackedHeader) == 64);
 
