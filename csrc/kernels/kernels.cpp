@@ -1,7 +1,9 @@
 #include "kernels/kernels.h"
 
+#include "kernels/bilinear/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
+#include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -17,7 +19,8 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("depthwise", kDepthwiseVariants), status("pointwise", kPointwiseVariants),
+  return {status("bilinear", kBilinearVariants), status("depthwise", kDepthwiseVariants),
+          status("pointwise", kPointwiseVariants), status("stem", kStemVariants),
           status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 
