@@ -1,16 +1,21 @@
 // The stem's micro-kernels and its block against their definition in float64.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <random>
 #include <vector>
 
+#include "blocks/stem.h"
 #include "check.h"
+#include "core/workspace.h"
 #include "guarded.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/stem/variants.h"
+#include "on_isas.h"
 #include "on_variants.h"
+#include "threads.h"
 
 using namespace seaformer;
 using test::Against;
@@ -88,18 +93,107 @@ void check_normalize(const Normalize& normalize) {
       Guarded<float> to(count, side);
       Guarded<Normalization> by(1, side);
       for (int k = 0; k < kNormalizationPeriod; ++k) {
-        by[0].scale[k] = 0.5f + static_cast<float>(k % 3);
-        by[0].offset[k] = static_cast<float>(k) - 20.0f;
+        by[0].mean[k] = static_cast<float>(k) - 20.0f;
+        by[0].inverse_std[k] = 0.5f + static_cast<float>(k % 3);
       }
       for (int64_t i = 0; i < count; ++i) from[i] = static_cast<Element>(random() % 256);
       normalize(from.data(), count, by[0], to.data());
       // Small multiples of a half, so that every result is exact.
       for (int64_t i = 0; i < count; ++i) {
         const int k = static_cast<int>(i % kNormalizationPeriod);
-        const float expected = static_cast<float>(from[i]) * by[0].scale[k] + by[0].offset[k];
+        const float expected = (static_cast<float>(from[i]) - by[0].mean[k]) * by[0].inverse_std[k];
         check(to[i] == expected, count, " elements: ", i, " is ", to[i], ", expected ", expected);
       }
     }
+  }
+}
+
+struct BlockCase {
+  int64_t batch, height, width;
+  int out_channels;
+  bool bytes, interleaved, normalizes;
+};
+
+template <class Element>
+void run_block(const BlockCase& c, Against side) {
+  std::mt19937 random(static_cast<unsigned>(c.height * 31 + c.width * 7 + c.out_channels));
+  std::normal_distribution<float> normal;
+  Guarded<Element> data(c.batch * 3 * c.height * c.width, side);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    data[i] = static_cast<Element>(c.bytes ? static_cast<float>(random() % 256) : normal(random));
+  }
+  const int64_t pixels = c.height * c.width, image = 3 * pixels;
+  const StemImages images = c.interleaved
+                                ? StemImages{data.data(), c.bytes, image, 1, 3 * c.width, 3}
+                                : StemImages{data.data(), c.bytes, image, pixels, c.width, 1};
+  std::vector<float> weight(c.out_channels * 27), bias(c.out_channels);
+  for (float& w : weight) w = normal(random);
+  for (float& b : bias) b = normal(random);
+  const float mean[3] = {123.675f, 116.28f, 103.53f};
+  const float inverse_std[3] = {1 / 58.395f, 1 / 57.12f, 1 / 57.375f};
+
+  const int64_t section = packed_pointwise_floats(27, c.out_channels);
+  Guarded<unsigned char> packed(sizeof(PackedHeader) + (section + kPanel) * sizeof(float), side);
+  PackedHeader h{};
+  h.magic = kPackedMagic, h.version = kPackedVersion;
+  h.kind = static_cast<int32_t>(PackedKind::kStem);
+  h.in_channels = 3, h.out_channels = c.out_channels, h.kernel_size = 3, h.stride = 2;
+  std::memcpy(packed.data(), &h, sizeof h);
+  float* const sections = reinterpret_cast<float*>(packed.data() + sizeof h);
+  pack_pointwise(27, c.out_channels, weight.data(), bias.data(), sections);
+  std::fill_n(sections + section, kPanel, 0.0f);
+  for (int i = 0; i < 3; ++i) {
+    sections[section + i] = c.normalizes ? mean[i] : 0.0f;
+    sections[section + 3 + i] = c.normalizes ? inverse_std[i] : 1.0f;
+  }
+
+  const StemShape shape{c.batch, c.height, c.width};
+  const int64_t oh = stem_out(c.height), ow = stem_out(c.width);
+  const auto run = [&](int64_t threads) {
+    Guarded<float> output(c.batch * oh * ow * c.out_channels, side);
+    Guarded<unsigned char> workspace(stem_workspace(shape, threads), Against::kEnd);
+    stem(shape, checked_header("test", PackedKind::kStem, packed.data(), packed.size()), images,
+         output.data(), workspace.data(), test::Threads(threads));
+    return std::vector<float>(output.data(), output.data() + output.size());
+  };
+  const auto describe = [&] {
+    std::ostringstream text;
+    text << c.batch << "x" << c.height << "x" << c.width << "x" << c.out_channels
+         << (c.bytes ? " bytes" : " floats") << (c.interleaved ? " interleaved" : " planar")
+         << (c.normalizes ? " normalised: " : ": ");
+    return text.str();
+  };
+  test::on_every_isa([&] {
+    const std::vector<float> one = run(1);
+    for (int64_t at = 0; at < static_cast<int64_t>(one.size()); ++at) {
+      const int64_t n = at % c.out_channels, x = at / c.out_channels % ow;
+      const int64_t y = at / c.out_channels / ow % oh, b = at / c.out_channels / ow / oh;
+      double sum = bias[n], magnitude = std::abs(sum);
+      for (int k = 0; k < 27; ++k) {
+        const int64_t row = 2 * y - 1 + k / 3 % 3, column = 2 * x - 1 + k % 3;
+        if (row < 0 || column < 0 || row >= c.height || column >= c.width) continue;
+        const double pixel = data[b * images.image_stride + k / 9 * images.channel_stride +
+                                  row * images.row_stride + column * images.column_stride];
+        const double scale = c.normalizes ? inverse_std[k / 9] : 1;
+        const double shift = c.normalizes ? mean[k / 9] : 0;
+        sum += (pixel - shift) * scale * weight[n * 27 + k];
+        magnitude += std::abs((pixel - shift) * scale * weight[n * 27 + k]);
+      }
+      // Rounding: normalisation, then a product and a sum for each of the 27 terms.
+      const double bound = (2 + 2 * 27) * kEps * magnitude + 1e-37, expected = std::max(sum, 0.0);
+      check(std::abs(one[at] - expected) <= bound, describe(), "element ", at, " is ", one[at],
+            ", expected ", expected, " within ", bound);
+    }
+    for (int64_t threads = 2; threads <= 8; ++threads) {
+      check(std::memcmp(run(threads).data(), one.data(), one.size() * sizeof(float)) == 0,
+            describe(), threads, " threads differ from one");
+    }
+  });
+}
+
+void run_block(const BlockCase& c) {
+  for (Against side : {Against::kStart, Against::kEnd}) {
+    c.bytes ? run_block<uint8_t>(c, side) : run_block<float>(c, side);
   }
 }
 
@@ -143,4 +237,57 @@ TEST(stem_kernel_keeps_nan) {
       for (float y : output) check(std::isnan(y), "got ", y);
     }
   });
+}
+
+TEST(stem_sizes) {
+  for (bool bytes : {false, true}) {
+    for (bool interleaved : {false, true}) {
+      for (bool normalizes : {false, true}) {
+        for (auto [height, width] : {std::pair{1, 1},
+                                     {1, 2},
+                                     {2, 1},
+                                     {3, 3},
+                                     {4, 2},
+                                     {1, 16},
+                                     {9, 1},
+                                     {5, 23},
+                                     {8, 40},
+                                     {7, 41}}) {
+          run_block({height % 2 + 1, height, width, 16, bytes, interleaved, normalizes});
+        }
+      }
+    }
+  }
+}
+
+TEST(stem_channels) {
+  for (int channels : {1, 3, 15, 16, 17, 32, 40}) {
+    run_block({1, 6, 27, channels, true, true, true});
+    run_block({1, 6, 27, channels, false, false, false});
+  }
+}
+
+TEST(stem_reads_channels_that_share_their_memory) {
+  // A grey image expanded to three channels.
+  std::vector<float> image(5 * 6), packed(16 + packed_pointwise_floats(27, 4) + kPanel);
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i);
+  std::vector<float> repeated;
+  for (int c = 0; c < 3; ++c) repeated.insert(repeated.end(), image.begin(), image.end());
+  const std::vector<float> weight(27 * 4, 1.0f);
+  PackedHeader& h = *reinterpret_cast<PackedHeader*>(packed.data());
+  h.out_channels = 4;
+  pack_pointwise(27, 4, weight.data(), nullptr, packed.data() + 16);
+  std::fill_n(packed.end() - kPanel + 3, 3, 1.0f);
+  const StemShape shape{1, 5, 6};
+  const Workspace workspace(stem_workspace(shape, 1));
+  std::vector<float> shared(3 * 3 * 4), apart(shared.size());
+  stem(shape, h, {image.data(), false, 90, 0, 6, 1}, shared.data(), workspace.data(), Sequential());
+  stem(shape, h, {repeated.data(), false, 90, 30, 6, 1}, apart.data(), workspace.data(),
+       Sequential());
+  check(shared == apart && shared[0] > 0, "results differ");
+}
+
+TEST(stem_workspace_is_small) {
+  const std::size_t bytes = stem_workspace({1, 512, 512}, 1);
+  check(bytes < 512 * 1024, "512x512 takes ", bytes, " bytes");
 }

@@ -140,12 +140,11 @@ void normalize(const Element* from, int64_t count, const Normalization& by, floa
     SEAFORMER_UNROLL
     for (int k = 0; k < kNormalizationPeriod; k += 16) {
       store_group(to + i + k,
-                  fma(load16(from + i + k), load16(by.scale + k), load16(by.offset + k)));
+                  mul(sub(load16(from + i + k), load16(by.mean + k)), load16(by.inverse_std + k)));
     }
   }
   for (int k = 0; i < count; ++i, ++k) {
-    const F32 x = splat(static_cast<float>(from[i]));
-    store_first(to + i, fma(x, splat(by.scale[k]), splat(by.offset[k])), 1);
+    to[i] = (static_cast<float>(from[i]) - by.mean[k]) * by.inverse_std[k];
   }
 }
 

@@ -36,14 +36,14 @@ struct Stem {
 // Of every element of a row in turn, over and over: of one channel, or of three side by side.
 constexpr int kNormalizationPeriod = 48;
 struct Normalization {
-  float scale[kNormalizationPeriod], offset[kNormalizationPeriod];
+  float mean[kNormalizationPeriod], inverse_std[kNormalizationPeriod];
 };
 
 struct StemKernel {
   Isa isa;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Stem& args);
-  // to[i] = from[i] * scale[i] + offset[i]
+  // to[i] = (from[i] - mean[i]) * inverse_std[i]
   void (*normalize_u8)(const uint8_t* from, int64_t count, const Normalization& by, float* to);
   void (*normalize_f32)(const float* from, int64_t count, const Normalization& by, float* to);
 };
