@@ -15,6 +15,7 @@
 #include "kernels/stem/variants.h"
 #include "on_isas.h"
 #include "on_variants.h"
+#include "packed_buffer.h"
 #include "threads.h"
 
 using namespace seaformer;
@@ -132,28 +133,25 @@ void run_block(const BlockCase& c, Against side) {
   const float mean[3] = {123.675f, 116.28f, 103.53f};
   const float inverse_std[3] = {1 / 58.395f, 1 / 57.12f, 1 / 57.375f};
 
-  const int64_t section = packed_pointwise_floats(27, c.out_channels);
-  Guarded<unsigned char> packed(sizeof(PackedHeader) + (section + kPanel) * sizeof(float), side);
-  PackedHeader h{};
-  h.magic = kPackedMagic, h.version = kPackedVersion;
-  h.kind = static_cast<int32_t>(PackedKind::kStem);
-  h.in_channels = 3, h.out_channels = c.out_channels, h.kernel_size = 3, h.stride = 2;
-  std::memcpy(packed.data(), &h, sizeof h);
-  float* const sections = reinterpret_cast<float*>(packed.data() + sizeof h);
-  pack_pointwise(27, c.out_channels, weight.data(), bias.data(), sections);
-  std::fill_n(sections + section, kPanel, 0.0f);
-  for (int i = 0; i < 3; ++i) {
-    sections[section + i] = c.normalizes ? mean[i] : 0.0f;
-    sections[section + 3 + i] = c.normalizes ? inverse_std[i] : 1.0f;
+  PackedHeader header{};
+  header.kind = static_cast<int32_t>(PackedKind::kStem);
+  header.in_channels = 3, header.out_channels = c.out_channels;
+  header.kernel_size = 3, header.stride = 2;
+  test::PackedBuffer buffer(header);
+  buffer.append_pointwise(weight, bias);
+  if (c.normalizes) {
+    buffer.append({mean[0], mean[1], mean[2], inverse_std[0], inverse_std[1], inverse_std[2]});
+  } else {
+    buffer.append({0, 0, 0, 1, 1, 1});
   }
+  const PackedHeader& packed = buffer.place(side);
 
   const StemShape shape{c.batch, c.height, c.width};
   const int64_t oh = stem_out(c.height), ow = stem_out(c.width);
   const auto run = [&](int64_t threads) {
     Guarded<float> output(c.batch * oh * ow * c.out_channels, side);
     Guarded<unsigned char> workspace(stem_workspace(shape, threads), Against::kEnd);
-    stem(shape, checked_header("test", PackedKind::kStem, packed.data(), packed.size()), images,
-         output.data(), workspace.data(), test::Threads(threads));
+    stem(shape, packed, images, output.data(), workspace.data(), test::Threads(threads));
     return std::vector<float>(output.data(), output.data() + output.size());
   };
   const auto describe = [&] {
