@@ -104,34 +104,43 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
   }
 }
 
-template <int channels, int pixels>
+// All output channels of `pixels` outputs from x on. `whole`: they fill their panels.
+template <int channels, bool whole, int pixels>
 SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
-  float* const output = args.output + x * args.output_stride;
+  float* output = args.output + x * args.output_stride;
   const float* weights = args.weights;
-  for (int64_t channel = 0; channel < args.out_channels; channel += kPanel) {
-    const int64_t left = args.out_channels - channel;
-    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output + channel,
-                           args.output_stride, static_cast<int>(left < kPanel ? left : kPanel));
+  int64_t left = args.out_channels;
+  do {
+    const int lanes = whole || left >= kPanel ? kPanel : static_cast<int>(left);
+    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, args.output_stride, lanes);
     weights += kPanelFloats;
-  }
+    output += kPanel;
+    left -= kPanel;
+  } while (left > 0);
 }
 
 // What is left of a row behind its whole tiles is computed by one that ends with the row.
-template <int channels>
+template <int channels, bool whole>
 void row(const Stem& given) {
   const Stem args = given;  // a copy that the stores to output cannot change
   if (args.width < kTilePixels) {
-    for (int64_t x = 0; x < args.width; ++x) tiles<channels, 1>(args, x);
+    for (int64_t x = 0; x < args.width; ++x) tiles<channels, whole, 1>(args, x);
     return;
   }
   for (int64_t x = 0;; x += kTilePixels) {
     const int64_t last = args.width - kTilePixels;
-    tiles<channels, kTilePixels>(args, x < last ? x : last);
+    tiles<channels, whole, kTilePixels>(args, x < last ? x : last);
     if (x >= last) break;
   }
 }
 
-void run(const Stem& args) { args.interleaved ? row<3>(args) : row<1>(args); }
+void run(const Stem& args) {
+  if (args.out_channels % kPanel == 0) {
+    args.interleaved ? row<3, true>(args) : row<1, true>(args);
+  } else {
+    args.interleaved ? row<3, false>(args) : row<1, false>(args);
+  }
+}
 
 template <class Element>
 void normalize(const Element* from, int64_t count, const Normalization& by, float* to) {
