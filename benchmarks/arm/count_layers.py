@@ -1,7 +1,7 @@
 """Counts the instructions of a kernel or block on ARM, layer by layer, for each ideal FMA.
 
     cmake --preset aarch64 && cmake --build --preset aarch64
-    python benchmarks/arm/count_layers.py pointwise|depthwise|inverted_residual [--match TEXT]
+    python benchmarks/arm/count_layers.py KERNEL [--match TEXT]
 
 An ideal FMA does four multiply-adds. Exits with 2 when nothing could be counted. Needs what
 count.py needs.
@@ -30,7 +30,7 @@ def layers(program: Path) -> list[tuple[str, float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kernel", choices=["pointwise", "depthwise", "inverted_residual"])
+    parser.add_argument("kernel", choices=["pointwise", "depthwise", "stem", "inverted_residual"])
     parser.add_argument("--match", default="", help="only layers with this in their name")
     options = parser.parse_args()
     program = BUILD / f"bench_{options.kernel}"

@@ -34,4 +34,9 @@ ResizeAxis make_resize_axis(int64_t in, int64_t out, Carver& carver) {
   return axis;
 }
 
+const ResizeRun* find_run(const ResizeAxis& axis, int64_t output) {
+  return std::partition_point(axis.runs, axis.runs + axis.run_count,
+                              [output](const ResizeRun& run) { return run.end <= output; });
+}
+
 }  // namespace seaformer

@@ -1,8 +1,10 @@
 #include "kernels/kernels.h"
 
 #include "kernels/axial/variants.h"
+#include "kernels/bilinear/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
+#include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -18,9 +20,10 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("axial", kAxialVariants), status("depthwise", kDepthwiseVariants),
-          status("pointwise", kPointwiseVariants),
-          status("upsample_argmax", kUpsampleArgmaxVariants)};
+  return {
+      status("axial", kAxialVariants),         status("bilinear", kBilinearVariants),
+      status("depthwise", kDepthwiseVariants), status("pointwise", kPointwiseVariants),
+      status("stem", kStemVariants),           status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 
 }  // namespace seaformer

@@ -160,6 +160,12 @@ SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
                            base[index[4]], base[index[5]], base[index[6]], base[index[7]])}}};
 }
 
+SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {{{_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))},
+           {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes)))}}};
+}
+
 #include "simd/tile.h"
 
 }  // namespace

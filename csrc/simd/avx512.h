@@ -30,6 +30,7 @@ SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.x, b.x, c.x)}; }
+SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.x, b.x)}; }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)}; }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) {
@@ -123,6 +124,11 @@ SEAFORMER_INLINE void store8(int32_t* p, I32x8 a) {
 }
 SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm256_cvtepi32_epi8(a.x));
+}
+
+SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {{{_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))}}};
 }
 
 // A tile of output pixels: kTileRows rows of 8, as wide as the registers like.

@@ -69,7 +69,9 @@ using Scalars4 = float32x4_t;
 SEAFORMER_INLINE Scalars4 load_scalars4(const float* p) { return vld1q_f32(p); }
 template <int i>
 SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, F32 b, F32 c) {
-  return vfmaq_laneq_f32(c, b, s, i);
+  // Into the register of c: left to itself, gcc 12 moves long-lived sums between registers.
+  asm("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(c) : "w"(b), "w"(s), "i"(i));
+  return c;
 }
 
 #include "simd/lane_set.h"
@@ -114,6 +116,13 @@ SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
   r.v[1] = vld1q_lane_f32(base + index[6], r.v[1], 2);
   r.v[1] = vld1q_lane_f32(base + index[7], r.v[1], 3);
   return r;
+}
+
+SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
+  const uint8x16_t bytes = vld1q_u8(p);
+  const uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_high_u8(bytes);
+  return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+           vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
 }
 
 #include "simd/tile.h"

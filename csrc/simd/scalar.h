@@ -106,6 +106,14 @@ SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
   return r;
 }
 
+// Sixteen bytes as numbers.
+SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
+  F32x16 r;
+  SEAFORMER_UNROLL
+  for (int i = 0; i < 16; ++i) r.v[i].x = static_cast<float>(p[i]);
+  return r;
+}
+
 #include "simd/tile.h"
 
 }  // namespace

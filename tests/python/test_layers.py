@@ -29,6 +29,8 @@ class Layer(NamedTuple):
 # Lowest first. The first row that matches a file is its layer; `*` crosses folders.
 CPP_LAYERS = (
     Layer("csrc/core/isa.h", (), isa_safe=True),
+    Layer("csrc/core/panel.h", (), isa_safe=True),
+    Layer("csrc/core/resize_axis.h", (), isa_safe=True),
     Layer("csrc/core/*", ("csrc/core/*",)),
     Layer("csrc/simd/*", ("csrc/simd/*",), isa_safe=True),
     Layer("csrc/kernels/*/variants.h", ("csrc/core/*", "csrc/simd/*", "{op}/*")),

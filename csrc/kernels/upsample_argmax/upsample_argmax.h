@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/isa.h"
+#include "core/resize_axis.h"
 
 namespace seaformer {
 
@@ -20,21 +21,6 @@ constexpr int64_t kMinClasses = 16;
 
 // Marks a source pixel that holds a NaN or an infinity instead of naming its best class.
 constexpr int32_t kNotFinite = -1;
-
-// Outputs [begin, end) of one axis that lie between the same two sources, `low` and `high`.
-struct ResizeRun {
-  int64_t low, high;
-  int64_t begin, end;
-};
-
-// One axis of the resize. Output i is low_weight[i] * source[low] + high_weight[i] * source[high].
-struct ResizeAxis {
-  const ResizeRun* runs;  // covers the outputs in order
-  int64_t run_count;
-  const float* low_weight;   // one an output, and readable for kWeightPadding more
-  const float* high_weight;  // likewise
-};
-constexpr int64_t kWeightPadding = 8;
 
 // The output rows that lie between two source rows.
 struct UpsampleArgmaxRows {

@@ -1,0 +1,69 @@
+#include "blocks/classification_head.h"
+
+#include <algorithm>
+
+#include "core/workspace.h"
+#include "kernels/pointwise/variants.h"
+
+namespace seaformer {
+namespace {
+
+// Means of every channel. Rows are summed first, which rounds less than one long sum.
+void mean_pixel(const ClassificationHeadShape& shape, int64_t channels, const float* input,
+                float* row, float* mean) {
+  std::fill_n(mean, channels, 0.0f);
+  for (int64_t y = 0; y < shape.height; ++y) {
+    std::fill_n(row, channels, 0.0f);
+    for (int64_t x = 0; x < shape.width; ++x, input += channels) {
+      for (int64_t c = 0; c < channels; ++c) row[c] += input[c];
+    }
+    for (int64_t c = 0; c < channels; ++c) mean[c] += row[c];
+  }
+  const float pixels = static_cast<float>(shape.height * shape.width);
+  for (int64_t c = 0; c < channels; ++c) mean[c] /= pixels;
+}
+
+}  // namespace
+
+std::size_t classification_head_workspace(const ClassificationHeadShape& shape,
+                                          const PackedHeader& packed, int64_t threads) {
+  Carver carver(nullptr);
+  carver.take<float>(shape.batch * packed.in_channels);
+  for (int64_t i = 0; i < threads; ++i) carver.take<float>(packed.in_channels);
+  return carver.used();
+}
+
+void classification_head(const ClassificationHeadShape& shape, const PackedHeader& packed,
+                         const float* input, float* logits, void* workspace,
+                         const Parallel& parallel) {
+  const int64_t in = packed.in_channels, out = packed.out_channels;
+  Carver carver(workspace);
+  float* const means = carver.take<float>(shape.batch * in);
+  const std::size_t shared_bytes = carver.used();
+  Carver worker_size(nullptr);
+  worker_size.take<float>(in);
+
+  const int64_t averaging = std::min(shape.batch, parallel.threads());
+  parallel.run(averaging, [&](int64_t worker) {
+    Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
+    float* const row = own.take<float>(in);
+    const int64_t end = shape.batch * (worker + 1) / averaging;
+    for (int64_t image = shape.batch * worker / averaging; image < end; ++image) {
+      mean_pixel(shape, in, input + image * shape.height * shape.width * in, row,
+                 means + image * in);
+    }
+  });
+
+  // Threads share the panels of the linear layer, as there is often one image only.
+  const PointwiseKernel& linear = pointwise_kernel();
+  const int64_t count = panels(out), workers = std::min(count, parallel.threads());
+  parallel.run(workers, [&](int64_t worker) {
+    const int64_t first = count * worker / workers * kPanel;
+    const int64_t last = std::min(count * (worker + 1) / workers * kPanel, out);
+    linear.run({means, in, packed_sections(packed) + packed_pointwise_floats(in, first),
+                logits + first, out, nullptr, 0, nullptr, 0, shape.batch, in, last - first,
+                Activation::kNone});
+  });
+}
+
+}  // namespace seaformer

@@ -1,0 +1,70 @@
+// What the blocks of the segmentation head share: pixels of a local map gated by a coarser one,
+//   (Wl local + bl) * resize(hardsigmoid(Wg coarse + bg)),   the resize bilinear, half-pixel
+//   centres.
+#pragma once
+
+#include <cstdint>
+
+#include "core/resize_axis.h"
+#include "core/workspace.h"
+#include "kernels/bilinear/variants.h"
+#include "kernels/pointwise/variants.h"
+
+namespace seaformer {
+
+// All sizes from 1 up.
+struct GateShape {
+  int64_t batch, height, width;  // of the local map and the output
+  int64_t coarse_height, coarse_width;
+};
+
+struct GateChannels {
+  int64_t local, coarse, out;
+};
+
+// Dense maps [batch, height, width, channels], and weights packed as pointwise sections.
+struct GateOperands {
+  const float *local, *coarse;
+  const float *local_weights, *coarse_weights;
+  const float* shift;  // [out], to be added behind the product and rectified; or null
+};
+
+// Pixels that blocks take at a time; the tiles of every kernel divide it.
+constexpr int64_t kGateChunk = 24;
+
+class Gate {
+ public:
+  // Takes what all threads share from `carver`.
+  Gate(const GateShape& shape, const GateChannels& channels, const GateOperands& operands,
+       Carver& carver);
+
+  // What one thread needs: coarse rows, made when an output row first looks at them.
+  struct Rows {
+    float* gates[2];
+    int64_t held[2];  // which coarse rows they are, counted through all images; or -1
+    float* blended;   // the gates of an output row, at coarse columns
+  };
+  Rows take_rows(Carver& carver) const;
+
+  // Output rows are counted through all images.
+  int64_t row_count() const { return shape_.batch * shape_.height; }
+
+  // Makes the gates of an output row.
+  void enter_row(int64_t row, Rows& rows) const;
+
+  // Writes columns [begin, end) of the row that was entered, densely.
+  void pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, float* output) const;
+
+ private:
+  // The slot that holds a coarse row, after filling the one that does not hold `keep`.
+  int hold(int64_t coarse_row, int64_t keep, Rows& rows) const;
+
+  const GateShape& shape_;
+  GateChannels channels_;
+  GateOperands operands_;
+  ResizeAxis vertical_, horizontal_;
+  const BilinearKernel& bilinear_;
+  const PointwiseKernel& pointwise_;
+};
+
+}  // namespace seaformer

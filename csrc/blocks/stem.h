@@ -1,0 +1,38 @@
+// The network's first layer on whole images: normalisation, a dense 3x3 convolution of stride 2
+// with zero padding, and ReLU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "blocks/packed.h"
+#include "core/parallel.h"
+
+namespace seaformer {
+
+// All sizes from 1 up.
+struct StemShape {
+  int64_t batch, height, width;
+};
+
+// Images of three channels, where they lie; strides count elements. The columns of a channel must
+// follow each other (column_stride 1), or those of all three be interleaved (channel_stride 1 and
+// column_stride 3).
+struct StemImages {
+  const void* data;
+  bool bytes;  // uint8, else float32
+  int64_t image_stride, channel_stride, row_stride, column_stride;
+};
+
+// Rows of output for that many of input; columns likewise.
+constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }
+
+// Bytes that stem needs, kWorkspaceAlignment aligned, when given this many threads.
+std::size_t stem_workspace(const StemShape& shape, int64_t threads);
+
+// To dense output [batch, stem_out(height), stem_out(width), out_channels], which does not depend
+// on the number of threads. `packed` was checked by checked_header.
+void stem(const StemShape& shape, const PackedHeader& packed, const StemImages& images,
+          float* output, void* workspace, const Parallel& parallel);
+
+}  // namespace seaformer

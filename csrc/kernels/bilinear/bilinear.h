@@ -1,0 +1,55 @@
+// Contract of the micro-kernels that gate a map by a coarser one, resized bilinearly: a row of the
+// coarse map between two of its rows, and the product of pixels with what lies between its columns.
+//
+//   blend     output[i] = low_weight * low[i] + high_weight * high[i]
+//   multiply  output[x][c] = output[x][c] * gate, or relu(output[x][c] * gate + shift[c])
+//             with gate = low_weight[x] * row[low of x][c] + high_weight[x] * row[high of x][c]
+//
+// Free of std:: code, so ISA files may include it.
+//
+// Layout    float32, the channels of a pixel contiguous; pixels of a row are `channels` floats
+//           apart, those of the output `output_stride`.
+// Aliasing  none.
+// Alignment of elements only.
+// NaN       stays NaN, as does an infinity with a weight of zero, as in PyTorch.
+// Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+#include "core/resize_axis.h"
+
+namespace seaformer {
+
+struct BilinearMultiply {
+  const float* row;       // of the coarse map
+  const ResizeRun* runs;  // from that which holds `begin` to that which holds `end` - 1
+  const float* low_weight;
+  const float* high_weight;  // of all columns, from column 0 on
+  int64_t begin, end;        // columns of the output
+  float* output;             // of column `begin`
+  int64_t output_stride;
+  const float* shift;  // [channels], or null for the product alone
+  int64_t channels;
+};
+
+struct BilinearKernel {
+  Isa isa;
+  int64_t lanes;  // of a vector
+  void (*blend)(const float* low, const float* high, float low_weight, float high_weight,
+                int64_t count, float* output);
+  void (*multiply)(const BilinearMultiply& args);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_BILINEAR_VARIANTS SEAFORMER_BUILT_ISAS
+
+#define SEAFORMER_DECLARE(isa)                 \
+  namespace isa {                              \
+  extern const BilinearKernel bilinear_kernel; \
+  }
+SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

@@ -1,0 +1,16 @@
+// The compiled variants of the kernel and the one in use.
+#pragma once
+
+#include "core/dispatch.h"
+#include "kernels/bilinear/bilinear.h"
+
+namespace seaformer {
+
+#define SEAFORMER_ADDRESS(isa) &isa::bilinear_kernel,
+inline constexpr const BilinearKernel* kBilinearVariants[] = {
+    SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_ADDRESS)};
+#undef SEAFORMER_ADDRESS
+
+inline const BilinearKernel& bilinear_kernel() { return choose_variant(kBilinearVariants); }
+
+}  // namespace seaformer

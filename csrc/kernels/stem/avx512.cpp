@@ -1,0 +1,5 @@
+#include "simd/avx512.h"
+#define SEAFORMER_ISA avx512
+#define SEAFORMER_ISA_ENUM Isa::kAvx512
+#define SEAFORMER_TILE_PIXELS 8
+#include "kernels/stem/generic.h"

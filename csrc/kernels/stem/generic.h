@@ -1,0 +1,167 @@
+// The stem kernel over the vector wrapper. An ISA file includes its wrapper, defines SEAFORMER_ISA,
+// SEAFORMER_ISA_ENUM and SEAFORMER_TILE_PIXELS, the output pixels whose sums for a panel of
+// channels are held in registers together, then includes this.
+#pragma once
+
+#include "kernels/stem/stem.h"
+
+namespace seaformer {
+namespace SEAFORMER_ISA {
+namespace {
+
+constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
+constexpr int kVectors = kPanel / kLanes;
+constexpr int64_t kPanelFloats = 28 * kPanel;
+
+#if !defined(SEAFORMER_LOAD_PANEL)
+SEAFORMER_INLINE F32x16 load_panel(const float* p) { return load16(p); }
+SEAFORMER_INLINE F32x16 load_biases(const float* p) { return load16(p); }
+#endif
+
+// s[i] * b + c, for an i that is constant once loops are unrolled.
+SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, int i, F32 b, F32 c) {
+  switch (i) {
+    case 0:
+      return fma_scalar<0>(s, b, c);
+    case 1:
+      return fma_scalar<1>(s, b, c);
+    case 2:
+      return fma_scalar<2>(s, b, c);
+    default:
+      return fma_scalar<3>(s, b, c);
+  }
+}
+
+// The `count` floats from p on, at least 4; the last group reaches back where it must.
+template <int count>
+struct Scalars {
+  static constexpr int kGroups = (count + 3) / 4;
+  static constexpr int start(int group) { return group * 4 + 4 <= count ? group * 4 : count - 4; }
+  SEAFORMER_MEMBER_INLINE explicit Scalars(const float* p) {
+    SEAFORMER_UNROLL
+    for (int g = 0; g < kGroups; ++g) group[g] = load_scalars4(p + start(g));
+  }
+  SEAFORMER_MEMBER_INLINE F32 times(int i, F32 b, F32 c) const {
+    return fma_scalar(group[i / 4], i - start(i / 4), b, c);
+  }
+  Scalars4 group[kGroups];
+};
+// Those under a single pixel.
+template <>
+struct Scalars<3> {
+  SEAFORMER_MEMBER_INLINE explicit Scalars(const float* at) : p(at) {}
+  SEAFORMER_MEMBER_INLINE F32 times(int i, F32 b, F32 c) const { return fma(splat(p[i]), b, c); }
+  const float* p;
+};
+
+// `pixels` outputs of a panel of channels; `at` floats lead to the first one's columns in each row,
+// which has `channels` of the image, 1 or 3. `lanes` of the panel's channels exist.
+template <int channels, int pixels>
+SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* weights,
+                           float* output, int64_t output_stride, int lanes) {
+  F32x16 sum[pixels];
+  SEAFORMER_UNROLL
+  for (int p = 0; p < pixels; ++p) sum[p] = load_biases(weights);
+  weights += kPanel;
+  // Rolled, as compilers load weights far ahead of their use otherwise, and spill sums.
+  SEAFORMER_NO_UNROLL
+  for (int r = 0; r < 9 / channels; ++r, weights += 3 * kPanel) {
+    const Scalars<(2 * pixels + 1) * channels> image(rows[r] + at);
+    SEAFORMER_UNROLL
+    for (int c = 0; c < channels; ++c) {
+      SEAFORMER_UNROLL
+      for (int j = 0; j < 3; ++j) {
+        const F32x16 w = load_panel(weights + (c * 9 + j) * kPanel);
+        SEAFORMER_UNROLL
+        for (int p = 0; p < pixels; ++p) {
+          SEAFORMER_UNROLL
+          for (int v = 0; v < kVectors; ++v) {
+            sum[p].v[v] = image.times((2 * p + j) * channels + c, w.v[v], sum[p].v[v]);
+          }
+        }
+      }
+    }
+  }
+
+  SEAFORMER_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    SEAFORMER_UNROLL
+    for (int v = 0; v < kVectors; ++v) sum[p].v[v] = at_least(sum[p].v[v], splat(0.0f));
+  }
+  if (lanes == kPanel) {
+    SEAFORMER_UNROLL
+    for (int p = 0; p < pixels; ++p, output += output_stride) store_group(output, sum[p]);
+    return;
+  }
+  SEAFORMER_UNROLL
+  for (int p = 0; p < pixels; ++p, output += output_stride) {
+    SEAFORMER_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      const int left = lanes - v * kLanes;
+      if (left <= 0) break;
+      store_first(output + v * kLanes, sum[p].v[v], left < kLanes ? left : kLanes);
+    }
+  }
+}
+
+// All output channels of `pixels` outputs from x on. `whole`: they fill their panels.
+template <int channels, bool whole, int pixels>
+SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
+  float* output = args.output + x * args.output_stride;
+  const float* weights = args.weights;
+  int64_t left = args.out_channels;
+  do {
+    const int lanes = whole || left >= kPanel ? kPanel : static_cast<int>(left);
+    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, args.output_stride, lanes);
+    weights += kPanelFloats;
+    output += kPanel;
+    left -= kPanel;
+  } while (left > 0);
+}
+
+// What is left of a row behind its whole tiles is computed by one that ends with the row.
+template <int channels, bool whole>
+void row(const Stem& given) {
+  const Stem args = given;  // a copy that the stores to output cannot change
+  if (args.width < kTilePixels) {
+    for (int64_t x = 0; x < args.width; ++x) tiles<channels, whole, 1>(args, x);
+    return;
+  }
+  for (int64_t x = 0;; x += kTilePixels) {
+    const int64_t last = args.width - kTilePixels;
+    tiles<channels, whole, kTilePixels>(args, x < last ? x : last);
+    if (x >= last) break;
+  }
+}
+
+void run(const Stem& args) {
+  if (args.out_channels % kPanel == 0) {
+    args.interleaved ? row<3, true>(args) : row<1, true>(args);
+  } else {
+    args.interleaved ? row<3, false>(args) : row<1, false>(args);
+  }
+}
+
+template <class Element>
+void normalize(const Element* from, int64_t count, const Normalization& by, float* to) {
+  int64_t i = 0;
+  for (; i + kNormalizationPeriod <= count; i += kNormalizationPeriod) {
+    SEAFORMER_UNROLL
+    for (int k = 0; k < kNormalizationPeriod; k += 16) {
+      store_group(to + i + k,
+                  mul(sub(load16(from + i + k), load16(by.mean + k)), load16(by.inverse_std + k)));
+    }
+  }
+  for (int k = 0; i < count; ++i, ++k) {
+    to[i] = (static_cast<float>(from[i]) - by.mean[k]) * by.inverse_std[k];
+  }
+}
+
+}  // namespace
+
+extern const StemKernel stem_kernel;
+const StemKernel stem_kernel = {SEAFORMER_ISA_ENUM, kLanes, run, normalize<uint8_t>,
+                                normalize<float>};
+
+}  // namespace SEAFORMER_ISA
+}  // namespace seaformer

@@ -1,0 +1,61 @@
+// Contract of the micro-kernels of the stem: one output row of a dense 3x3 convolution of stride 2
+// over the three channels of an image, then ReLU; and of those that normalise image rows for it.
+//
+//   output[x][n] = relu(bias[n] + sum_cij image[c][i][2 * x + j] * weight[n][c][i][j])
+//
+// Free of std:: code, so ISA files may include it.
+//
+// Layout    rows of float32 hold their padding: 2 * width + 1 columns are read of each. Planar
+//           images give nine rows, the three of the first channel first; interleaved ones give
+//           three, in which the channels of a column lie side by side. Output has the channels of
+//           a pixel contiguous; output_stride counts floats between pixels.
+// Weights   packed by pack_pointwise with 27 inputs, k = (c * 3 + i) * 3 + j.
+// Aliasing  none between output and the rest; rows may be the same.
+// Alignment of elements only.
+// NaN       stays NaN.
+// Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/isa.h"
+#include "core/panel.h"
+
+namespace seaformer {
+
+struct Stem {
+  const float* const* rows;
+  bool interleaved;
+  const float* weights;  // packed, with the biases
+  float* output;
+  int64_t output_stride;
+  int64_t width;  // of the output
+  int64_t out_channels;
+};
+
+// Of every element of a row in turn, over and over: of one channel, or of three side by side.
+constexpr int kNormalizationPeriod = 48;
+struct Normalization {
+  float mean[kNormalizationPeriod], inverse_std[kNormalizationPeriod];
+};
+
+struct StemKernel {
+  Isa isa;
+  int64_t lanes;  // of a vector, which divide kPanel
+  void (*run)(const Stem& args);
+  // to[i] = (from[i] - mean[i]) * inverse_std[i]
+  void (*normalize_u8)(const uint8_t* from, int64_t count, const Normalization& by, float* to);
+  void (*normalize_f32)(const float* from, int64_t count, const Normalization& by, float* to);
+};
+
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_STEM_VARIANTS SEAFORMER_BUILT_ISAS
+
+#define SEAFORMER_DECLARE(isa)         \
+  namespace isa {                      \
+  extern const StemKernel stem_kernel; \
+  }
+SEAFORMER_STEM_VARIANTS(SEAFORMER_DECLARE)
+#undef SEAFORMER_DECLARE
+
+}  // namespace seaformer

@@ -1,0 +1,144 @@
+// The bilinear micro-kernels against their definition in float64.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "blocks/resize_axis.h"
+#include "check.h"
+#include "core/workspace.h"
+#include "guarded.h"
+#include "kernels/bilinear/variants.h"
+#include "on_variants.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+using test::on_every_variant;
+
+namespace {
+
+constexpr double kEps = 0x1p-24;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+struct Axis {
+  Axis(int64_t in, int64_t out) : memory(size(in, out)) {
+    Carver carver(memory.data());
+    axis = make_resize_axis(in, out, carver);
+  }
+  static std::size_t size(int64_t in, int64_t out) {
+    Carver carver(nullptr);
+    make_resize_axis(in, out, carver);
+    return carver.used();
+  }
+  Workspace memory;
+  ResizeAxis axis;
+};
+
+void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t begin, int64_t end,
+                  int64_t channels, int64_t gap, bool shifts, Against side) {
+  std::mt19937 random(static_cast<unsigned>(in * 31 + out * 7 + channels));
+  std::normal_distribution<float> normal;
+  const auto fill = [&](Guarded<float>& array) {
+    for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+  };
+  const Axis columns(in, out);
+  const int64_t step = channels + gap;
+  Guarded<float> row(in * channels, side), shift(channels, side);
+  Guarded<float> output((end - begin - 1) * step + channels, side);
+  fill(row);
+  fill(shift);
+  fill(output);
+  const std::vector<float> before(output.data(), output.data() + output.size());
+  kernel.multiply({row.data(), find_run(columns.axis, begin), columns.axis.low_weight,
+                   columns.axis.high_weight, begin, end, output.data(), step,
+                   shifts ? shift.data() : nullptr, channels});
+  for (int64_t x = begin; x < end; ++x) {
+    const ResizeRun& run = *find_run(columns.axis, x);
+    check(run.begin <= x && x < run.end, "no run holds column ", x);
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t at = (x - begin) * step + c;
+      const double low = double{columns.axis.low_weight[x]} * row[run.low * channels + c];
+      const double high = double{columns.axis.high_weight[x]} * row[run.high * channels + c];
+      double expected = before[at] * (low + high);
+      double magnitude = std::abs(before[at]) * (std::abs(low) + std::abs(high));
+      if (shifts) {
+        expected = std::max(expected + shift[c], 0.0);
+        magnitude += std::abs(shift[c]);
+      }
+      // Rounding: two products and two sums.
+      const double bound = 4 * kEps * magnitude + 1e-37;
+      check(std::abs(output[at] - expected) <= bound, in, " to ", out, ", ", channels,
+            " channels, from ", begin, ": column ", x, " channel ", c, " is ", output[at],
+            ", expected ", expected, " within ", bound);
+    }
+    for (int64_t i = (x - begin) * step + channels; i < (x - begin + 1) * step && x + 1 < end;
+         ++i) {
+      check(output[i] == before[i], "wrote between columns ", x, " and ", x + 1);
+    }
+  }
+}
+
+}  // namespace
+
+TEST(bilinear_blend) {
+  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    for (int64_t count : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 67}) {
+      for (Against side : {Against::kStart, Against::kEnd}) {
+        Guarded<float> low(count, side), high(count, side), output(count, side);
+        for (int64_t i = 0; i < count; ++i) low[i] = normal(random), high[i] = normal(random);
+        kernel.blend(low.data(), high.data(), 0.3f, 0.7f, count, output.data());
+        for (int64_t i = 0; i < count; ++i) {
+          const double a = double{0.3f} * low[i], b = double{0.7f} * high[i];
+          const double bound = 2 * kEps * (std::abs(a) + std::abs(b)) + 1e-37;
+          check(std::abs(output[i] - (a + b)) <= bound, count, " floats: ", i, " is ", output[i],
+                ", expected ", a + b, " within ", bound);
+        }
+      }
+    }
+  });
+}
+
+TEST(bilinear_multiply) {
+  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
+    const int64_t sizes[][2] = {{1, 1}, {1, 5}, {5, 5}, {4, 8}, {3, 13}, {7, 3}, {9, 1}};
+    for (const auto& [in, out] : sizes) {
+      for (int64_t channels : {int64_t{1}, int64_t{3}, kernel.lanes, kernel.lanes + 1,
+                               2 * kernel.lanes - 1, int64_t{37}}) {
+        for (Against side : {Against::kStart, Against::kEnd}) {
+          for (bool shifts : {false, true}) {
+            run_multiply(kernel, in, out, 0, out, channels, 0, shifts, side);
+            run_multiply(kernel, in, out, out / 3, out - out / 4, channels, 5, shifts, side);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(bilinear_special_values) {
+  // As in PyTorch: an infinity is lost to a weight of zero, and NaN to nothing.
+  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
+    const std::vector<float> ones(20, 1.0f), zeros(20, 0.0f);
+    for (float value : {kNaN, kInf, -kInf}) {
+      const std::vector<float> low(20, value);
+      std::vector<float> output(20);
+      kernel.blend(low.data(), ones.data(), 0.0f, 1.0f, 20, output.data());
+      for (float y : output) check(std::isnan(y), value, " with weight 0 gives ", y);
+      kernel.blend(ones.data(), low.data(), 0.5f, 0.5f, 20, output.data());
+      for (float y : output) {
+        check(std::isnan(value) ? std::isnan(y) : y == value, value, " gives ", y);
+      }
+      const Axis columns(1, 1);
+      output = ones;
+      kernel.multiply({low.data(), columns.axis.runs, columns.axis.low_weight,
+                       columns.axis.high_weight, 0, 1, output.data(), 20, zeros.data(), 20});
+      for (float y : output) check(std::isnan(y), value, " on an equal size gives ", y);
+    }
+  });
+}

@@ -1,0 +1,90 @@
+// The segmentation head block against its definition in float64.
+#include "blocks/segmentation_head.h"
+#include "check.h"
+#include "gate_problem.h"
+#include "on_isas.h"
+#include "packed_buffer.h"
+#include "threads.h"
+
+using namespace seaformer;
+using namespace seaformer::test;
+
+namespace {
+
+PackedHeader header_of(const GateCase& c, int classes) {
+  PackedHeader header{};
+  header.kind = static_cast<int32_t>(PackedKind::kSegmentationHead);
+  header.in_channels = c.local, header.hidden_channels = c.coarse, header.out_channels = c.out;
+  header.kernel_size = classes;
+  return header;
+}
+
+void run_case(const GateCase& c, int classes) {
+  for (Against side : {Against::kStart, Against::kEnd}) {
+    GateProblem problem(c, side);
+    const std::vector<float> shift = problem.draw(c.out, 0.5f), bias = problem.draw(classes, 1.0f);
+    const std::vector<float> weight = problem.draw(classes * c.out, 0.3f);
+    PackedBuffer buffer(header_of(c, classes));
+    buffer.append_pointwise(problem.local_weight, problem.local_bias);
+    buffer.append_pointwise(problem.coarse_weight, problem.coarse_bias);
+    buffer.append(shift);
+    buffer.append_pointwise(weight, bias);
+    const PackedHeader& packed = buffer.place(side);
+
+    const int64_t pixels = c.shape.batch * c.shape.height * c.shape.width;
+    const auto run = [&](int64_t threads) {
+      Guarded<float> logits(pixels * classes, side);
+      Guarded<unsigned char> workspace(segmentation_head_workspace(c.shape, packed, threads),
+                                       Against::kEnd);
+      segmentation_head(c.shape, packed, problem.local.data(), problem.coarse.data(), logits.data(),
+                        workspace.data(), Threads(threads));
+      return std::vector<float>(logits.data(), logits.data() + logits.size());
+    };
+    const std::vector<Term> fused = problem.fused();
+    std::vector<Term> expected;
+    for (int64_t p = 0; p < pixels; ++p) {
+      const auto x = [&](int64_t k) {
+        const Term& t = fused[p * c.out + k];
+        return Term{std::max(t.value + shift[k], 0.0), t.magnitude + std::abs(shift[k])};
+      };
+      for (int n = 0; n < classes; ++n) {
+        expected.push_back(dot(c.out, x, &weight[n * c.out], bias[n]));
+      }
+    }
+    on_every_isa([&] {
+      const std::vector<float> one = run(1);
+      for (std::size_t i = 0; i < one.size(); ++i) {
+        // A product and a sum for each channel on top of the fused map's roundings.
+        const double bound =
+            (problem.roundings() + c.out + 4) * 0x1p-24 * expected[i].magnitude + 1e-37;
+        check(std::abs(one[i] - expected[i].value) <= bound, describe(c), classes,
+              " classes: ", "element ", i, " is ", one[i], ", expected ", expected[i].value,
+              " within ", bound);
+      }
+      for (int64_t threads = 2; threads <= 8; ++threads) {
+        check(std::memcmp(run(threads).data(), one.data(), one.size() * sizeof(float)) == 0,
+              describe(c), threads, " threads differ from one");
+      }
+    });
+  }
+}
+
+}  // namespace
+
+TEST(segmentation_head_sizes) {
+  for (const GateShape& shape : gate_shapes()) run_case({shape, 5, 9, 18}, 19);
+}
+
+TEST(segmentation_head_channels) {
+  for (int out : {1, 15, 16, 17, 40}) {
+    for (int classes : {1, 16, 21}) run_case({{1, 3, 26, 2, 13}, 8, 16, out}, classes);
+  }
+  run_case({{1, 8, 8, 4, 4}, 64, 160, 96}, 150);
+}
+
+TEST(segmentation_head_workspace_is_small) {
+  // The widest of the family at 512x512: Large.
+  const std::size_t bytes =
+      segmentation_head_workspace({1, 64, 64, 32, 32}, header_of({{}, 192, 320, 192}, 171), 1);
+  check(bytes < 512 * 1024, "got ", bytes, " bytes");
+}
