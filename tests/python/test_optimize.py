@@ -160,14 +160,9 @@ def test_each_block_alone(isa, name, layout):
     str(fast)
 
 
-@pytest.mark.parametrize("size", [(64, 96), (33, 47), (32, 32)])
-@pytest.mark.parametrize("batch", [0, 1, 3])
-def test_models(isa, mini, size, batch):
-    x = noise(batch, 3, *size)
-    if batch == 0:
-        assert sk.optimize(mini)(x).shape == mini(x).shape
-    else:
-        assert_same(mini, sk.optimize(mini), x)
+@pytest.mark.parametrize("shape", [(1, 3, 64, 96), (3, 3, 33, 47), (0, 3, 32, 32)])
+def test_models(isa, mini, shape):
+    assert_same(mini, sk.optimize(mini), noise(*shape))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -648,6 +643,7 @@ def test_export_with_dynamic_sizes(small, tmp_path):
         torch.testing.assert_close(loaded(noise(*shape)), fast(noise(*shape)))
 
 
+@pytest.mark.compile
 @torch.no_grad()
 def test_compiles_as_one_graph_for_any_size(small):
     torch.compiler.reset()
