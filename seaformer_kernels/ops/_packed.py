@@ -152,8 +152,10 @@ def read_header(op: str, kind: Kind, packed: Tensor, **expected: int) -> Header:
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
     for name, value in expected.items():
         if getattr(header, name) != value:
+            classes = kind == Kind.SEGMENTATION_HEAD and name == "kernel_size"
             raise ValueError(
-                f"{op}: expected packed weights with {name} {value}, got {getattr(header, name)}"
+                f"{op}: expected packed weights with {'num_classes' if classes else name} {value}, "
+                f"got {getattr(header, name)}"
             )
     _check_ranges(op, header)
     check_length(op, header, packed)
@@ -172,6 +174,11 @@ def check_weights(op: str, name: str, weights: Weights, shape: tuple[int | None,
     if weight.dtype != torch.float32 or bias.dtype != torch.float32:
         raise TypeError(
             f"{op}: expected {name} weight and bias of float32, got {weight.dtype} and {bias.dtype}"
+        )
+    if weight.device.type != "cpu" or bias.device.type != "cpu":
+        raise ValueError(
+            f"{op}: expected {name} weight and bias on the CPU, got {weight.device} and "
+            f"{bias.device}"
         )
     sizes = zip(weight.shape, shape, strict=False)
     if weight.dim() != len(shape) or any(want not in (None, size) for size, want in sizes):

@@ -31,7 +31,7 @@ class Report:
     """What `optimize` did; `str()` gives it as readable lines.
 
     Attributes:
-        entries: each block, in the model's order. A shared one is named once.
+        entries: one for each block of ours; a shared one is named once.
     """
 
     entries: tuple[Entry, ...]

@@ -20,7 +20,12 @@ cmake=${CMAKE:-cmake}
 kernel_cpus=(cortex-a53 cortex-a76 a64fx max)
 # PyTorch needs LSE atomics, so nothing older than ARMv8.1.
 python_cpus=(cortex-a76 max)
-python_tests=(tests/python/test_upsample_argmax.py tests/python/test_cpu.py)
+python_tests=(
+  tests/python/test_upsample_argmax.py
+  tests/python/test_fused_ops.py
+  tests/python/test_optimize.py
+  tests/python/test_cpu.py
+)
 suffix=.cpython-311-aarch64-linux-gnu.so
 
 missing=()

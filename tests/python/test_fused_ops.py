@@ -246,6 +246,11 @@ def w(*shape, dtype=torch.float32):
         (lambda: sk.ops.pack_stem(w(4, 3, 3)), ValueError, r"\[any, 3, 3, 3\], got \[4, 3, 3\]"),
         (lambda: sk.ops.pack_stem(w(0, 3, 3, 3)), ValueError, "1 to 1048576 channels"),
         (lambda: sk.ops.pack_stem(w(4, 3, 3, 3, dtype=torch.float64)), TypeError, "float64"),
+        (
+            lambda: sk.ops.pack_stem(tuple(part.to("meta") for part in w(4, 3, 3, 3))),
+            ValueError,
+            "on the CPU, got meta and meta",
+        ),
         (lambda: sk.ops.pack_stem(torch.zeros(4, 3, 3, 3)), TypeError, r"\(weight, bias\)"),
         (lambda: sk.ops.pack_stem(w(4, 3, 3, 3), mean=(1, 2), std=(1, 1, 1)), ValueError, "three"),
         (lambda: sk.ops.pack_stem(w(4, 3, 3, 3), std=(1, 0, 1)), ValueError, "std positive"),
@@ -349,7 +354,7 @@ def with_field(case: Case, field: int, value: int) -> torch.Tensor:
 
 def refused(case: Case, packed: torch.Tensor) -> None:
     for call in (case, case.registered):
-        with pytest.raises(ValueError, match=rf"^{case.op}: expected packed .*, got "):
+        with pytest.raises(ValueError, match=rf"^{case.op}: expected .*\bpacked weights.*, got "):
             call(packed=packed)
 
 
@@ -382,8 +387,8 @@ def test_weights_of_another_op_are_refused(simple):
     [
         (lambda x: x[0], "expected .* of shape .*, got "),
         (lambda x: x[:, :0], "expected .*, got "),
-        (lambda x: x[:, :, :0], "expected .* at least one channel, row and column, got "),
-        (lambda x: x[..., :0], "expected .* at least one channel, row and column, got "),
+        (lambda x: x[:, :, :0], "expected .* at least one .*row and column, got "),
+        (lambda x: x[..., :0], "expected .* at least one .*row and column, got "),
         (lambda x: x[:, 1:], "expected .*, got "),
         (lambda x: x.double(), "expected (a )?float32"),
         (lambda x: x.half(), "expected (a )?float32"),
@@ -399,36 +404,37 @@ def test_a_wrong_input_is_refused(simple, shape, message):
 
 
 @pytest.mark.parametrize(
-    ("op", "position", "value", "message"),
+    ("op", "position", "value"),
     [
-        ("stem", 0, 32, "expected packed"),
-        ("stem", 0, 0, "expected out_channels to be positive, got 0"),
-        ("inverted_residual", 0, 16, "expected packed"),
-        ("inverted_residual", 1, 5, "expected packed"),
-        ("inverted_residual", 1, 7, "kernel_size 3 or 5 and stride 1 or 2, got 7 and 1"),
-        ("inverted_residual", 2, 2, "expected packed"),
-        ("inverted_residual", 2, 0, "kernel_size 3 or 5 and stride 1 or 2, got 3 and 0"),
-        ("fusion_gate", 0, 40, "expected packed"),
-        ("fusion_gate", 0, -1, "expected out_channels to be positive, got -1"),
-        ("segmentation_head", 0, 18, "expected packed"),
-        ("segmentation_head", 0, 0, "expected num_classes to be positive, got 0"),
-        ("classification_head", 0, 17, "expected packed"),
-        ("classification_head", 0, -2, "expected num_classes to be positive, got -2"),
+        ("stem", 0, 32),
+        ("stem", 0, 0),
+        ("inverted_residual", 0, 16),
+        ("inverted_residual", 0, -8),
+        ("inverted_residual", 1, 5),
+        ("inverted_residual", 1, 7),
+        ("inverted_residual", 2, 2),
+        ("inverted_residual", 2, 0),
+        ("fusion_gate", 0, 40),
+        ("fusion_gate", 0, -1),
+        ("segmentation_head", 0, 18),
+        ("segmentation_head", 0, 0),
+        ("classification_head", 0, 17),
+        ("classification_head", 0, -2),
     ],
 )
-def test_a_wrong_number_is_refused(op, position, value, message):
+def test_a_wrong_number_is_refused(op, position, value):
     case = SIMPLE[op]()
     arguments = [value if i == position else old for i, old in enumerate(case.arguments)]
     wrong = dataclasses.replace(case, arguments=tuple(arguments))
     for call in (wrong, wrong.registered):
-        with pytest.raises(ValueError, match=f"^{op}: .*{message}"):
+        with pytest.raises(ValueError, match=f"^{op}: expected .*, got "):
             call()
 
 
 def test_a_residual_needs_equal_shapes():
     for case in (ir(8, 24, 16), ir(8, 24, 8, stride=2)):
         case.arguments = (*case.arguments[:3], True)
-        with pytest.raises(ValueError, match="stride 1 and as many output as input channels"):
+        with pytest.raises(ValueError, match=r"^inverted_residual: expected stride 1 and .*, got "):
             case()
 
 
@@ -436,7 +442,7 @@ def test_a_residual_needs_equal_shapes():
 def test_both_maps_hold_as_many_images(op):
     case = SIMPLE[op]()
     local, coarse = case.inputs
-    with pytest.raises(ValueError, match="one batch size, got 1 and 2"):
+    with pytest.raises(ValueError, match=rf"^{op}: expected .*batch.*, got "):
         case(local, coarse.repeat(2, 1, 1, 1))
 
 

@@ -32,9 +32,9 @@ class FusedBlock(nn.Module):
 def check_forward(module: nn.Module, block: type[nn.Module]) -> None:
     """Raises Unservable unless calling module runs the forward of block and nothing else."""
     if not isinstance(module, block):
-        raise Unservable(f"has a {type(module).__name__} for a {block.__name__}")
+        raise Unservable(f"has {type(module).__name__} where {block.__name__} is expected")
     if type(module).forward is not block.forward:
-        raise Unservable(f"has a forward of its own, that of {type(module).__name__}")
+        raise Unservable(f"has a forward of its own ({type(module).__name__})")
     _check_call(module)
 
 
@@ -58,14 +58,14 @@ def layers(sequence: nn.Module, *types: type[nn.Module]) -> list[nn.Module]:
 def check_type(module: nn.Module, *types: type[nn.Module]) -> None:
     """Raises Unservable unless module is of one of these types, and not of a subclass."""
     if type(module) not in types:
-        raise Unservable(f"has a {type(module).__name__} for a {types[0].__name__}")
+        raise Unservable(f"has {type(module).__name__} where {types[0].__name__} is expected")
 
 
 def _check_call(module: nn.Module) -> None:
-    what = f"has a {type(module).__name__} with"
+    name = type(module).__name__
     if "forward" in vars(module):
-        raise Unservable(f"{what} a forward of its own")
+        raise Unservable(f"has a forward of its own ({name})")
     if module._forward_hooks or module._forward_pre_hooks:
-        raise Unservable(f"{what} a forward hook")
+        raise Unservable(f"has a forward hook ({name})")
     if is_parametrized(module):
-        raise Unservable(f"{what} parametrizations")
+        raise Unservable(f"has parametrizations ({name})")
