@@ -9,6 +9,7 @@ namespace {
 constexpr int64_t kBytes = sizeof(float);
 constexpr int64_t kTilePixels = 4;
 constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
+constexpr int64_t kBlockPixels = 16;  // at least, for weights that no cache holds come every block
 
 // Of an activation: the least and the greatest sum that it tells apart, and a factor.
 constexpr float kRectified[3] = {0.0f, 6.0f, 1.0f}, kSigmoid[3] = {-3.0f, 3.0f, 1.0f / 6.0f};
@@ -154,12 +155,14 @@ void block_of_pixels(const Pointwise& args, int64_t begin, int64_t end) {
   }
 }
 
-// Pixels are taken in blocks that stay in the first-level cache while all weights pass by, so that
-// input comes from memory once and weights once a block.
+// Pixels are taken in blocks that stay in a near cache while all weights pass by, so that input
+// comes from memory once and weights once a block.
 void run(const Pointwise& args) {
-  if (args.pixels * args.in_channels <= kBlockFloats) return block_of_pixels(args, 0, args.pixels);
+  if (args.pixels <= kBlockPixels || args.pixels * args.in_channels <= kBlockFloats) {
+    return block_of_pixels(args, 0, args.pixels);
+  }
   int64_t block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
-  if (block < kTilePixels) block = kTilePixels;
+  if (block < kBlockPixels) block = kBlockPixels;
   for (int64_t begin = 0; begin < args.pixels; begin += block) {
     const int64_t end = begin + block;
     block_of_pixels(args, begin, end < args.pixels ? end : args.pixels);
