@@ -12,11 +12,14 @@ struct Layer {
   int64_t pixels, in_channels, out_channels;
 };
 
-// 1x1 convolutions of the family at 512x512: expansions, projections, attention, head.
-constexpr Layer kLayers[] = {{65536, 16, 64}, {16384, 64, 16},  {16384, 48, 16}, {16384, 16, 48},
-                             {4096, 96, 32},  {4096, 64, 192},  {1024, 192, 64}, {1024, 384, 128},
-                             {256, 256, 512}, {256, 512, 256},  {64, 256, 1536}, {64, 1536, 320},
-                             {4096, 96, 150}, {4096, 160, 150}, {65536, 32, 128}};
+// Products of the family at 512x512: expansions, projections, attention, head and stem; then calls
+// with as few pixels as fused blocks make.
+constexpr Layer kLayers[] = {{65536, 16, 64},  {16384, 64, 16},  {16384, 48, 16},  {16384, 16, 48},
+                             {16384, 64, 24},  {16384, 24, 72},  {16384, 72, 24},  {4096, 96, 32},
+                             {4096, 64, 192},  {1024, 192, 64},  {1024, 384, 128}, {256, 256, 512},
+                             {256, 512, 256},  {64, 256, 1536},  {64, 1536, 320},  {4096, 96, 150},
+                             {4096, 160, 150}, {65536, 32, 128}, {65536, 27, 16},  {32, 16, 64},
+                             {32, 64, 24},     {8, 192, 64},     {7, 192, 64}};
 
 struct Data {
   std::vector<float> input, packed, output;

@@ -105,7 +105,8 @@ TEST(pointwise_sizes_around_the_tile) {
       for (int64_t in : {1, 2, 3, 4, 5, 7, 8, 9, 16, 19}) {
         for (int64_t out :
              {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes, kernel.lanes + 1,
-              kPanel - 1, kPanel, kPanel + 1, 2 * kPanel + kernel.lanes + 3}) {
+              kPanel / 2, kPanel - 4, kPanel - 1, kPanel, kPanel + 1, kPanel + kPanel / 2,
+              2 * kPanel - 4, 2 * kPanel + kernel.lanes + 3}) {
           if (out < 1) continue;
           for (Against side : {Against::kStart, Against::kEnd}) {
             run_case(kernel, {pixels, in, out}, side);
@@ -122,14 +123,19 @@ TEST(pointwise_epilogues) {
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       for (int mask = 0; mask < 8; ++mask) {
         for (int64_t gap : {0, 5}) {
-          for (int64_t in : {6, 8, 24}) {
-            Case c{19, in, 2 * kPanel + 3, activation};
-            c.bias = (mask & 1) != 0;
-            c.multiplier = (mask & 2) != 0;
-            c.residual = (mask & 4) != 0;
-            c.gap = gap;
-            run_case(kernel, c, Against::kEnd);
-            run_case(kernel, c, Against::kStart);
+          // Whole and partial tiles in either direction.
+          for (int64_t pixels : {17, 18, 19}) {
+            for (int64_t rest : {3, 4, 8, 12}) {
+              for (int64_t in : {6, 8, 24}) {
+                Case c{pixels, in, 2 * kPanel + rest, activation};
+                c.bias = (mask & 1) != 0;
+                c.multiplier = (mask & 2) != 0;
+                c.residual = (mask & 4) != 0;
+                c.gap = gap;
+                run_case(kernel, c, Against::kEnd);
+                run_case(kernel, c, Against::kStart);
+              }
+            }
           }
         }
       }
@@ -166,15 +172,15 @@ TEST(pointwise_may_write_over_its_residual) {
 
 TEST(pointwise_nan_passes_through_activations) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
-    const int64_t in = 8, channels = kPanel + 1;
-    const std::vector<float> weight(channels * in, 1.0f), input(4 * in, kNaN);
+    const int64_t pixels = 7, in = 8, channels = kPanel + 1;
+    const std::vector<float> weight(channels * in, 1.0f), input(pixels * in, kNaN);
     std::vector<float> packed(packed_pointwise_floats(in, channels));
     pack_pointwise(in, channels, weight.data(), nullptr, packed.data());
     for (Activation activation :
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
-      std::vector<float> output(4 * channels);
+      std::vector<float> output(pixels * channels);
       kernel.run({input.data(), in, packed.data(), output.data(), channels, nullptr, 0, nullptr, 0,
-                  4, in, channels, activation});
+                  pixels, in, channels, activation});
       for (float y : output) check(std::isnan(y), "activation ", static_cast<int>(activation));
     }
   });

@@ -11,6 +11,8 @@ namespace {
 template <int size, int stride, int pixels, int vectors>
 void sum_tiles(const Depthwise& args, int64_t x, int64_t tiles, int64_t channel, int64_t channels);
 
+// Steps are bytes. `turn` leads the weights from the end of half a panel to its other half, and
+// then to the next panel.
 #define SEAFORMER_TILES(size, stride, pixels, vectors, code)                                      \
   template <>                                                                                     \
   void sum_tiles<size, stride, pixels, vectors>(const Depthwise& args, int64_t x, int64_t tiles,  \

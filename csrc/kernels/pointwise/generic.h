@@ -136,20 +136,11 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
   });
 }
 
-#if !defined(SEAFORMER_WHOLE_TILES)
-// An ISA with a tile written by hand defines this and whole_tiles before.
-template <int vectors>
-SEAFORMER_INLINE int64_t whole_tiles(const Pointwise&, int64_t begin, int64_t, const float*,
-                                     int64_t, int) {
-  return begin;
-}
-#endif
-
 // Pixels [begin, end) of a tile's channels.
 template <int vectors, Last kind>
 void column(const Pointwise& args, int64_t begin, int64_t end, const float* weights,
             int64_t channel, int last) {
-  int64_t pixel = whole_tiles<vectors>(args, begin, end, weights, channel, last);
+  int64_t pixel = begin;
   for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
     tile<kTilePixels, vectors, kind>(args, pixel, weights, channel, last);
   }
@@ -179,8 +170,11 @@ void column_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, c
 }
 
 void run(const Pointwise& args) {
-  int64_t block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
-  if (block < kTilePixels) block = kTilePixels;
+  int64_t block = args.pixels;  // which is often few: then spare the divisions
+  if (block * args.in_channels > kBlockFloats) {
+    block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
+    if (block < kTilePixels) block = kTilePixels;
+  }
   for (int64_t begin = 0; begin < args.pixels; begin += block) {
     const int64_t end = begin + block < args.pixels ? begin + block : args.pixels;
     for (int64_t channel = 0; channel < args.out_channels; channel += kTileChannels) {

@@ -6,53 +6,173 @@ namespace seaformer {
 namespace neon {
 namespace {
 
-// `tiles` tiles of 4 pixels by 16 output channels, rectified if `relu`, plus a residual if not
-// null. in_channels is a multiple of 8.
-void sum_tiles(const float* input, int64_t input_stride, const float* weights, int64_t in_channels,
-               float* output, int64_t output_stride, const float* residual, int64_t residual_stride,
-               int64_t relu, int64_t tiles) {
-  constexpr int64_t kBytes = sizeof(float);
-  const float *input0 = input, *input1 = input0 + input_stride, *input2 = input1 + input_stride,
-              *input3 = input2 + input_stride;
-  __asm__ volatile(
-#include "kernels/pointwise/neon_tiles.inc"
-      : [input0] "+r"(input0), [input1] "+r"(input1), [input2] "+r"(input2), [input3] "+r"(input3),
-        [output] "+r"(output), [residual] "+r"(residual), [tiles] "+r"(tiles)
-      : [weights] "r"(weights), [weights_end] "r"(weights + 16 * (in_channels + 1)),
-        [next_tile] "r"(kBytes * (4 * input_stride - in_channels)),
-        [output_stride] "r"(kBytes * output_stride),
-        [residual_stride] "r"(kBytes * residual_stride), [relu] "r"(relu)
-      : "x9", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",
-        "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",
-        "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");
+constexpr int64_t kBytes = sizeof(float);
+constexpr int64_t kTilePixels = 4;
+constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
+constexpr int64_t kBlockPixels = 16;  // at least, for weights that no cache holds come every block
+
+// Of an activation: the least and the greatest sum that it tells apart, and a factor.
+constexpr float kRectified[3] = {0.0f, 6.0f, 1.0f}, kSigmoid[3] = {-3.0f, 3.0f, 1.0f / 6.0f};
+
+// What a tile does with its sums beside rectifying them, as bits.
+constexpr int64_t kBounded = 1, kShifted = 2, kMultiplied = 4, kAdded = 8;
+
+// What the assembly loads for every panel, in its order; steps are bytes, from the last pixel of a
+// panel to the first of the next one.
+struct PanelSteps {
+  int64_t tiles, weights, output, multiplier, residual;
+};
+
+SEAFORMER_INLINE int64_t more_than_rectified(const Pointwise& args) {
+  int64_t more = 0;
+  if (args.activation == Activation::kRelu6) more |= kBounded;
+  if (args.activation == Activation::kHardSigmoid) more |= kBounded | kShifted;
+  if (args.multiplier != nullptr) more |= kMultiplied;
+  if (args.residual != nullptr) more |= kAdded;
+  return more;
 }
 
-// The whole tiles of pixels [begin, end) of a panel, as far as the assembly serves them; returns
-// the first pixel that is left.
-template <int vectors>
-SEAFORMER_INLINE int64_t whole_tiles(const Pointwise& args, int64_t begin, int64_t end,
-                                     const float* weights, int64_t channel, int last) {
-  const bool relu = args.activation == Activation::kRelu;
-  const int64_t tiles = (end - begin) / 4;
-  if (vectors != 4 || last != kLanes || args.in_channels % 8 != 0 || tiles == 0 ||
-      args.multiplier != nullptr || !(relu || args.activation == Activation::kNone)) {
-    return begin;
+SEAFORMER_INLINE const float* bounds_of(Activation activation) {
+  if (activation == Activation::kNone) return nullptr;
+  return activation == Activation::kHardSigmoid ? kSigmoid : kRectified;
+}
+
+// `tiles` tiles of `pixels` pixels from `pixel` on, by `vectors` vectors of output channels of each
+// of `panels` panels, the first of which begins with `channel`.
+template <int pixels, int vectors>
+void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t channel,
+               int64_t panels);
+
+#define SEAFORMER_TILES(pixels, vectors, code)                                                    \
+  template <>                                                                                     \
+  void sum_tiles<pixels, vectors>(const Pointwise& args, int64_t pixel, int64_t tiles,            \
+                                  int64_t channel, int64_t panels) {                              \
+    const int64_t taps = args.in_channels + 1, rows = kBytes * tiles * pixels;                    \
+    const PanelSteps steps = {tiles, kBytes * kPanel * taps,                                      \
+                              kBytes * kPanel - rows * args.output_stride,                        \
+                              kBytes * kPanel - rows * args.multiplier_stride,                    \
+                              kBytes * kPanel - rows * args.residual_stride};                     \
+    const float* weights = args.weights + channel * taps;                                         \
+    float* output = args.output + pixel * args.output_stride + channel;                           \
+    const float *multiplier = args.multiplier, *residual = args.residual;                         \
+    if (multiplier != nullptr) multiplier += pixel * args.multiplier_stride + channel;            \
+    if (residual != nullptr) residual += pixel * args.residual_stride + channel;                  \
+    const float *input0, *input1, *input2, *input3, *at, *end;                                    \
+    int64_t tile, count;                                                                          \
+    __asm__ volatile(                                                                             \
+        code                                                                                      \
+        : [input0] "=&r"(input0), [input1] "=&r"(input1), [input2] "=&r"(input2),                 \
+          [input3] "=&r"(input3), [at] "=&r"(at), [end] "=&r"(end), [tile] "=&r"(tile),           \
+          [count] "=&r"(count), [weights] "+&r"(weights), [output] "+&r"(output),                 \
+          [multiplier] "+&r"(multiplier), [residual] "+&r"(residual), [panels] "+&r"(panels)      \
+        : [steps] "r"(&steps), [input] "r"(args.input + pixel * args.input_stride),               \
+          [input_stride] "r"(kBytes * args.input_stride),                                         \
+          [next_tile] "r"(kBytes * (pixels * args.input_stride - args.in_channels)),              \
+          [singles] "r"(args.in_channels % 8), [tap] "r"(kBytes * kPanel),                        \
+          [output_stride] "r"(kBytes * args.output_stride),                                       \
+          [multiplier_stride] "r"(kBytes * args.multiplier_stride),                               \
+          [residual_stride] "r"(kBytes * args.residual_stride),                                   \
+          [bounds] "r"(bounds_of(args.activation)), [more] "r"(more_than_rectified(args))         \
+        : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
+          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
+          "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
   }
-  const float* residual = args.residual;
-  if (residual != nullptr) residual += begin * args.residual_stride + channel;
-  sum_tiles(args.input + begin * args.input_stride, args.input_stride, weights, args.in_channels,
-            args.output + begin * args.output_stride + channel, args.output_stride, residual,
-            args.residual_stride, relu, tiles);
-  return begin + 4 * tiles;
+#include "kernels/pointwise/neon_tiles.inc"
+#undef SEAFORMER_TILES
+
+// Pixels [begin, end) of `vectors` vectors of each of some panels.
+template <int vectors>
+void columns(const Pointwise& args, int64_t begin, int64_t end, int64_t channel, int64_t panels) {
+  const int64_t tiles = (end - begin) / kTilePixels;
+  if (tiles > 0) sum_tiles<kTilePixels, vectors>(args, begin, tiles, channel, panels);
+  const int64_t pixel = begin + tiles * kTilePixels;
+  switch (end - pixel) {
+    case 3:
+      return sum_tiles<3, vectors>(args, pixel, 1, channel, panels);
+    case 2:
+      return sum_tiles<2, vectors>(args, pixel, 1, channel, panels);
+    case 1:
+      return sum_tiles<1, vectors>(args, pixel, 1, channel, panels);
+    default:
+      return;
+  }
+}
+
+void columns_of(int64_t vectors, const Pointwise& args, int64_t begin, int64_t end,
+                int64_t channel) {
+  switch (vectors) {
+    case 1:
+      return columns<1>(args, begin, end, channel, 1);
+    case 2:
+      return columns<2>(args, begin, end, channel, 1);
+    case 3:
+      return columns<3>(args, begin, end, channel, 1);
+    default:
+      return columns<4>(args, begin, end, channel, 1);
+  }
+}
+
+// The last channels, when they are not whole vectors: by way of an array that has whole ones.
+void last_columns(const Pointwise& args, int64_t begin, int64_t end, int64_t channel) {
+  constexpr int64_t kChunk = 4 * kTilePixels;
+  float sums[kChunk * kPanel];
+  const int64_t channels = args.out_channels - channel, vectors = (channels + kLanes - 1) / kLanes;
+  Pointwise chunk = args;
+  chunk.weights += channel * (args.in_channels + 1);
+  chunk.output = sums;
+  chunk.output_stride = kPanel;
+  chunk.multiplier = chunk.residual = nullptr;
+  for (; begin < end; begin += kChunk) {
+    const int64_t pixels = end - begin < kChunk ? end - begin : kChunk;
+    chunk.input = args.input + begin * args.input_stride;
+    columns_of(vectors, chunk, 0, pixels, 0);
+    for (int64_t p = 0; p < pixels; ++p) {
+      const int64_t pixel = begin + p;
+      for (int64_t c = 0; c < channels; c += kLanes) {
+        const int lanes = static_cast<int>(channels - c < kLanes ? channels - c : kLanes);
+        const int64_t n = channel + c;
+        F32 y = load(sums + p * kPanel + c);
+        if (args.multiplier != nullptr) {
+          y = mul(y, load_first(args.multiplier + pixel * args.multiplier_stride + n, lanes));
+        }
+        if (args.residual != nullptr) {
+          y = add(y, load_first(args.residual + pixel * args.residual_stride + n, lanes));
+        }
+        store_first(args.output + pixel * args.output_stride + n, y, lanes);
+      }
+    }
+  }
+}
+
+void block_of_pixels(const Pointwise& args, int64_t begin, int64_t end) {
+  const int64_t panels = args.out_channels / kPanel, rest = args.out_channels % kPanel;
+  if (panels > 0) columns<4>(args, begin, end, 0, panels);
+  if (rest == 0) return;
+  if (rest % kLanes == 0) {
+    columns_of(rest / kLanes, args, begin, end, panels * kPanel);
+  } else {
+    last_columns(args, begin, end, panels * kPanel);
+  }
+}
+
+// Pixels are taken in blocks that stay in a near cache while all weights pass by, so that input
+// comes from memory once and weights once a block.
+void run(const Pointwise& args) {
+  if (args.pixels <= kBlockPixels || args.pixels * args.in_channels <= kBlockFloats) {
+    return block_of_pixels(args, 0, args.pixels);
+  }
+  int64_t block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
+  if (block < kBlockPixels) block = kBlockPixels;
+  for (int64_t begin = 0; begin < args.pixels; begin += block) {
+    const int64_t end = begin + block;
+    block_of_pixels(args, begin, end < args.pixels ? end : args.pixels);
+  }
 }
 
 }  // namespace
+
+extern const PointwiseKernel pointwise_kernel;
+const PointwiseKernel pointwise_kernel = {Isa::kNeon, kLanes, run};
+
 }  // namespace neon
 }  // namespace seaformer
-
-#define SEAFORMER_ISA neon
-#define SEAFORMER_ISA_ENUM Isa::kNeon
-#define SEAFORMER_TILE_PIXELS 4
-#define SEAFORMER_TILE_VECTORS 4
-#define SEAFORMER_WHOLE_TILES
-#include "kernels/pointwise/generic.h"

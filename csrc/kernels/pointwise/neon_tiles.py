@@ -4,76 +4,148 @@
 
 Why by hand: from intrinsics gcc 12 makes 1.5 instructions for each multiply-add at 384 input
 channels and 2.7 at 16, most of them moves, spills and addresses. This takes 142 for 128
-multiply-adds, and 34 more a tile with bias and ReLU.
+multiply-adds, and 35 more a tile with bias and ReLU.
 
-A tile is 4 pixels by 16 output channels; its sums stay in v16 to v31. Eight input channels at a
-time: the inputs of a pixel come with one ldp, as scalars in lanes; the weights of an input channel
-with one ld1 of four registers, in turn v8 to v11 and v12 to v15, so that loads run ahead of the
-products.
+A tile is 4 pixels by a panel of 16 output channels, or fewer of either at the end. Its sums stay in
+v16 to v31. Eight input channels at a time: the inputs of a pixel come with one ldp, as scalars in
+lanes of v0 to v7; the weights of an input channel with one ld1 into v8 to v15, in turn, so that
+loads run ahead of the products. Input channels beyond a multiple of eight come first, one by one.
 """
 
 from __future__ import annotations
 
-PIXELS = range(4)
-VECTORS = range(4)
+from collections.abc import Iterator
+
+WEIGHTS, SUMS = 8, 16  # first registers
+GROUP = 8  # input channels
 
 
-def sum_of(pixel: int, vector: int) -> str:
-    return f"v{16 + 4 * pixel + vector}.4s"
+class Tile:
+    """`pixels` pixels by `vectors` vectors of output channels."""
 
+    def __init__(self, pixels: int, vectors: int) -> None:
+        self.pixels, self.vectors = range(pixels), range(vectors)
+        self.tap = "#64" if vectors == 4 else "%[tap]"
 
-def four(first: int) -> str:
-    """The register list that ld1 and st1 take."""
-    return "{" + ", ".join(f"v{first + i}.4s" for i in range(4)) + "}"
+    def registers(self, first: int) -> str:
+        """The register list that ld1 and st1 take."""
+        return "{" + ", ".join(f"v{first + v}.4s" for v in self.vectors) + "}"
 
+    def sums(self, pixel: int) -> str:
+        return self.registers(SUMS + pixel * len(self.vectors))
 
-def input_channel(step: int) -> list[str]:
-    """Its weights, and their products with every pixel's scalar."""
-    weights = 8 + 4 * (step % 2)
-    return [f"ld1 {four(weights)}, [x9], #64"] + [
-        f"fmla {sum_of(p, v)}, v{weights + v}.4s, v{2 * p + step // 4}.s[{step % 4}]"
-        for p in PIXELS
-        for v in VECTORS
-    ]
+    def weights(self, step: int) -> int:
+        return WEIGHTS + step % (8 // len(self.vectors)) * len(self.vectors)
 
+    def load_weights(self, step: int) -> str:
+        return f"ld1 {self.registers(self.weights(step))}, [%[at]], {self.tap}"
 
-def add_residual(pixel: int) -> list[str]:
-    first = 4 * (pixel % 2)
-    return [f"ld1 {four(first)}, [%[residual]], %[residual_stride]"] + [
-        f"fadd {sum_of(pixel, v)}, {sum_of(pixel, v)}, v{first + v}.4s" for v in VECTORS
-    ]
+    def products(self, step: int) -> list[str]:
+        """Those of an input channel: its weights with every pixel's scalar."""
+        first, scalar = self.weights(step), f"s[{step % 4}]"
+        return [
+            f"fmla v{SUMS + p * len(self.vectors) + v}.4s, v{first + v}.4s, "
+            f"v{2 * p + step // 4}.{scalar}"
+            for p in self.pixels
+            for v in self.vectors
+        ]
 
+    def each_sum(self, operation: str, operand: int) -> Iterator[str]:
+        for r in range(SUMS, SUMS + len(self.pixels) * len(self.vectors)):
+            yield f"{operation} v{r}.4s, v{r}.4s, v{operand}.4s"
 
-def tiles() -> list[str]:
-    inputs = [f"%[input{p}]" for p in PIXELS]
-    return [
-        "1:",  # a tile
-        "mov x9, %[weights]",
-        *(f"ld1 {four(16 + 4 * p)}, [x9]" for p in PIXELS[:3]),  # the biases
-        f"ld1 {four(28)}, [x9], #64",
-        "2:",  # eight input channels
-        *(f"ldp q{2 * p}, q{2 * p + 1}, [{inputs[p]}], #32" for p in PIXELS),
-        *(line for step in range(8) for line in input_channel(step)),
-        "cmp x9, %[weights_end]",
-        "b.ne 2b",
-        "cbz %[relu], 3f",
-        "movi v0.4s, #0",
-        *(f"fmax {sum_of(p, v)}, {sum_of(p, v)}, v0.4s" for p in PIXELS for v in VECTORS),
-        "3:",
-        "cbz %[residual], 4f",
-        *(line for p in PIXELS for line in add_residual(p)),
-        "4:",
-        *(f"st1 {four(16 + 4 * p)}, [%[output]], %[output_stride]" for p in PIXELS),
-        *(f"add {pointer}, {pointer}, %[next_tile]" for pointer in inputs),
-        "subs %[tiles], %[tiles], #1",
-        "b.ne 1b",
-    ]
+    def with_array(self, operation: str, array: str) -> Iterator[str]:
+        for p in self.pixels:
+            first = 4 * (p % 2)
+            yield f"ld1 {self.registers(first)}, [%[{array}]], %[{array}_stride]"
+            for v in self.vectors:
+                r = SUMS + p * len(self.vectors) + v
+                yield f"{operation} v{r}.4s, v{r}.4s, v{first + v}.4s"
+
+    def one_by_one(self) -> Iterator[str]:
+        yield "mov %[count], %[singles]"
+        yield "3:"
+        for p in self.pixels:
+            yield f"ldr s{2 * p}, [%[input{p}]], #4"
+        yield self.load_weights(0)
+        yield from self.products(0)
+        yield "subs %[count], %[count], #1"
+        yield "b.ne 3b"
+        yield "cmp %[at], %[end]"
+        yield "b.eq 5f"
+
+    def by_groups(self) -> Iterator[str]:
+        yield "4:"
+        yield self.load_weights(0)
+        for p in self.pixels:
+            yield f"ldp q{2 * p}, q{2 * p + 1}, [%[input{p}]], #32"
+        for step in range(GROUP):
+            products = self.products(step)
+            yield products[0]
+            if step + 1 < GROUP:
+                yield self.load_weights(step + 1)
+            yield from products[1:]
+        yield "cmp %[at], %[end]"
+        yield "b.ne 4b"
+
+    def epilogue(self) -> Iterator[str]:
+        yield "cbz %[bounds], 6f"
+        yield "ld1r {v0.4s}, [%[bounds]]"
+        yield from self.each_sum("fmax", 0)
+        yield "6:"
+        yield "cbz %[more], 9f"
+        yield "tbz %[more], #0, 7f"
+        yield "ld3r {v0.4s, v1.4s, v2.4s}, [%[bounds]]"
+        yield from self.each_sum("fmin", 1)
+        yield "tbz %[more], #1, 7f"
+        yield "fmov v3.4s, #3.0"
+        yield from self.each_sum("fadd", 3)
+        yield from self.each_sum("fmul", 2)
+        yield "7:"
+        yield "tbz %[more], #2, 8f"
+        yield from self.with_array("fmul", "multiplier")
+        yield "8:"
+        yield "tbz %[more], #3, 9f"
+        yield from self.with_array("fadd", "residual")
+        yield "9:"
+        for p in self.pixels:
+            yield f"st1 {self.sums(p)}, [%[output]], %[output_stride]"
+
+    def loops(self) -> Iterator[str]:
+        yield "1:"  # a panel
+        yield "ldp %[tile], %[count], [%[steps]]"
+        yield "add %[end], %[weights], %[count]"
+        yield "mov %[input0], %[input]"
+        for p in self.pixels[1:]:
+            yield f"add %[input{p}], %[input{p - 1}], %[input_stride]"
+        yield "2:"  # a tile
+        yield "mov %[at], %[weights]"
+        for p in self.pixels[:-1]:
+            yield f"ld1 {self.sums(p)}, [%[at]]"  # the biases
+        yield f"ld1 {self.sums(self.pixels[-1])}, [%[at]], {self.tap}"
+        yield "cbz %[singles], 4f"
+        yield from self.one_by_one()
+        yield from self.by_groups()
+        yield "5:"
+        yield from self.epilogue()
+        for p in self.pixels:
+            yield f"add %[input{p}], %[input{p}], %[next_tile]"
+        yield "subs %[tile], %[tile], #1"
+        yield "b.ne 2b"
+        yield "mov %[weights], %[at]"
+        for i, array in enumerate(("output", "multiplier", "residual")):
+            yield f"ldr %[count], [%[steps], #{16 + 8 * i}]"
+            yield f"add %[{array}], %[{array}], %[count]"
+        yield "subs %[panels], %[panels], #1"
+        yield "b.ne 1b"
 
 
 def main() -> None:
     print("// Written by neon_tiles.py, which explains it.")
-    for line in tiles():
-        print(f'"{line}\\n"')
+    for pixels in (4, 3, 2, 1):
+        for vectors in (4, 3, 2, 1):
+            print(f"SEAFORMER_TILES({pixels}, {vectors},")
+            print("\n".join(f'"{line}\\n"' for line in Tile(pixels, vectors).loops()) + ")")
 
 
 if __name__ == "__main__":
