@@ -34,6 +34,7 @@ def test_info_tells_isas_reasons_and_choices():
         assert isa.supported == (isa.reason == "")
     assert info.active_isa == sk.cpu.supported_isas()[0]
     assert [kernel.name for kernel in info.kernels] == [
+        "axial",
         "bilinear",
         "depthwise",
         "pointwise",
