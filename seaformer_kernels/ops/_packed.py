@@ -22,7 +22,8 @@ VERSION = 1
 HEADER_BYTES = 64
 PANEL = 16
 MAX_CHANNELS = 1 << 20
-EXPANDS = 1  # a flag: the inverted residual has an expansion
+EXPANDS = 1  # a flag: there is an expansion before the depthwise convolution
+POSITIONS = 16  # learned ones of an axis
 
 
 class Kind(enum.IntEnum):
@@ -33,6 +34,7 @@ class Kind(enum.IntEnum):
     FUSION_GATE = 3
     SEGMENTATION_HEAD = 4
     CLASSIFICATION_HEAD = 5
+    SEA_ATTENTION = 7
 
 
 class Activation(enum.IntEnum):
@@ -57,11 +59,15 @@ class Header:
     expand_activation: int = 0
     depthwise_activation: int = 0
     flags: int = 0
+    heads: int = 0
+    key_dim: int = 0
 
     def section_shapes(self) -> list[tuple[int, int]]:
         """(outputs, inputs of each) of every section."""
         inputs, hidden, outputs = self.in_channels, self.hidden_channels, self.out_channels
         depthwise = (hidden, self.kernel_size**2)
+        keys = self.heads * self.key_dim
+        values = hidden - 2 * keys
         return {
             Kind.STEM: [(outputs, 27), (6, 0)],
             Kind.INVERTED_RESIDUAL: [(hidden, inputs)] * (self.flags & EXPANDS)
@@ -74,6 +80,15 @@ class Header:
                 (self.kernel_size, outputs),
             ],
             Kind.CLASSIFICATION_HEAD: [(outputs, inputs)],
+            Kind.SEA_ATTENTION: [
+                (hidden, inputs),
+                depthwise,
+                (inputs, hidden),
+                (values, values),
+                (values, values),
+                (inputs, values),
+                (4 * POSITIONS * keys, 0),
+            ],
         }[self.kind]
 
     def byte_length(self) -> int:

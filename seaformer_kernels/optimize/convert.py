@@ -22,7 +22,7 @@ from seaformer_kernels.modules.fused import (
     FusedFusionGate,
     FusedInvertedResidual,
     FusedMlp,
-    FusedSeaLayer,
+    FusedSeaAttention,
     FusedSegmentationHead,
     FusedStem,
     Unservable,
@@ -52,7 +52,7 @@ class Converter:
             FusionGate: FusedFusionGate.of,
             SegmentationHead: FusedSegmentationHead.of,
             ClassificationHead: FusedClassificationHead.of,
-            SeaAttention: _no_kernel,
+            SeaAttention: FusedSeaAttention.of,
             ConvBN: folded_convolution,
         }
 
@@ -77,27 +77,31 @@ class Converter:
         return result
 
     def _sea_layer(self, module: nn.Module, path: str) -> nn.Module | None:
-        """A layer whose MLP adds the residual too, or nothing if it has to be as it is."""
+        """Both halves of a layer, which add their residuals, or nothing where one cannot."""
         if not isinstance(module, SeaLayer):
             return None
+        halves = {"attn": (SeaAttention, FusedSeaAttention), "mlp": (Mlp, FusedMlp)}
+        made, entries = {}, []
         try:
             check_forward(module, SeaLayer)
-            key = module.mlp, "residual"
-            if key not in self._results:
-                self._results[key] = FusedMlp.of(module.mlp, residual=True)
-                self.entries.append(Entry(_join(path, "mlp"), Mlp.__name__))
+            for name, (kind, fused) in halves.items():
+                half = module.get_submodule(name)
+                if (half, "residual") not in self._results:
+                    made[half, "residual"] = fused.of(half, residual=True)
+                    entries.append(Entry(_join(path, name), kind.__name__))
         except Unservable:
             return None
-        return FusedSeaLayer(module.attn, self._results[key])
+        self._results |= made
+        self.entries += entries
+        layer = nn.Sequential()
+        for name in halves:
+            layer.add_module(name, self._results[module.get_submodule(name), "residual"])
+        return layer
 
     def _convert_children(self, module: nn.Module, path: str) -> None:
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = self.convert(child, _join(path, name))
-
-
-def _no_kernel(module: nn.Module) -> nn.Module:
-    raise Unservable("has no fused kernel yet, only its batch norms are folded")
 
 
 def _join(path: str, name: str) -> str:

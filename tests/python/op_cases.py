@@ -200,10 +200,57 @@ def classification_head(
 
 
 # One call of each op, for what does not depend on sizes.
+def sea_attention(
+    channels: int = 8,
+    heads: int = 2,
+    key_dim: int = 4,
+    value_dim: int = 8,
+    batch: int = 1,
+    size: tuple[int, int] = (5, 7),
+    *,
+    residual: bool = False,
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    keys, values = heads * key_dim, heads * value_dim
+    wide = 2 * keys + values
+    qkv = [random.weights(width, channels, 1, 1) for width in (keys, keys, values)]
+    depthwise = random.weights(wide, 1, 3, 3)
+    detail = random.weights(channels, wide, 1, 1)
+    row, column = random.weights(values, values, 1, 1), random.weights(values, values, 1, 1)
+    project = random.weights(channels, values, 1, 1)
+    positions = [random.tensor(1, keys, 16) for _ in range(4)]
+    packed = sk.ops.pack_sea_attention(
+        *qkv, depthwise, detail, row, column, project, positions, num_heads=heads
+    )
+
+    def attend(means: list[Tensor], learned: list[Tensor], weights: tuple) -> Tensor:
+        length = means[0].shape[-1]
+        for i in range(2):
+            shift = F.interpolate(learned[i].to(means[i].dtype), length, mode="linear")
+            means[i] = means[i] + shift
+        q, k, v = (mean.unflatten(1, (heads, -1)) for mean in means)
+        shares = (torch.einsum("bhdi,bhdj->bhij", q, k) / key_dim**0.5).softmax(3)
+        out = torch.einsum("bhij,bhdj->bhdi", shares, v).flatten(1, 2)
+        return conv(F.relu6(out)[..., None], weights)
+
+    def expected(x: Tensor) -> Tensor:
+        q, k, v = (conv(x, weights) for weights in qkv)
+        details = F.relu6(conv(torch.cat([q, k, v], 1), depthwise, padding=1, groups=wide))
+        rows = attend([y.mean(3) for y in (q, k, v)], positions[:2], row)
+        columns = attend([y.mean(2) for y in (q, k, v)], positions[2:], column).transpose(2, 3)
+        y = F.hardsigmoid(conv(F.relu6(v + rows + columns), project)) * conv(details, detail)
+        return x + y if residual else y
+
+    x = random.tensor(batch, channels, *size, scale=2.0)
+    return Case("sea_attention", (x,), packed, (heads, key_dim, residual), expected)
+
+
 SIMPLE: dict[str, Callable[..., Case]] = {
     "stem": stem,
     "inverted_residual": inverted_residual,
     "fusion_gate": fusion_gate,
     "segmentation_head": segmentation_head,
     "classification_head": classification_head,
+    "sea_attention": sea_attention,
 }

@@ -82,6 +82,13 @@ SHAPES = [
     cases.classification_head(1, 1, 2, 1, 1),
     cases.classification_head(33, 17, 1, 1, 50),
     cases.classification_head(batch=0),
+    cases.sea_attention(),
+    cases.sea_attention(128, 4, 16, 32, size=(16, 16), residual=True),
+    cases.sea_attention(24, 3, 5, 9, 2, (1, 9)),
+    cases.sea_attention(24, 3, 5, 9, 2, (9, 1), residual=True),
+    cases.sea_attention(16, 2, 24, 48, 3, (17, 33)),
+    cases.sea_attention(8, 1, 16, 32, size=(3, 140)),
+    cases.sea_attention(batch=0),
 ]
 
 

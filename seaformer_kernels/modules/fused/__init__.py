@@ -10,7 +10,7 @@ from seaformer_kernels.modules.fused.folding import folded_convolution
 from seaformer_kernels.modules.fused.fusion_gate import FusedFusionGate
 from seaformer_kernels.modules.fused.inverted_residual import FusedInvertedResidual
 from seaformer_kernels.modules.fused.mlp import FusedMlp
-from seaformer_kernels.modules.fused.sea_layer import FusedSeaLayer
+from seaformer_kernels.modules.fused.sea_attention import FusedSeaAttention
 from seaformer_kernels.modules.fused.segmentation_head import FusedSegmentationHead
 from seaformer_kernels.modules.fused.stem import FusedStem
 
@@ -20,7 +20,7 @@ __all__ = [
     "FusedFusionGate",
     "FusedInvertedResidual",
     "FusedMlp",
-    "FusedSeaLayer",
+    "FusedSeaAttention",
     "FusedSegmentationHead",
     "FusedStem",
     "Unservable",
