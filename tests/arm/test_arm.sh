@@ -99,11 +99,11 @@ make_site() {
     cp "$build/libseaformer_ops.so" "$build/_C$suffix" "$site/seaformer_kernels/"
 }
 
-# Without `compile`: inductor needs a compiler, and child processes, in the guest. Run from a folder
-# of our own, where hypothesis leaves its files.
+# Without `compile`: inductor needs a compiler, and child processes, in the guest; without `slow`,
+# which takes minutes there. Run from a folder of our own, where hypothesis leaves its files.
 run_python_tests() ( # CPU
   cd "$arm" && "$here/run.sh" "$1" "PYTHONPATH=$site" python -m pytest -q -p no:cacheprovider \
-    -m "not compile" "${python_tests[@]/#/$repo/}"
+    -m "not compile and not slow" "${python_tests[@]/#/$repo/}"
 )
 
 mkdir -p "$arm/logs"

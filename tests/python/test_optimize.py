@@ -166,6 +166,7 @@ def test_models(isa, mini, shape):
     assert_same(mini, sk.optimize(mini), noise(*shape))
 
 
+@pytest.mark.slow  # under emulation
 @pytest.mark.parametrize("name", CASES)
 def test_golden_cases(name):
     case = GoldenCase.load(name)
@@ -634,6 +635,7 @@ def test_packed_weights_are_the_same_for_every_isa(mini):
         assert all(torch.equal(state[name], states[0][name]) for name in states[0])
 
 
+@pytest.mark.slow  # under emulation
 @torch.no_grad()
 def test_export_with_dynamic_sizes(small, tmp_path):
     dim = torch.export.Dim
