@@ -19,7 +19,7 @@ if _extension.module is None:
     pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)
 
 KINDS = ["stem", "inverted_residual", "fusion_gate", "segmentation_head", "classification_head"]
-SECONDS = 4.0  # a case
+SECONDS = 2.5  # a case
 
 
 def peers(shape: Shape) -> list[str]:
@@ -60,5 +60,5 @@ def test_block(shape, implementation, interleaved, layer_threads):
             peers=peers(shape),
             threads=layer_threads,
             seconds=SECONDS,
-            family=f"{kind}, {layer_threads} thread",
+            family=f"{kind}, threads: {layer_threads}",
         )

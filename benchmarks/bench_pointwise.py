@@ -19,7 +19,7 @@ if _extension.module is None:
     pytest.skip(f"there is no kernel to time: {_extension.reason}", allow_module_level=True)
 
 PEERS = [onednn.NAME, "eager"]
-SECONDS = 2.0  # a case
+SECONDS = 1.0  # a case
 
 
 def prepare(shape: Shape) -> dict[str, Callable[[], Tensor]]:
@@ -55,5 +55,5 @@ def test_pointwise(shape, implementation, interleaved, layer_threads):
             peers=PEERS,
             threads=layer_threads,
             seconds=SECONDS,
-            family=f"1x1 convolutions, {layer_threads} thread",
+            family=f"1x1 convolutions, threads: {layer_threads}",
         )
