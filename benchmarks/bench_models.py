@@ -32,6 +32,9 @@ SECONDS = 10.0  # a case
 MIN_AGREEMENT = 0.999
 
 
+Model = Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True)
 class Case:
     variant: str
@@ -43,7 +46,7 @@ class Case:
 
 
 @functools.cache
-def models(variant: str) -> dict[str, Callable[[Tensor], Tensor]]:
+def models(variant: str) -> dict[str, Model]:
     """The model of a variant, optimised and plain, by name; they have the same weights."""
     torch.manual_seed(0)
     plain = sk.create_model(variant).requires_grad_(False)
@@ -64,14 +67,14 @@ def models(variant: str) -> dict[str, Callable[[Tensor], Tensor]]:
 
 
 @functools.lru_cache(maxsize=1)
-def compiled(variant: str, threads: int) -> Callable[[Tensor], Tensor]:
-    """The plain model, compiled and frozen for a number of threads, which its code contains."""
-    torch.compiler.reset()
-    model = torch.compile(models(variant)["eager"])
+def compiled(variant: str, threads: int) -> tuple[Model, Model]:
+    """The plain model and `labels`, compiled for a number of threads, which their code contains."""
     assert torch.get_num_threads() == threads
+    torch.compiler.reset()
+    model, to_labels = torch.compile(models(variant)["eager"]), torch.compile(labels)
     with torch._inductor.config.patch(freezing=True):
-        model(images()["eager"])
-    return model
+        to_labels(model(images()["eager"]))
+    return model, to_labels
 
 
 @functools.cache
@@ -104,16 +107,17 @@ def prepare(case: Case, implementations: list[str]) -> dict[str, Callable[[], Te
 def function(case: Case, implementation: str) -> Callable[[], Tensor]:
     """What an implementation does in a case."""
     image = images().get(implementation, images()["eager"])
-    if implementation in EAGER:
-        model = models(case.variant)[implementation]
-    elif implementation == COMPILED:
-        model = compiled(case.variant, case.threads)
+    if implementation == COMPILED:
+        model, to_labels = compiled(case.variant, case.threads)
+    elif implementation in EAGER:
+        model, to_labels = models(case.variant)[implementation], labels
     else:
-        ours = models(case.variant)["ours"]
-        return lambda: (ours if case.output == "logits" else ours.predict)(image)
+        model = models(case.variant)["ours"]
+        if case.output == "labels":
+            return lambda: model.predict(image)
     if case.output == "logits":
         return lambda: model(image)
-    return lambda: labels(model(image))
+    return lambda: to_labels(model(image))
 
 
 def peers(config: pytest.Config) -> list[str]:
