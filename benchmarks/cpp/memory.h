@@ -1,4 +1,4 @@
-// What the memory of this machine allows a layer that reads its input and writes its output once.
+// How long memory takes for the input and output of a layer.
 #pragma once
 
 #include <unistd.h>
@@ -36,13 +36,13 @@ inline double copy_bandwidth() {
   return best;
 }
 
-// Whether so many bytes of input and output fit the second-level cache; the time they take at this
-// bandwidth if not.
+// Whether so many bytes of input and output fit the second-level cache; if not, the time in which
+// memory reads and writes them once at this bandwidth.
 inline std::string memory_note(double bytes, double bandwidth) {
   const double cache = l2_bytes();
   if (bytes <= cache) return "  within L2";
   char note[80];
-  std::snprintf(note, sizeof note, "  %s L2: at least %.3f ms at %.1f GB/s",
+  std::snprintf(note, sizeof note, "  %s L2: %.3f ms from memory at %.1f GB/s",
                 cache > 0 ? "beyond" : "unknown", 1e3 * bytes / bandwidth, bandwidth / 1e9);
   return note;
 }
