@@ -18,13 +18,21 @@ from seaformer_kernels import _extension
 if _extension.module is None:
     pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)
 
-KINDS = ["stem", "inverted_residual", "fusion_gate", "segmentation_head", "classification_head"]
+KINDS = [
+    "stem",
+    "inverted_residual",
+    "sea_attention",
+    "fusion_gate",
+    "segmentation_head",
+    "classification_head",
+]
 SECONDS = 2.5  # a case
 
 
 def peers(shape: Shape) -> list[str]:
-    """What a block is held against; a classification head has no convolution."""
-    return ["eager"] if shape.kind == "classification_head" else [onednn.NAME, "eager"]
+    """What a block is held against; not all have a sequence of convolutions."""
+    eager_only = shape.kind in ("sea_attention", "classification_head")
+    return ["eager"] if eager_only else [onednn.NAME, "eager"]
 
 
 def prepare(shape: Shape) -> dict[str, Callable[[], Tensor]]:

@@ -18,6 +18,7 @@ from seaformer_kernels.modules import (
     FusionGate,
     InvertedResidual,
     Mlp,
+    SeaAttention,
     SegmentationHead,
     Stem,
 )
@@ -26,6 +27,7 @@ from seaformer_kernels.modules.fused import (
     FusedFusionGate,
     FusedInvertedResidual,
     FusedMlp,
+    FusedSeaAttention,
     FusedSegmentationHead,
     FusedStem,
     folded_convolution,
@@ -42,7 +44,7 @@ class Block:
         inputs: channels_last.
         fused: one op.
         eager: the plain module, batch norms folded, channels_last.
-        onednn: its convolutions fused with what follows them; None if it has none.
+        onednn: its convolutions fused with what follows them; None if it is no sequence of them.
     """
 
     inputs: tuple[Tensor, ...]
@@ -57,6 +59,7 @@ def make_block(shape: Shape) -> Block:
     makers = {
         "stem": _stem,
         "inverted_residual": _mlp if shape.sizes.get("mlp") else _inverted_residual,
+        "sea_attention": _sea_attention,
         "fusion_gate": _fusion_gate,
         "segmentation_head": _segmentation_head,
         "classification_head": _classification_head,
@@ -98,6 +101,13 @@ def _mlp(s: Shape) -> Block:
         x, [(eager.fc1, "none"), (eager.dwconv, "relu6")], eager.fc2, residual=True
     )
     return Block((x,), FusedMlp.of(plain, residual=True), lambda x: x + eager(x), sequence)
+
+
+def _sea_attention(s: Shape) -> Block:
+    plain = SeaAttention(s["channels"], s["key_dim"], s["heads"]).eval()
+    x = _map(s["channels"], s["height"], s["width"])
+    eager = _folded(plain)
+    return Block((x,), FusedSeaAttention.of(plain, residual=True), lambda x: x + eager(x), None)
 
 
 def _fusion_gate(s: Shape) -> Block:

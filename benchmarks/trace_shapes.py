@@ -20,6 +20,7 @@ from seaformer_kernels.modules import (
     FusionGate,
     InvertedResidual,
     Mlp,
+    SeaAttention,
     Stem,
 )
 
@@ -31,6 +32,7 @@ COLUMNS = {
     "inverted_residual": "height width in_channels hidden_channels out_channels kernel_size stride "
     "expands residual mlp",
     "stem": "height width out_channels",
+    "sea_attention": "height width channels key_dim heads",
     "fusion_gate": "height width coarse_height coarse_width in_channels coarse_channels "
     "out_channels",
     "segmentation_head": "height width coarse_height coarse_width in_channels coarse_channels "
@@ -60,6 +62,10 @@ def describe(module: nn.Module, x: Tensor, *others: Tensor) -> Found | None:
     if isinstance(module, Mlp):
         channels, hidden = x.shape[1], module.dwconv.in_channels
         return "inverted_residual", (height, width, channels, hidden, channels, 3, 1, 1, 1, 1)
+    if isinstance(module, SeaAttention):
+        heads = module.num_heads
+        key_dim = module.to_q.c.out_channels // heads
+        return "sea_attention", (height, width, x.shape[1], key_dim, heads)
     if isinstance(module, Stem):
         return "stem", (height, width, module[0].c.out_channels)
     if isinstance(module, FusionGate):

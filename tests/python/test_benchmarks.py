@@ -199,10 +199,7 @@ def test_equal_sizes_stand_once(kind):
     assert len(sizes) == len(set(sizes))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["stem", "inverted_residual", "fusion_gate", "segmentation_head", "classification_head"],
-)
+@pytest.mark.parametrize("kind", [*trace_shapes.COLUMNS][2:])
 def test_forms_of_a_block_agree(kind):
     for shape in traced.shapes(kind, sk.list_models()[0]):
         sides = {name for name in shape.sizes if name.endswith(("height", "width"))}
