@@ -89,7 +89,8 @@ def pinned(threads: int) -> Iterator[None]:
 def peak_extra_bytes(call: Callable[[], object]) -> int | None:
     """Memory that a call takes at its peak beside what there is before, its result included.
 
-    By the process's resident memory, to a page or a few. None where Linux and glibc do not tell.
+    By the process's resident memory, which Linux counts to some 100 KB. None where it or glibc does
+    not tell.
     """
     reset = Path("/proc/self/clear_refs")
     try:
