@@ -16,9 +16,8 @@ inline double seconds_since(const std::chrono::steady_clock::time_point& start) 
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-#define SEAFORMER_ADDRESS(isa) &isa::fma_peak,
-inline constexpr const FmaPeak* kFmaPeaks[] = {SEAFORMER_BUILT_ISAS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+inline constexpr const FmaPeak* kFmaPeaks[] = {
+    SEAFORMER_BUILT_ISAS(SEAFORMER_VARIANT_ADDRESS, fma_peak)};
 
 // Multiply-adds a second with the ISA in use: the best of several short runs.
 inline double fma_peak() {
