@@ -236,7 +236,8 @@ void run_case(const Case& c) {
                 c.width, "x", c.channels, name, "element ", i, " is ", one[i], ", expected ",
                 expected[i]);
         }
-        for (int64_t threads : {2, 3, 8}) {
+        if (side == Against::kStart) continue;  // once is enough for threads
+        for (int64_t threads : {2, 8}) {
           const std::vector<float> many = problem.run(threads, way);
           check(std::memcmp(many.data(), one.data(), one.size() * sizeof(float)) == 0, c.height,
                 "x", c.width, name, threads, " threads differ from one");
@@ -249,7 +250,7 @@ void run_case(const Case& c) {
 }  // namespace
 
 TEST(sea_attention_sizes) {
-  for (auto [height, width] : {std::pair{1, 1}, {1, 7}, {5, 1}, {8, 8}, {17, 6}, {3, 33}}) {
+  for (auto [height, width] : {std::pair{1, 1}, {1, 7}, {5, 1}, {17, 6}, {3, 33}}) {
     run_case({1, height, width, 24, 2, 5, 9});
     run_case({2, height, width, 16, 3, 16, 32, true});
   }
