@@ -29,7 +29,13 @@ def ops_run(call, *inputs) -> set[str]:
 
 
 @pytest.mark.parametrize("task", HEADS)
-@pytest.mark.parametrize("name", sk.list_models())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name != "seaformer_tiny" else ())
+        for name in sk.list_models()
+    ],
+)
 @torch.inference_mode()
 def test_only_our_ops_run(name, task):
     model = sk.create_model(name, task, num_classes=5)
