@@ -12,8 +12,8 @@ _NO_MEMORY = re.compile(r"allocate memory|not enough memory|could not create a m
 _ASKED = re.compile(r"tried to allocate (\d+) bytes")
 
 
-# The expanded map of stage 1 before and after its batch norm: 64 float32 channels at half size.
-_BYTES_PER_PIXEL = 2 * 64 * 4 // 4
+# What the fused network has to hold: the stem's map and the next, 16 float32 channels at half size.
+_BYTES_PER_PIXEL = 2 * 16 * 4 // 4
 
 
 class ImageError(Exception):

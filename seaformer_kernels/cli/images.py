@@ -65,10 +65,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def to_pixels(image: Image.Image) -> torch.Tensor:
+    """The pixels of an RGB image, uint8 [1, 3, H, W], channels_last."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+
+
 def to_tensor(image: Image.Image) -> torch.Tensor:
-    """Normalised network input [1, 3, H, W] of an RGB image."""
-    pixels = torch.from_numpy(np.array(image)).float()
-    return pixels.sub_(torch.tensor(MEAN)).div_(torch.tensor(STD)).permute(2, 0, 1)[None]
+    """Normalised float32 [1, 3, H, W] of an RGB image, channels_last."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return to_pixels(image).float().sub_(mean).div_(std)
 
 
 def colour(labels: np.ndarray, colours: np.ndarray) -> tuple[Image.Image, Image.Image]:

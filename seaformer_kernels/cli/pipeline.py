@@ -18,6 +18,7 @@ from seaformer_kernels.cli import images, outputs
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory
 from seaformer_kernels.cli.options import ModelOptions
 from seaformer_kernels.models.backbone import MIN_SIZE
+from seaformer_kernels.reference import upsample_argmax as reference
 
 STEPS = ("read", "network", "labels", "write")
 SEED = 0
@@ -69,37 +70,59 @@ def load_model(options: ModelOptions) -> torch.nn.Module:
     return model
 
 
+@dataclass(frozen=True)
+class Engine:
+    """How labels are made of an image.
+
+    Attributes:
+        to_input: makes the network's input [1, 3, H, W] of an image.
+        network: makes logits of it.
+        to_labels: makes labels [1, H, W] of logits and size=(H, W).
+    """
+
+    to_input: Callable[[Image.Image], torch.Tensor]
+    network: torch.nn.Module
+    to_labels: Callable[..., torch.Tensor]
+
+
+def fused(model: torch.nn.Module) -> Engine:
+    """By this package's ops; `model` is from `load_model`."""
+    network = sk.optimize(model, mean=images.MEAN, std=images.STD)
+    return Engine(images.to_pixels, network, sk.ops.upsample_argmax)
+
+
+def eager(model: torch.nn.Module) -> Engine:
+    """By plain PyTorch in every step; `model` is from `load_model`."""
+    return Engine(images.to_tensor, model, reference.upsample_argmax)
+
+
 @torch.inference_mode()
-def segment(
-    model: torch.nn.Module,
-    path: Path,
-    resize: tuple[int, int] | None,
-    to_labels: Callable[..., torch.Tensor] = sk.ops.upsample_argmax,
-) -> Result:
+def segment(engine: Engine, path: Path, resize: tuple[int, int] | None) -> Result:
     """Reads an image, runs the network, and labels every pixel of the image.
 
     Args:
-        model: from `load_model`.
+        engine: what makes the labels.
         path: the image.
         resize: width and height the network is to see; those of the image if None.
-        to_labels: makes labels [1, H, W] of logits and size=(H, W).
 
     Raises:
         ImageError: the image cannot be read, is too small, or memory runs out.
     """
     times = Times()
     with times.step("read"):
-        image, x = _read(path, resize)
+        image, x = _read(engine, path, resize)
     height, width = x.shape[-2:]
     with out_of_memory(width, height):
         with times.step("network"):
-            logits = model(x)
+            logits = engine.network(x)
         with times.step("labels"):
-            labels = to_labels(logits, size=(image.height, image.width))
+            labels = engine.to_labels(logits, size=(image.height, image.width))
     return Result(image, labels[0].numpy(), times)
 
 
-def _read(path: Path, resize: tuple[int, int] | None) -> tuple[Image.Image, torch.Tensor]:
+def _read(
+    engine: Engine, path: Path, resize: tuple[int, int] | None
+) -> tuple[Image.Image, torch.Tensor]:
     image = images.read(path)
     width, height = resize or image.size
     if min(width, height) < MIN_SIZE:
@@ -110,7 +133,7 @@ def _read(path: Path, resize: tuple[int, int] | None) -> tuple[Image.Image, torc
     check_memory(width, height)
     with out_of_memory(width, height):
         scaled = image.resize(resize, Image.Resampling.BILINEAR) if resize else image
-        return image, images.to_tensor(scaled)
+        return image, engine.to_input(scaled)
 
 
 def save(result: Result, options: ModelOptions, paths: outputs.Outputs) -> None:

@@ -36,8 +36,13 @@ from seaformer_kernels.cli.pipeline import STEPS, Result, Times
     help="Folder of the results, made if need be.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+@click.option(
+    "--eager", is_flag=True, help="Plain PyTorch in every step, without this package's kernels."
+)
 @model_options
-def segment(paths: tuple[Path, ...], out: Path, overwrite: bool, **options: Any) -> None:
+def segment(
+    paths: tuple[Path, ...], out: Path, overwrite: bool, eager: bool, **options: Any
+) -> None:
     """Label every pixel of images.
 
     A folder stands for the images in it. Writes NAME_labels.png, whose pixel values are the
@@ -49,13 +54,14 @@ def segment(paths: tuple[Path, ...], out: Path, overwrite: bool, **options: Any)
     outputs.check(files, out, overwrite)
     outputs.make_folder(out)
     model = pipeline.load_model(options)
+    engine = pipeline.eager(model) if eager else pipeline.fused(model)
 
     report = _Report(options)
     failures = []
     bar = report.console.is_terminal and len(files) > 1
     for file in track(files, "Segmenting", console=report.console, transient=True, disable=not bar):
         try:
-            result = pipeline.segment(model, file, options.resize)
+            result = pipeline.segment(engine, file, options.resize)
             pipeline.save(result, options, outputs.outputs_of(file, out))
         except ImageError as error:
             failures.append(f"{show(file)}: {error}")

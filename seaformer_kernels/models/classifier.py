@@ -37,7 +37,8 @@ class SeaFormerClassifier(SeaFormerBackbone):
         Evaluates as in eval mode whatever the mode, and leaves the mode as it was.
 
         Args:
-            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up.
+            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up; where
+                `optimize` was given a mean and std, raw RGB values, float32 or uint8.
 
         Returns:
             Class indices [B], int64.

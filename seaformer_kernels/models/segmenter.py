@@ -43,7 +43,8 @@ class SeaFormerSegmenter(nn.Module):
         logits the lowest class wins.
 
         Args:
-            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up.
+            x: normalised images [B, 3, H, W] of the parameters' dtype, H and W from 32 up; where
+                `optimize` was given a mean and std, raw RGB values, float32 or uint8.
             size: height and width of the labels; those of the images if None.
 
         Returns:

@@ -67,12 +67,17 @@ def make_model(classes=150, seed=0, name=MODEL):
     return sk.create_model(name, num_classes=classes)
 
 
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def pixels(image, resize=None):
+    scaled = image.resize(resize, Image.Resampling.BILINEAR) if resize else image
+    return torch.tensor(np.asarray(scaled)).permute(2, 0, 1)[None]
+
+
 def expected_labels(image, model, resize=None):
-    pixels = torch.tensor(
-        np.asarray(image.resize(resize, Image.Resampling.BILINEAR) if resize else image)
-    )
-    x = (pixels - torch.tensor([123.675, 116.28, 103.53])) / torch.tensor([58.395, 57.12, 57.375])
-    return model.predict(x.permute(2, 0, 1)[None], size=image.size[::-1])[0].numpy()
+    fast = sk.optimize(model, mean=MEAN, std=STD)
+    return fast.predict(pixels(image, resize), size=image.size[::-1])[0].numpy()
 
 
 def labels_in(path):
@@ -101,6 +106,23 @@ def test_labels_are_those_of_predict_in_the_palette_of_the_data_set(
         np.testing.assert_array_equal(np.asarray(written), expected)
         colours = PALETTES[palette].colours
         np.testing.assert_array_equal(np.asarray(written.convert("RGB")), colours[expected])
+
+
+def test_eager_labels_are_those_of_the_plain_model(picture, tmp_path):
+    assert segment(picture, "--eager").exit_code == 0
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    with torch.no_grad():
+        logits = make_model()((pixels(photo()) - mean) / std)
+    best = torch.nn.functional.interpolate(logits, (48, 64), mode="bilinear").argmax(1)
+    np.testing.assert_array_equal(labels_in(tmp_path / "out" / "photo_labels.png"), best[0])
+
+
+def test_eager_runs_no_op_of_ours(picture, monkeypatch):
+    monkeypatch.setattr(sk, "optimize", None)
+    monkeypatch.setattr(sk.ops, "upsample_argmax", None)
+    assert segment(picture, "--eager").exit_code == 0
+    with pytest.raises(AssertionError, match="NoneType"):
+        segment(picture, "--overwrite")
 
 
 def test_label_png_has_8_bits_even_for_few_classes(picture, tmp_path):
@@ -293,7 +315,7 @@ def raise_memory_error(x):
 )
 def test_out_of_memory_tells_image_and_sizes(picture, tmp_path, monkeypatch, forward, size):
     monkeypatch.setattr(sk, "create_model", lambda *args, **kwargs: forward)
-    result = segment(picture)
+    result = segment(picture, "--eager")
     assert result.exit_code == 1
     assert "photo.png: out of memory at 64x48 pixels" in result.stderr and size in result.stderr
     assert files_in(tmp_path / "out") == []
@@ -302,7 +324,7 @@ def test_out_of_memory_tells_image_and_sizes(picture, tmp_path, monkeypatch, for
 def test_more_pixels_than_memory_holds_are_refused_before_any_is_taken(picture):
     result = segment(picture, "--resize", "99999x99999")
     assert result.exit_code == 1
-    assert "out of memory at 99999x99999 pixels (the network takes more than 1,280.0 GB" in (
+    assert "out of memory at 99999x99999 pixels (the network takes more than 320.0 GB" in (
         result.stderr
     )
 
@@ -313,7 +335,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(picture, monkeypatch):
 
     monkeypatch.setattr(sk, "create_model", lambda *args, **kwargs: forward)
     with pytest.raises(AssertionError, match="a bug"):
-        segment(picture)
+        segment(picture, "--eager")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -13,6 +13,7 @@ import torch
 from golden import CASES, GoldenCase, parse, state_dict
 from isas import ISAS, force
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import parametrizations
 
 import seaformer_kernels as sk
@@ -651,13 +652,18 @@ def test_export_with_dynamic_sizes(small, tmp_path):
 
 @pytest.mark.compile
 @torch.no_grad()
-def test_compiles_as_one_graph_for_any_size(small):
+def test_compiles_once_for_one_image_and_once_for_more(small):
     torch.compiler.reset()
     fast = sk.optimize(small, mean=MEAN, std=STD)
-    compiled = torch.compile(fast, fullgraph=True, dynamic=True, backend="eager")
-    for shape in ((2, 3, 96, 128), (3, 3, 70, 200)):
-        x = noise(*shape).mul(50).add(128).clamp(0, 255).byte()
+    counter = CompileCounter()
+    compiled = torch.compile(fast, fullgraph=True, dynamic=True, backend=counter)
+    sizes = [(2, 96, 128), (3, 70, 200), (5, 128, 65), (1, 96, 128), (1, 200, 70), (2, 65, 65)]
+    graphs = []
+    for batch, height, width in sizes:
+        x = noise(batch, 3, height, width).mul(50).add(128).clamp(0, 255).byte()
         torch.testing.assert_close(compiled(x), fast(x), rtol=1e-4, atol=1e-4)
+        graphs.append(counter.frame_count)
+    assert graphs == [1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.slow
