@@ -75,10 +75,13 @@ class CpuInfo:
 
 # The ops that have a kernel; they run in plain PyTorch where the extension is missing.
 _OPS = (
+    "axial_mean",
     "classification_head",
+    "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
     "segmentation_head",
+    "squeeze_axial_attention",
     "stem",
     "upsample_argmax",
 )
