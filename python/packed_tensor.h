@@ -8,12 +8,9 @@
 
 #include "blocks/packed.h"
 #include "checks.h"
+#include "map_tensor.h"
 
 namespace seaformer {
-
-using torch::headeronly::MemoryFormat;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
 
 // The checked header of an op's packed weights.
 inline const PackedHeader& packed_header(const char* op, PackedKind kind, const Tensor& packed) {
@@ -26,12 +23,9 @@ inline const PackedHeader& packed_header(const char* op, PackedKind kind, const 
 
 // A float32 map [batch, channels, height, width] as dense channels_last pixels: itself, or a copy.
 inline Tensor channels_last_map(const char* op, const char* name, const Tensor& x) {
-  require(x.dim() == 4, op, ": expected ", name, " of shape [batch, channels, height, width], got ",
-          shape_text(x.sizes()));
+  check_map_shape(op, name, x);
   require(x.scalar_type() == ScalarType::Float, op, ": expected a float32 ", name,
           ", got another dtype");
-  require(x.size(1) > 0 && x.size(2) > 0 && x.size(3) > 0, op, ": expected ", name,
-          " with at least one channel, row and column, got ", shape_text(x.sizes()));
   const int64_t channels = x.size(1), row = x.size(3) * channels;
   const bool dense =
       (x.stride(1) == 1 || channels == 1) && (x.stride(3) == channels || x.size(3) == 1) &&

@@ -75,11 +75,14 @@ class CpuInfo:
 
 # The ops that have a kernel; they run in plain PyTorch where the extension is missing.
 _OPS = (
+    "axial_mean",
     "classification_head",
+    "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
     "pointwise",
     "segmentation_head",
+    "squeeze_axial_attention",
     "stem",
     "upsample_argmax",
 )

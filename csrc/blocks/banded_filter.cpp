@@ -134,6 +134,18 @@ void BandedFilter::expand(const float* input, const Parallel& parallel) const {
   }
 }
 
+PixelMaps BandedFilter::kept_maps() const {
+  const int64_t row_stride = columns(out_width_) * pixel_;
+  return {kept_row(0, 0),
+          shape_.batch,
+          shape_.height,
+          shape_.width,
+          packed_.hidden_channels,
+          shape_.height * row_stride,
+          row_stride,
+          pixel_};
+}
+
 const float* BandedFilter::kept_row(int64_t image, int64_t row) const {
   return rows_ + ((image * shape_.height + row) * columns(out_width_) + padding_) * pixel_;
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "blocks/packed.h"
+#include "blocks/pixel_maps.h"
 #include "core/parallel.h"
 #include "core/workspace.h"
 #include "kernels/depthwise/variants.h"
@@ -59,9 +60,8 @@ class BandedFilter {
 
   int64_t out_height() const { return out_height_; }
   int64_t out_width() const { return out_width_; }
-  // The first pixel of a row of the map that is kept, and the floats between pixels.
-  const float* kept_row(int64_t image, int64_t row) const;
-  int64_t pixel() const { return pixel_; }
+  // The map that is kept.
+  PixelMaps kept_maps() const;
   // The packed sections behind the depthwise convolution.
   const float* next_sections() const;
 
@@ -77,6 +77,7 @@ class BandedFilter {
   int64_t zero_floats() const;
   int64_t first_output(int64_t band) const;
   int64_t first_row(int64_t band) const;
+  const float* kept_row(int64_t image, int64_t row) const;
   Scratch take_scratch(Carver& carver) const;
   void clear_padding(int64_t column, int64_t count, float* row) const;
   void expand_row(const float* input, int64_t image, int64_t row, int64_t column, int64_t count,

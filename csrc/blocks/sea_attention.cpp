@@ -1,9 +1,11 @@
 #include "blocks/sea_attention.h"
 
-#include <algorithm>
 #include <cmath>
 
+#include "blocks/axial_heads.h"
+#include "blocks/axial_mean.h"
 #include "blocks/banded_filter.h"
+#include "blocks/over_channels.h"
 #include "blocks/resize_axis.h"
 #include "kernels/axial/variants.h"
 
@@ -57,12 +59,21 @@ struct Weights {
 // Along each axis; the rows of all images come first, then the columns.
 struct Squeezed {
   float* input;              // [positions][channels], unless the map is kept
-  float* qkv;                // [positions][all]
   float* attended;           // [positions][values]
   float* projected;          // [positions][values]
-  float* scratch;            // [workers][axial_scratch_floats]
   ResizeAxis rows, columns;  // where positions lie between the learned ones
 };
+
+AxialHeadsShape heads_shape(const SeaAttentionShape& shape, const PackedHeader& packed,
+                            const Widths& widths) {
+  return {shape.batch,
+          shape.height,
+          shape.width,
+          packed.heads,
+          packed.key_dim,
+          widths.values / packed.heads,
+          1.0f / std::sqrt(static_cast<float>(packed.key_dim))};
+}
 
 bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentionWay way) {
   if (way != SeaAttentionWay::kMeasuredBest) return way == SeaAttentionWay::kKeepMap;
@@ -72,16 +83,6 @@ bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentio
 int64_t gate_stride(const Widths& widths) {
   const int64_t stride = widths.values + widths.channels;
   return stride % 64 == 0 ? stride + kPanel : stride;
-}
-
-// Channels that different threads can work on, a panel at least each.
-template <class F>
-void over_channels(int64_t channels, const Parallel& parallel, const F& f) {
-  const int64_t all = panels(channels), tasks = std::min(all, parallel.threads());
-  parallel.run(tasks, [&](int64_t task) {
-    const int64_t begin = all * task / tasks * kPanel;
-    f(begin, std::min(all * (task + 1) / tasks * kPanel, channels) - begin);
-  });
 }
 
 class SeaAttention {
@@ -95,18 +96,17 @@ class SeaAttention {
         filter_({shape.batch, shape.height, shape.width}, packed, threads, keep_map_,
                 gate_stride(widths_)),
         weights_(widths_, filter_.next_sections()),
-        workers_(std::min(threads, shape.batch * 2 * packed.heads)),
+        heads_(heads_shape(shape, packed, widths_), threads),
         axial_(axial_kernel()),
         pointwise_(pointwise_kernel()) {}
 
   void take(Carver& carver) {
     filter_.take(carver);
-    const int64_t positions = shape_.batch * (shape_.height + shape_.width);
+    heads_.take(carver);
+    const int64_t positions = heads_.positions();
     squeezed_.input = carver.take<float>(keep_map_ ? 0 : positions * widths_.channels);
-    squeezed_.qkv = carver.take<float>(positions * widths_.all);
     squeezed_.attended = carver.take<float>(positions * widths_.values);
     squeezed_.projected = carver.take<float>(positions * widths_.values);
-    squeezed_.scratch = carver.take<float>(workers_ * scratch_floats());
     squeezed_.rows = make_resize_axis(kPositions, shape_.height, carver);
     squeezed_.columns = make_resize_axis(kPositions, shape_.width, carver);
   }
@@ -114,12 +114,13 @@ class SeaAttention {
   void run(const float* input, float* output, const Parallel& parallel) const {
     filter_.expand(input, parallel);
     squeeze(input, parallel);
-    for (int64_t image = 0; image < shape_.batch; ++image) {
-      add_positions(squeezed_.rows, weights_.position[0], weights_.position[1],
-                    squeezed_.qkv + row_position(image) * widths_.all);
-      add_positions(squeezed_.columns, weights_.position[2], weights_.position[3],
-                    squeezed_.qkv + column_position(image) * widths_.all);
-    }
+    const auto add_positions = [&](const ResizeAxis& axis, int64_t length,
+                                   const float* const* learned, float* queries) {
+      heads_.add_positions(axis, length, learned[0], queries);
+      heads_.add_positions(axis, length, learned[1], queries + widths_.keys);
+    };
+    add_positions(squeezed_.rows, shape_.height, weights_.position, heads_.rows());
+    add_positions(squeezed_.columns, shape_.width, weights_.position + 2, heads_.columns());
     attend(parallel);
     const Gate gate(*this, input, output);
     filter_.run(input, parallel, gate);
@@ -129,105 +130,32 @@ class SeaAttention {
   // Where the rows and columns of an image begin among all positions.
   int64_t row_position(int64_t image) const { return image * shape_.height; }
   int64_t column_position(int64_t image) const {
-    return shape_.batch * shape_.height + image * shape_.width;
-  }
-  int64_t scratch_floats() const {
-    return axial_scratch_floats(std::max(shape_.height, shape_.width), packed_.key_dim);
+    return row_position(shape_.batch) + image * shape_.width;
   }
 
   // Means of the rows and columns of queries, keys and values.
   void squeeze(const float* input, const Parallel& parallel) const {
     if (keep_map_) {
-      return means([&](int64_t image, int64_t y) { return filter_.kept_row(image, y); },
-                   filter_.pixel(), widths_.all, squeezed_.qkv, parallel);
+      axial_mean(filter_.kept_maps(), heads_.rows(), heads_.columns(), widths_.all, parallel);
+      return;
     }
     const int64_t channels = widths_.channels;
-    means([&](int64_t image,
-              int64_t y) { return input + (image * shape_.height + y) * shape_.width * channels; },
-          channels, channels, squeezed_.input, parallel);
-    const int64_t positions = shape_.batch * (shape_.height + shape_.width);
+    axial_mean(dense_maps(input, shape_.batch, shape_.height, shape_.width, channels),
+               squeezed_.input, squeezed_.input + column_position(0) * channels, channels,
+               parallel);
     over_channels(widths_.all, parallel, [&](int64_t begin, int64_t count) {
       pointwise_.run({squeezed_.input, channels, packed_sections(packed_) + begin * (channels + 1),
-                      squeezed_.qkv + begin, widths_.all, nullptr, 0, nullptr, 0, positions,
-                      channels, count, Activation::kNone});
+                      heads_.rows() + begin, widths_.all, nullptr, 0, nullptr, 0,
+                      heads_.positions(), channels, count, Activation::kNone});
     });
-  }
-
-  // row_at gives a row of a map whose pixels are `stride` apart.
-  template <class RowAt>
-  void means(const RowAt& row_at, int64_t stride, int64_t channels, float* to,
-             const Parallel& parallel) const {
-    over_channels(channels, parallel, [&](int64_t begin, int64_t count) {
-      const auto divide = [&](int64_t position, int64_t positions, int64_t by) {
-        const float share = 1.0f / static_cast<float>(by);
-        for (int64_t i = 0; i < positions; ++i) {
-          float* sum = to + (position + i) * channels + begin;
-          for (int64_t c = 0; c < count; ++c) sum[c] *= share;
-        }
-      };
-      for (int64_t image = 0; image < shape_.batch; ++image) {
-        const int64_t row = row_position(image), column = column_position(image);
-        for (int64_t x = 0; x < shape_.width; ++x) {
-          std::fill_n(to + (column + x) * channels + begin, count, 0.0f);
-        }
-        for (int64_t y = 0; y < shape_.height; ++y) {
-          axial_.squeeze({row_at(image, y) + begin, stride, shape_.width, count,
-                          to + (row + y) * channels + begin, to + column * channels + begin,
-                          channels});
-        }
-        divide(row, shape_.height, shape_.width);
-        divide(column, shape_.width, shape_.height);
-      }
-    });
-  }
-
-  // Adds learned positions, resized to the length of an axis, to its queries and keys.
-  void add_positions(const ResizeAxis& axis, const float* queries, const float* keys,
-                     float* qkv) const {
-    for (int64_t r = 0; r < axis.run_count; ++r) {
-      const ResizeRun& run = axis.runs[r];
-      for (int64_t i = run.begin; i < run.end; ++i) {
-        float* q = qkv + i * widths_.all;
-        for (const float* learned : {queries, keys}) {
-          const float *low = learned + run.low * widths_.keys,
-                      *high = learned + run.high * widths_.keys;
-          for (int64_t c = 0; c < widths_.keys; ++c) {
-            q[c] += axis.low_weight[i] * low[c] + axis.high_weight[i] * high[c];
-          }
-          q += widths_.keys;
-        }
-      }
-    }
   }
 
   void attend(const Parallel& parallel) const {
-    const int64_t heads = packed_.heads, tasks = shape_.batch * 2 * heads;
-    const int64_t value_dim = widths_.values / heads;
-    parallel.run(workers_, [&](int64_t worker) {
-      for (int64_t i = tasks * worker / workers_; i < tasks * (worker + 1) / workers_; ++i) {
-        const int64_t image = i / heads / 2, head = i % heads;
-        const bool rows = i / heads % 2 == 0;
-        const int64_t first = rows ? row_position(image) : column_position(image);
-        const float* q = squeezed_.qkv + first * widths_.all + head * packed_.key_dim;
-        AxialAttend args{};
-        args.q = q;
-        args.k = q + widths_.keys;
-        args.v = squeezed_.qkv + first * widths_.all + 2 * widths_.keys + head * value_dim;
-        args.q_stride = args.k_stride = args.v_stride = widths_.all;
-        args.output = squeezed_.attended + first * widths_.values + head * value_dim;
-        args.output_stride = widths_.values;
-        args.length = rows ? shape_.height : shape_.width;
-        args.key_dim = packed_.key_dim;
-        args.value_dim = value_dim;
-        args.scale = 1.0f / std::sqrt(static_cast<float>(packed_.key_dim));
-        args.scratch = squeezed_.scratch + worker * scratch_floats();
-        axial_.attend(args);
-      }
-    });
     const int64_t values = widths_.values;
     const int64_t all_rows = shape_.batch * shape_.height,
                   all_columns = shape_.batch * shape_.width;
     float* attended = squeezed_.attended;
+    heads_.attend(attended, attended + all_rows * values, parallel);
     for (int64_t i = 0; i < (all_rows + all_columns) * values; ++i) {
       const float x = attended[i];
       attended[i] = x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x;
@@ -284,7 +212,7 @@ class SeaAttention {
   bool keep_map_;
   BandedFilter filter_;
   Weights weights_;
-  int64_t workers_;
+  AxialHeads heads_;
   Squeezed squeezed_{};
   const AxialKernel& axial_;
   const PointwiseKernel& pointwise_;

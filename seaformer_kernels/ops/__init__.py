@@ -1,21 +1,27 @@
 """Fused ops, usable in any model; importing this registers them as ``torch.ops.seaformer.*``.
 
-Each block op takes its weights packed, from the `pack_*` function of its name.
+`squeeze_axial_attention`, `detail_enhancement` and `axial_mean` take plain tensors and have
+gradients. Each block op takes its weights packed, from the `pack_*` function of its name.
 """
 
 from seaformer_kernels.ops._packed import POSITIONS
+from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
+from seaformer_kernels.ops.detail_enhancement import detail_enhancement
 from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
 from seaformer_kernels.ops.inverted_residual import inverted_residual, pack_inverted_residual
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import pack_sea_attention, sea_attention
 from seaformer_kernels.ops.segmentation_head import pack_segmentation_head, segmentation_head
+from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attention
 from seaformer_kernels.ops.stem import pack_stem, stem
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 __all__ = [
     "POSITIONS",
+    "axial_mean",
     "classification_head",
+    "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
     "pack_classification_head",
@@ -28,6 +34,7 @@ __all__ = [
     "pointwise",
     "sea_attention",
     "segmentation_head",
+    "squeeze_axial_attention",
     "stem",
     "upsample_argmax",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -9,14 +10,16 @@ from torch import Tensor
 
 from seaformer_kernels import _extension  # noqa: F401  (first: it defines the ops it has)
 
+Outputs = Tensor | tuple[Tensor, ...]
+
 _library = torch.library.Library("seaformer", "FRAGMENT")
 
 
 def register(
     schema: str,
     *,
-    plain: Callable[..., Tensor],
-    fake: Callable[..., Tensor],
+    plain: Callable[..., Outputs],
+    fake: Callable[..., Outputs],
     differentiable_output: bool = False,
 ) -> None:
     """Completes the op of ``schema``, which has no gradient.
@@ -29,13 +32,7 @@ def register(
         differentiable_output: the result could have a gradient, so that an input that wants one
             is refused. Otherwise, as with labels, no gradient is the right one.
     """
-    name = schema.split("(", 1)[0]
-    if not hasattr(torch.ops.seaformer, name):
-        _library.define(schema)
-
-    def checked(*args: object) -> Tensor:
-        fake(*args)
-        return plain(*args)
+    name = _define(schema, plain, fake)
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError(
@@ -43,8 +40,6 @@ def register(
             "module to train, or call this inside torch.no_grad() or torch.inference_mode()"
         )
 
-    _library.impl(name, checked, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"seaformer::{name}", fake, lib=_library)
     # Without a rule, an input that requires grad would lose its gradient with no word.
     torch.library.register_autograd(
         f"seaformer::{name}",
@@ -54,5 +49,83 @@ def register(
     )
 
 
-def _count_inputs(ctx: object, inputs: tuple, output: Tensor) -> None:
+def register_differentiable(
+    schema: str,
+    *,
+    plain: Callable[..., Outputs],
+    fake: Callable[..., Outputs],
+    setup_context: Callable[..., None] | None = None,
+    backward: Callable[..., object] | None = None,
+) -> None:
+    """Completes the op of ``schema``, which has a gradient and takes any floating-point dtype.
+
+    Under autocast it runs in float32.
+
+    Args:
+        schema: as for `register`. For what it has no kernel, C++ calls the same op in plain
+            PyTorch, which is defined here as ``_<name>_plain``.
+        plain, fake: as for `register`; plain is differentiable.
+        setup_context, backward: of `torch.library.register_autograd`. Without them the inputs are
+            saved, and gradients are those of plain, computed again; they can be differentiated
+            themselves.
+    """
+    name = _define(schema, plain, fake)
+    _library.define(f"_{name}_plain{schema.removeprefix(name)}")
+    _library.impl(f"_{name}_plain", plain, "CompositeExplicitAutograd")
+    torch.library.register_autograd(
+        f"seaformer::{name}",
+        backward or functools.partial(_differentiate, plain),
+        setup_context=setup_context or _save_inputs,
+        lib=_library,
+    )
+    for device in ("cpu", "cuda"):
+        torch.library.register_autocast(f"seaformer::{name}", device, torch.float32, lib=_library)
+
+
+def _define(schema: str, plain: Callable[..., Outputs], fake: Callable[..., Outputs]) -> str:
+    """Defines an op unless C++ did, with its plain and fake kernels; returns its name."""
+    name = schema.split("(", 1)[0]
+    if not hasattr(torch.ops.seaformer, name):
+        _library.define(schema)
+
+    def checked(*args: object) -> Outputs:
+        fake(*args)
+        return plain(*args)
+
+    _library.impl(name, checked, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"seaformer::{name}", fake, lib=_library)
+    return name
+
+
+def _count_inputs(ctx: object, inputs: tuple, output: Outputs) -> None:
     ctx.inputs = len(inputs)
+
+
+def _save_inputs(ctx: object, inputs: tuple, output: Outputs) -> None:
+    ctx.save_for_backward(*(x if isinstance(x, Tensor) else None for x in inputs))
+    ctx.others = [None if isinstance(x, Tensor) else x for x in inputs]
+
+
+def _differentiate(plain: Callable[..., Outputs], ctx: object, *grads: Tensor) -> tuple:
+    """Gradients of plain at the saved inputs."""
+    again = torch.is_grad_enabled()  # whether gradients are to be differentiated, too
+    device = grads[0].device.type
+    with torch.enable_grad(), torch.autocast(device, enabled=False):
+        # Views, so that an input computed from another one counts as given.
+        inputs = [
+            other if x is None else x.view_as(x)
+            for x, other in zip(ctx.saved_tensors, ctx.others, strict=True)
+        ]
+        outputs = plain(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        # An output can depend on no input that wants a gradient, though the other one does.
+        pairs = [(y, g) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]
+        found = torch.autograd.grad(
+            [y for y, _ in pairs],
+            [x for x, wanted in zip(inputs, ctx.needs_input_grad, strict=True) if wanted],
+            [g for _, g in pairs],
+            create_graph=again,
+            allow_unused=True,
+        )
+    gradients = iter(found)
+    return tuple(next(gradients) if wanted else None for wanted in ctx.needs_input_grad)

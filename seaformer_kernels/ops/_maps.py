@@ -11,13 +11,18 @@ from seaformer_kernels.ops._packed import Activation, Weights
 
 def check_map(op: str, name: str, x: Tensor, channels: int | None = None) -> None:
     """Raises ValueError unless x is a float32 map [batch, channels, height, width]."""
+    check_rank(op, name, x)
+    if x.dtype != torch.float32:
+        raise ValueError(f"{op}: expected a float32 {name}, got {x.dtype}")
+    check_filled(op, name, x)
+
+
+def check_rank(op: str, name: str, x: Tensor) -> None:
+    """Raises ValueError unless x has the axes of a map."""
     if x.dim() != 4:
         raise ValueError(
             f"{op}: expected {name} of shape [batch, channels, height, width], got {list(x.shape)}"
         )
-    if x.dtype != torch.float32:
-        raise ValueError(f"{op}: expected a float32 {name}, got {x.dtype}")
-    check_filled(op, name, x)
 
 
 def check_filled(op: str, name: str, x: Tensor) -> None:
@@ -53,16 +58,31 @@ def check_types(op: str, tensors: dict[str, object], integers: dict[str, object]
             raise TypeError(f"{op}: expected {name} as an integer, got {type(value).__name__}")
 
 
-def empty_map(like: Tensor, *sizes: int) -> Tensor:
-    """An uninitialised float32 channels_last map."""
-    return torch.empty(
-        sizes, dtype=torch.float32, device=like.device, memory_format=torch.channels_last
-    )
+def check_floating(op: str, tensors: dict[str, Tensor | None]) -> None:
+    """Raises TypeError unless all tensors, None apart, hold floating-point numbers."""
+    for name, value in tensors.items():
+        if value is not None and not value.is_floating_point():
+            raise TypeError(f"{op}: expected a floating-point {name}, got {value.dtype}")
+
+
+def check_one_dtype(op: str, *tensors: Tensor | None) -> None:
+    """Raises ValueError unless all tensors, None apart, have one floating-point dtype."""
+    dtypes = dict.fromkeys(x.dtype for x in tensors if x is not None)
+    if len(dtypes) > 1 or not next(iter(dtypes)).is_floating_point:
+        raise ValueError(
+            f"{op}: expected tensors of one floating-point dtype, got "
+            f"{' and '.join(map(str, dtypes))}"
+        )
+
+
+def empty_map(like: Tensor, *sizes: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """An uninitialised channels_last map."""
+    return torch.empty(sizes, dtype=dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def channels_last(x: Tensor) -> Tensor:
     """A copy of x with the strides of `empty_map`, also where an axis of size 1 leaves a choice."""
-    return empty_map(x, *x.shape).copy_(x)
+    return empty_map(x, *x.shape, dtype=x.dtype).copy_(x)
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

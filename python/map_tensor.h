@@ -1,0 +1,53 @@
+// Maps that ops take in any floating-point dtype and wherever they lie.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <initializer_list>
+
+#include "blocks/pixel_maps.h"
+#include "checks.h"
+
+namespace seaformer {
+
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+inline void check_map_shape(const char* op, const char* name, const Tensor& x) {
+  require(x.dim() == 4, op, ": expected ", name, " of shape [batch, channels, height, width], got ",
+          shape_text(x.sizes()));
+  require(x.size(1) > 0 && x.size(2) > 0 && x.size(3) > 0, op, ": expected ", name,
+          " with at least one channel, row and column, got ", shape_text(x.sizes()));
+}
+
+// Whether all tensors, but for null ones, are float32; refuses different and other dtypes.
+inline bool all_float32(const char* op, std::initializer_list<const Tensor*> tensors) {
+  const ScalarType dtype = (*tensors.begin())->scalar_type();
+  bool one_dtype = dtype == ScalarType::Float || dtype == ScalarType::Double ||
+                   dtype == ScalarType::Half || dtype == ScalarType::BFloat16;
+  for (const Tensor* x : tensors) one_dtype &= x == nullptr || x->scalar_type() == dtype;
+  require(one_dtype, op, ": expected tensors of one floating-point dtype, got another or several");
+  return dtype == ScalarType::Float;
+}
+
+// x, or a copy in which the channels of a pixel lie side by side.
+inline Tensor with_pixels(const Tensor& x) {
+  const bool side_by_side = x.stride(1) == 1 || x.size(1) == 1;
+  return side_by_side ? x : torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
+}
+
+// The pixels of what with_pixels returned.
+inline PixelMaps pixel_maps(const Tensor& x) {
+  return {x.const_data_ptr<float>(),
+          x.size(0),
+          x.size(2),
+          x.size(3),
+          x.size(1),
+          x.stride(0),
+          x.stride(2),
+          x.stride(3)};
+}
+
+}  // namespace seaformer
