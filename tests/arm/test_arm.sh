@@ -23,6 +23,7 @@ python_cpus=(cortex-a76 max)
 python_tests=(
   tests/python/test_upsample_argmax.py
   tests/python/test_fused_ops.py
+  tests/python/test_dropin_ops.py
   tests/python/test_optimize.py
   tests/python/test_cpu.py
 )
