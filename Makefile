@@ -51,12 +51,14 @@ test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emula
 bench: $(VENV)/.package  ## time the ops against eager PyTorch
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.requirements  ## count the ARM instructions of the ops under emulation
+count-arm: $(VENV)/.package  ## count ARM instructions of ops and of a model under emulation (COUNT_ARGS=--all)
 	cmake --preset aarch64
 	cmake --build --preset aarch64 --target bench_upsample_argmax bench_pointwise bench_depthwise
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
 	$(BIN)/python benchmarks/arm/count_layers.py pointwise
 	$(BIN)/python benchmarks/arm/count_layers.py depthwise
+	tests/arm/make_site.sh
+	$(BIN)/python benchmarks/arm/count_model.py $(COUNT_ARGS)
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .
