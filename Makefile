@@ -8,6 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
+COUNTED := pointwise depthwise stem inverted_residual
 CXX_FILES := $(shell find csrc python tests benchmarks -name '*.cpp' -o -name '*.h')
 
 .PHONY: help demo test test-cpp test-python sanitize test-arm bench count-arm lint clean
@@ -48,15 +49,15 @@ sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and Undef
 test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emulation
 	tests/arm/test_arm.sh
 
-bench: $(VENV)/.package  ## time the ops against eager PyTorch
+bench: $(VENV)/.package  ## time ops, blocks and models against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.package  ## count ARM instructions of ops and of a model under emulation (COUNT_ARGS=--all)
+count-arm: $(VENV)/.package  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
 	cmake --preset aarch64
-	cmake --build --preset aarch64 --target bench_upsample_argmax bench_pointwise bench_depthwise
+	cmake --build --preset aarch64 --target bench_upsample_argmax $(COUNTED:%=bench_%)
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
-	$(BIN)/python benchmarks/arm/count_layers.py pointwise
-	$(BIN)/python benchmarks/arm/count_layers.py depthwise
+	for program in $(COUNTED); do \
+	  $(BIN)/python benchmarks/arm/count_layers.py $$program || exit 1; done
 	tests/arm/make_site.sh
 	$(BIN)/python benchmarks/arm/count_model.py $(COUNT_ARGS)
 

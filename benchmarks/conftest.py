@@ -14,10 +14,11 @@ import dataclasses
 import io
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import machine
 import pytest
+from implementations import forced
 
 # A round calls an implementation for this long, but once at least: a single fast call would be
 # dominated by the caches that the one before it left.
@@ -35,6 +36,8 @@ class Result:
     seconds: dict[str, list[float]]  # by implementation
     calls: dict[str, int]  # that a round makes of each
     peers: Sequence[str]  # the implementations that the others are held against
+    family: str = ""  # the cases over which medians of ratios are taken, if any
+    extra_mb: dict[str, float | None] = dataclasses.field(default_factory=dict)  # by implementation
 
     def ratios(self, ours: str, peer: str) -> list[float]:
         """How many times faster than `peer`, round by round."""
@@ -61,18 +64,32 @@ def interleave(
     Returns:
         By name the seconds a call of every round, and how many calls a round makes.
     """
-    calls = {name: calls_to_fill(f, SECONDS_A_ROUND, clock) for name, f in functions.items()}
+    calls = {}
+    for name, function in functions.items():
+        with forced(name):
+            calls[name] = calls_to_fill(function, SECONDS_A_ROUND, clock)
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     end = clock() + budget
     rounds = 0
     while rounds < min_rounds or clock() < end:
         for name, function in functions.items():
-            start = clock()
-            for _ in range(calls[name]):
-                function()
-            seconds[name].append((clock() - start) / calls[name])
+            with forced(name):
+                start = clock()
+                for _ in range(calls[name]):
+                    function()
+                seconds[name].append((clock() - start) / calls[name])
         rounds += 1
     return seconds, calls
+
+
+def measure_memory(functions: dict[str, Callable[[], object]]) -> dict[str, float | None]:
+    """By name the megabytes a call takes at its peak, or None where that cannot be measured."""
+    extra = {}
+    for name, function in functions.items():
+        with forced(name):
+            size = machine.peak_extra_bytes(function)
+        extra[name] = None if size is None else size / 2**20
+    return extra
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -107,12 +124,22 @@ CONDITIONS = pytest.StashKey[dict]()
 
 def pytest_addoption(parser):
     group = parser.getgroup("seaformer benchmarks")
-    group.addoption("--quick", action="store_true", help="the first shape only, and few rounds")
+    group.addoption(
+        "--quick", action="store_true", help="the first shape or variant only, and few rounds"
+    )
     group.addoption(
         "--budget",
         type=float,
         metavar="SECONDS",
-        help="time for the rounds of a case, beside warm-up (default: 8, with --quick 1)",
+        help="time for the rounds of a case, beside warm-up (default: what its file says, with "
+        "--quick an eighth of it)",
+    )
+    group.addoption(
+        "--layer-threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of single layers and blocks (default: 1)",
     )
 
 
@@ -127,14 +154,18 @@ def pytest_itemcollected(item):
 
 
 @pytest.fixture
+def layer_threads(request) -> int:
+    """Threads that single layers and blocks are timed with."""
+    return request.config.getoption("layer_threads")
+
+
+@pytest.fixture
 def interleaved(benchmark, request):
     """A function that times a case, unless a test before did, and reports one implementation."""
     config = request.config
     results = config.stash[RESULTS]
     quick = config.getoption("quick")
     budget = config.getoption("budget")
-    if budget is None:
-        budget = 1.0 if quick else 8.0
 
     def run(
         case: str,
@@ -144,8 +175,13 @@ def interleaved(benchmark, request):
         labels: dict[str, str],
         peers: Sequence[str],
         threads: int,
+        seconds: float = 8.0,
+        family: str = "",
+        memory: bool = False,
     ) -> None:
         """Reports the time of `prepare()[implementation]`, which takes no arguments.
+
+        An implementation that is named after an instruction set runs on it.
 
         Args:
             case: a name for what all the functions of `prepare()` do.
@@ -154,6 +190,9 @@ def interleaved(benchmark, request):
             labels: the first columns of the summary.
             peers: the implementations that the others are held against.
             threads: that torch may use; the process gets as many cores.
+            seconds: for the rounds, unless --budget says otherwise; --quick takes an eighth.
+            family: cases with this name are summed up by the median of their ratios.
+            memory: measure what each implementation allocates, too.
         """
         if case not in results:
             if threads > len(machine.cores()):
@@ -163,8 +202,14 @@ def interleaved(benchmark, request):
                 if benchmark.disabled:
                     benchmark(functions[implementation])
                     return
-                seconds, calls = interleave(functions, budget, min_rounds=3 if quick else 7)
-            results[case] = Result(labels, seconds, calls, peers)
+                time_to_fill = seconds / 8 if quick else seconds
+                times, calls = interleave(
+                    functions,
+                    time_to_fill if budget is None else budget,
+                    min_rounds=3 if quick else 7,
+                )
+                extra = measure_memory(functions) if memory else {}
+            results[case] = Result(labels, times, calls, peers, family, extra)
         result = results[case]
         benchmark.group = case
         benchmark.extra_info |= labels | {"calls_a_round": result.calls[implementation]}
@@ -199,6 +244,10 @@ def pytest_terminal_summary(terminalreporter, config):
         tables.setdefault(columns, []).extend(rows)
     for columns, rows in tables.items():
         terminalreporter.write_line(f"\n{table(columns, rows)}")
+    families = medians(results.values())
+    if families:
+        columns = ("median over the cases", "cases", "ours", "peer", "peer / ours", "range")
+        terminalreporter.write_line(f"\n{table(columns, families)}")
     terminalreporter.write_line(
         "Medians and [quartiles] over the rounds; a ratio is the peer's time over ours, "
         "in the same round: above 1 ours is faster."
@@ -220,6 +269,7 @@ def summary(result: Result) -> tuple[tuple[str, ...], list[list[str]]]:
         "ours, ms",
         *(f"{peer}, ms" for peer in result.peers),
         *(f"{peer} / ours" for peer in result.peers),
+        *(["ours, MB", *(f"{peer}, MB" for peer in result.peers)] if result.extra_mb else []),
     )
 
     def milliseconds(name: str) -> str:
@@ -233,6 +283,7 @@ def summary(result: Result) -> tuple[tuple[str, ...], list[list[str]]]:
             milliseconds(name),
             *(milliseconds(peer) for peer in result.peers),
             *(spread(result.ratios(name, peer)) for peer in result.peers),
+            *(megabytes(result.extra_mb[who]) for who in (name, *result.peers) if result.extra_mb),
         ]
         for name, seconds in result.seconds.items()
         if name not in result.peers
@@ -240,14 +291,48 @@ def summary(result: Result) -> tuple[tuple[str, ...], list[list[str]]]:
     return columns, rows
 
 
+def medians(results: Iterable[Result]) -> list[list[str]]:
+    """A row for each family, implementation and peer: the cases' median ratio, and its range.
+
+    Where there are several peers, one more row is for the fastest of them in each case.
+    """
+    ratios: dict[tuple[str, str, str], list[float]] = {}
+    for result in results:
+        if not result.family:
+            continue
+        for name in [name for name in result.seconds if name not in result.peers]:
+            of = {peer: statistics.median(result.ratios(name, peer)) for peer in result.peers}
+            if len(of) > 1:
+                of["the fastest"] = min(of.values())
+            for peer, ratio in of.items():
+                ratios.setdefault((result.family, name, peer), []).append(ratio)
+    return [
+        [
+            family,
+            str(len(values)),
+            name,
+            peer,
+            number(statistics.median(values)),
+            f"{number(min(values))} to {number(max(values))}",
+        ]
+        for (family, name, peer), values in ratios.items()
+    ]
+
+
 def spread(values: Sequence[float]) -> str:
-    """The median and the quartiles, in three digits or the whole number."""
-
-    def number(x: float) -> str:
-        return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
-
+    """The median and the quartiles."""
     low, median, high = map(number, quartiles(values))
     return f"{median} [{low}, {high}]"
+
+
+def number(x: float) -> str:
+    """Three digits, or the whole number."""
+    return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def megabytes(x: float | None) -> str:
+    """A size that may not be known."""
+    return "?" if x is None else number(x)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,10 +8,11 @@ prints the record that the benchmarks keep with their figures.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -83,6 +84,30 @@ def pinned(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads_before)
         _set_affinity(cores_before)
+
+
+def peak_extra_bytes(call: Callable[[], object]) -> int | None:
+    """Memory that a call takes at its peak beside what there is before, its result included.
+
+    By the process's resident memory, which Linux counts to some 100 KB. None where it or glibc does
+    not tell.
+    """
+    reset = Path("/proc/self/clear_refs")
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+        trim(0)  # a call would take freed memory unseen
+        reset.write_text("5")  # the peak becomes what there is now
+        before = _status_bytes("VmRSS")
+    except (AttributeError, OSError):
+        return None
+    call()
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))
+    return int(kilobytes) * 1024
 
 
 def _set_affinity(cpus: set[int]) -> None:

@@ -78,6 +78,7 @@ _OPS = (
     "classification_head",
     "fusion_gate",
     "inverted_residual",
+    "pointwise",
     "segmentation_head",
     "stem",
     "upsample_argmax",

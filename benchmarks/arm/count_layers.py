@@ -3,13 +3,15 @@
     cmake --preset aarch64 && cmake --build --preset aarch64
     python benchmarks/arm/count_layers.py KERNEL [--match TEXT]
 
-An ideal FMA does four multiply-adds. Exits with 2 when nothing could be counted. Needs what
-count.py needs.
+KERNEL is one whose program is built: bench_KERNEL takes an instruction set and `list` or the number
+of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds. Exits with 2 when
+nothing could be counted. Needs what count.py needs.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +30,30 @@ def layers(program: Path) -> list[tuple[str, float]]:
     return [(name, float(macs)) for name, macs in rows]
 
 
+def summary(counted: list[tuple[float, str]], match: str) -> list[str]:
+    """A line for each way that layers run, which their names give behind a slash.
+
+    Args:
+        counted: instructions an ideal FMA, and name.
+        match: what chose the layers.
+    """
+    if not counted:
+        raise count.CountError(f"expected a layer with {match!r} in its name, got none")
+    ways: dict[str, list[tuple[float, str]]] = {}
+    for ratio, layer in counted:
+        ways.setdefault(layer.partition("/")[2], []).append((ratio, layer))
+    lines = []
+    for way, rows in ways.items():
+        median = statistics.median(ratio for ratio, _ in rows)
+        most, layer = max(rows)
+        title = f"{len(rows)} layers{f' {way}' if way else ''}"
+        lines.append(f"{title}: median {median:.3f}, at most {most:.3f} ({layer})")
+    return lines
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kernel", choices=["pointwise", "depthwise", "stem", "inverted_residual"])
+    parser.add_argument("kernel", help="pointwise, depthwise, stem, inverted_residual, ...")
     parser.add_argument("--match", default="", help="only layers with this in their name")
     options = parser.parse_args()
     program = BUILD / f"bench_{options.kernel}"
@@ -38,10 +61,14 @@ def main() -> int:
         if not program.is_file():
             raise count.CountError(f"{program}: no such program; --help tells how to build it")
         print(f"{'layer':>60}    instructions an ideal FMA")
+        counted = []
         for index, (layer, macs) in enumerate(layers(program)):
             if options.match in layer:
                 (window,) = count.count(program, ["neon", str(index)])
-                print(f"{layer:>60}    {window['total'] / (macs / 4):.3f}", flush=True)
+                counted.append((window["total"] / (macs / 4), layer))
+                print(f"{layer:>60}    {counted[-1][0]:.3f}", flush=True)
+        for line in summary(counted, options.match):
+            print(line)
     except (count.CountError, OSError, subprocess.CalledProcessError) as error:
         print(f"count_layers.py: {error}", file=sys.stderr)
         return 2

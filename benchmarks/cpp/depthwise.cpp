@@ -1,9 +1,11 @@
 // The depthwise kernel on layers of the network; layer_program.h tells how to call it.
 #include <cmath>
+#include <iterator>
 #include <memory>
 
 #include "kernels/depthwise/variants.h"
 #include "layer_program.h"
+#include "shapes.h"
 
 namespace {
 
@@ -14,15 +16,21 @@ struct Layer {
   int64_t width, height, channels;  // of the output
 };
 
-// Narrow ones whose rows fit the first-level cache, then those of the family at 512x512, then two
-// of the classifiers at 224x224.
-constexpr Layer kLayers[] = {{3, 1, 64, 256, 16},  {3, 2, 64, 256, 16},  {5, 1, 64, 256, 16},
-                             {5, 2, 32, 256, 16},  {3, 1, 32, 256, 32},  {3, 1, 256, 256, 16},
-                             {3, 2, 128, 128, 64}, {3, 1, 128, 128, 48}, {3, 1, 128, 128, 72},
-                             {5, 2, 64, 64, 48},   {5, 2, 64, 64, 72},   {5, 1, 64, 64, 96},
-                             {3, 2, 32, 32, 96},   {3, 1, 32, 32, 192},  {5, 2, 16, 16, 192},
-                             {3, 1, 16, 16, 256},  {3, 2, 8, 8, 768},    {5, 1, 64, 64, 512},
-                             {3, 1, 8, 8, 640},    {3, 1, 14, 14, 192},  {3, 1, 7, 7, 512}};
+// Narrow ones whose rows fit the first-level cache, and two of the classifiers at 224x224.
+constexpr Layer kOthers[] = {{3, 1, 64, 256, 16}, {3, 2, 64, 256, 16}, {5, 1, 64, 256, 16},
+                             {5, 2, 32, 256, 16}, {3, 1, 32, 256, 32}, {3, 1, 14, 14, 192},
+                             {3, 1, 7, 7, 512}};
+
+// Those, then every depthwise convolution of the family at 512x512.
+std::vector<Layer> layers() {
+  std::vector<Layer> all(std::begin(kOthers), std::end(kOthers));
+  for (const bench::Shape& shape : bench::read_shapes("depthwise")) {
+    const std::vector<int64_t>& s = shape.sizes;
+    const int kernel_size = static_cast<int>(s[3]), stride = static_cast<int>(s[4]);
+    all.push_back({kernel_size, stride, (s[1] - 1) / stride + 1, (s[0] - 1) / stride + 1, s[2]});
+  }
+  return all;
+}
 
 struct Data {
   std::vector<float> input, packed, output;
@@ -56,13 +64,13 @@ std::function<void()> prepare(const Layer& layer) {
 int main(int argc, char** argv) {
   return bench::layer_program(argc, argv, [] {
     std::vector<bench::LayerCase> cases;
-    for (const Layer& l : kLayers) {
+    for (const Layer& l : layers()) {
       const double macs =
           static_cast<double>(l.width * l.height * l.channels) * l.kernel_size * l.kernel_size;
       cases.push_back({std::to_string(l.kernel_size) + "x" + std::to_string(l.kernel_size) + "s" +
                            std::to_string(l.stride) + "-" + std::to_string(l.height) + "x" +
                            std::to_string(l.width) + "x" + std::to_string(l.channels),
-                       macs, [&l] { return prepare(l); }});
+                       macs, [=] { return prepare(l); }});
     }
     return cases;
   });

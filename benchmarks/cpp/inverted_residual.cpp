@@ -150,7 +150,7 @@ int main(int argc, char** argv) {
       for (const bench::Shape& shape : bench::read_shapes("inverted_residual")) {
         const Problem p(shape.sizes);
         cases.push_back({shape.module + (fused ? "" : "/unfused"), p.macs(),
-                         [=] { return fused ? prepare_fused(p) : prepare_unfused(p); }});
+                         [=] { return fused ? prepare_fused(p) : prepare_unfused(p); }, p.bytes()});
       }
     }
     return cases;

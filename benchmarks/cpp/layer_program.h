@@ -14,6 +14,7 @@
 #include "../arm/markers.h"
 #include "core/cpu.h"
 #include "fma_peak/measure.h"
+#include "memory.h"
 
 namespace seaformer::bench {
 
@@ -21,6 +22,7 @@ struct LayerCase {
   std::string name;
   double macs;
   std::function<std::function<void()>()> prepare;  // makes the data and returns the call
+  double bytes = 0;  // of input and output, where they are to be held against the memory
 };
 
 // `make` lists the layers for the kernel that is in use once the ISA is forced.
@@ -47,8 +49,10 @@ int layer_program(int argc, char** argv, const Make& make) {
     return 0;
   }
   std::printf("%s\n", isa_name(active_isa()));
+  const double bandwidth = copy_bandwidth();
   for (const LayerCase& layer : layers) {
-    report(layer.name, layer.macs, layer.prepare());
+    report(layer.name, layer.macs, layer.prepare(),
+           layer.bytes > 0 ? memory_note(layer.bytes, bandwidth) : "");
   }
   return 0;
 }

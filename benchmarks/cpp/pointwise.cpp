@@ -1,8 +1,11 @@
 // The pointwise kernel on layers of the network; layer_program.h tells how to call it.
+#include <iterator>
 #include <memory>
+#include <set>
 
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
+#include "shapes.h"
 
 namespace {
 
@@ -12,14 +15,23 @@ struct Layer {
   int64_t pixels, in_channels, out_channels;
 };
 
-// Products of the family at 512x512: expansions, projections, attention, head and stem; then calls
-// with as few pixels as fused blocks make.
-constexpr Layer kLayers[] = {{65536, 16, 64},  {16384, 64, 16},  {16384, 48, 16},  {16384, 16, 48},
-                             {16384, 64, 24},  {16384, 24, 72},  {16384, 72, 24},  {4096, 96, 32},
-                             {4096, 64, 192},  {1024, 192, 64},  {1024, 384, 128}, {256, 256, 512},
-                             {256, 512, 256},  {64, 256, 1536},  {64, 1536, 320},  {4096, 96, 150},
-                             {4096, 160, 150}, {65536, 32, 128}, {65536, 27, 16},  {32, 16, 64},
-                             {32, 64, 24},     {8, 192, 64},     {7, 192, 64}};
+// Products that are no 1x1 convolution of the family: the stem's, and as few pixels as fused blocks
+// give a call.
+constexpr Layer kOthers[] = {
+    {65536, 27, 16}, {32, 16, 64}, {32, 64, 24}, {8, 192, 64}, {7, 192, 64}};
+
+// Every 1x1 convolution of the family at 512x512, equal products once; then the others.
+std::vector<Layer> layers() {
+  std::vector<Layer> all;
+  std::set<std::vector<int64_t>> seen;
+  for (const bench::Shape& shape : bench::read_shapes("pointwise")) {
+    const int64_t pixels = shape.sizes[0] * shape.sizes[1];
+    const int64_t in = shape.sizes[2], out = shape.sizes[3];
+    if (seen.insert({pixels, in, out}).second) all.push_back({pixels, in, out});
+  }
+  all.insert(all.end(), std::begin(kOthers), std::end(kOthers));
+  return all;
+}
 
 struct Data {
   std::vector<float> input, packed, output;
@@ -45,11 +57,11 @@ std::function<void()> prepare(const Layer& layer) {
 int main(int argc, char** argv) {
   return bench::layer_program(argc, argv, [] {
     std::vector<bench::LayerCase> cases;
-    for (const Layer& layer : kLayers) {
+    for (const Layer& layer : layers()) {
       cases.push_back({std::to_string(layer.pixels) + "x" + std::to_string(layer.in_channels) +
                            "x" + std::to_string(layer.out_channels),
                        static_cast<double>(layer.pixels * layer.in_channels * layer.out_channels),
-                       [&layer] { return prepare(layer); }});
+                       [=] { return prepare(layer); }});
     }
     return cases;
   });

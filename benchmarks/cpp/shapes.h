@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ struct Shape {
   std::vector<int64_t> sizes;  // the other columns, in the file's order
 };
 
-// The rows of SEAFORMER_SHAPES/<kind>.csv; ends the program with a message if it cannot be read.
+// The rows of SEAFORMER_SHAPES/<kind>.csv, equal sizes once; ends the program with a message if it
+// cannot be read.
 inline std::vector<Shape> read_shapes(const std::string& kind) {
   const std::string path = std::string(SEAFORMER_SHAPES) + "/" + kind + ".csv";
   std::ifstream file(path);
@@ -26,12 +28,13 @@ inline std::vector<Shape> read_shapes(const std::string& kind) {
     std::exit(2);
   }
   std::vector<Shape> shapes;
+  std::set<std::vector<int64_t>> seen;
   while (std::getline(file, line)) {
     std::istringstream row(line);
     Shape shape;
     std::getline(row, shape.module, ',');
     while (std::getline(row, cell, ',')) shape.sizes.push_back(std::stoll(cell));
-    shapes.push_back(shape);
+    if (seen.insert(shape.sizes).second) shapes.push_back(shape);
   }
   return shapes;
 }

@@ -66,6 +66,9 @@ int64_t BandedFilter::columns(int64_t outputs) const {
   return (outputs - 1) * packed_.stride + packed_.kernel_size;
 }
 
+// Of the row of zeros: what the outputs that are filtered in one go look at.
+int64_t BandedFilter::zero_floats() const { return columns(std::min(chunk_, strip_)) * pixel_; }
+
 int64_t BandedFilter::first_output(int64_t band) const { return out_height_ * band / bands_; }
 
 // The first input row that a band looks at, where the seam with the band before begins.
@@ -76,7 +79,7 @@ int64_t BandedFilter::first_row(int64_t band) const {
 void BandedFilter::take(Carver& carver) {
   const int64_t rows = shape_.batch * (keep_map_ ? shape_.height : (bands_ - 1) * seam_rows_);
   rows_ = carver.take<float>(rows * columns(out_width_) * pixel_);
-  zeros_ = carver.take<float>(columns(chunk_) * pixel_);
+  zeros_ = carver.take<float>(zero_floats());
   scratch_ = carver.take<unsigned char>(workers_ * static_cast<int64_t>(scratch_bytes_));
 }
 
@@ -114,7 +117,7 @@ void BandedFilter::expand_whole_row(const float* input, int64_t image, int64_t r
 }
 
 void BandedFilter::expand(const float* input, const Parallel& parallel) const {
-  std::fill_n(zeros_, columns(chunk_) * pixel_, 0.0f);
+  std::fill_n(zeros_, zero_floats(), 0.0f);
   const int64_t row_floats = columns(out_width_) * pixel_;
   if (keep_map_) {
     parallel.run(shape_.batch * shape_.height, [&](int64_t i) {

@@ -74,6 +74,7 @@ class BandedFilter {
 
   bool expands() const { return (packed_.flags & kPackedExpands) != 0; }
   int64_t columns(int64_t outputs) const;
+  int64_t zero_floats() const;
   int64_t first_output(int64_t band) const;
   int64_t first_row(int64_t band) const;
   Scratch take_scratch(Carver& carver) const;
@@ -102,7 +103,7 @@ class BandedFilter {
   int64_t chunk_;      // output pixels that are handed on together
   int64_t extra_;
   float* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
-  float* zeros_ = nullptr;  // as many as a chunk can look at
+  float* zeros_ = nullptr;  // stand for rows outside of the image
   unsigned char* scratch_ = nullptr;
   std::size_t scratch_bytes_;  // of one worker
   const DepthwiseKernel& depthwise_kernel_;

@@ -10,8 +10,20 @@
 namespace seaformer {
 namespace {
 
+// Keeping the map or not, share of the multiply-add peak on a Zen 4 core with AVX-512 (best of many
+// runs) and instructions an ideal FMA on NEON (benchmarks/cpp/sea_attention.cpp):
+//
+//   floats of the map             kept           ring
+//   64 K  (Tiny,  16x16)       89%  1.230     89%  1.265
+//   48 K  (Base,  8x8)         94%  1.176     84%  1.266
+//   128 K (Base,  16x16)       93%  1.186     85%  1.225
+//   160 K (Large, 16x16)       92%  1.167     90%  1.210
+//   512 K (Large, 32x32)       80%  1.182     82%  1.228
+//
+// The ring pays twice for the means, with products of H + W more positions, and wins where the map
+// outgrows the second-level cache.
 constexpr int64_t kPositions = 16;           // learned ones of an axis
-constexpr int64_t kKeptFloats = 256 * 1024;  // a map up to this size is kept
+constexpr int64_t kKeptFloats = 144 * 1024;  // a map up to this size is kept; 1 MB is too much
 
 // What the header's numbers mean here.
 struct Widths {

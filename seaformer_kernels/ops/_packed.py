@@ -34,6 +34,7 @@ class Kind(enum.IntEnum):
     FUSION_GATE = 3
     SEGMENTATION_HEAD = 4
     CLASSIFICATION_HEAD = 5
+    POINTWISE = 6
     SEA_ATTENTION = 7
 
 
@@ -56,7 +57,7 @@ class Header:
     out_channels: int = 0
     kernel_size: int = 0  # of a segmentation head: classes
     stride: int = 0
-    expand_activation: int = 0
+    expand_activation: int = 0  # of a pointwise convolution: its only one
     depthwise_activation: int = 0
     flags: int = 0
     heads: int = 0
@@ -80,6 +81,7 @@ class Header:
                 (self.kernel_size, outputs),
             ],
             Kind.CLASSIFICATION_HEAD: [(outputs, inputs)],
+            Kind.POINTWISE: [(outputs, inputs)],
             Kind.SEA_ATTENTION: [
                 (hidden, inputs),
                 depthwise,
@@ -220,13 +222,18 @@ def _panels(weight: Tensor, bias: Tensor) -> Tensor:
 
 def _check_ranges(op: str, header: Header) -> None:
     channels = [header.in_channels, header.out_channels]
-    if header.kind not in (Kind.STEM, Kind.CLASSIFICATION_HEAD):
+    if header.kind not in (Kind.STEM, Kind.CLASSIFICATION_HEAD, Kind.POINTWISE):
         channels.append(header.hidden_channels)
     if header.kind == Kind.SEGMENTATION_HEAD:
         channels.append(header.kernel_size)
     if not all(0 < count <= MAX_CHANNELS for count in channels):
         raise ValueError(
             f"{op}: expected packed weights with 1 to {MAX_CHANNELS} channels, got {channels}"
+        )
+    if header.kind == Kind.POINTWISE and header.expand_activation not in tuple(Activation):
+        raise ValueError(
+            f"{op}: expected packed weights with a known activation, got code "
+            f"{header.expand_activation}"
         )
     if header.kind != Kind.INVERTED_RESIDUAL:
         return

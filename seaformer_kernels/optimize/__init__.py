@@ -26,9 +26,10 @@ def optimize(
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
     Batch norms are folded into the convolutions before them, and each Stem, InvertedResidual,
-    SeaAttention, Mlp, FusionGate, SegmentationHead and ClassificationHead becomes one op. Blocks that no kernel can
-    serve (an own forward, forward hooks, parametrizations, batch norm without running statistics,
-    other kernel sizes) stay as they are; `report()` of the result names them with the reason.
+    SeaAttention, Mlp, FusionGate, SegmentationHead and ClassificationHead becomes one op. Blocks
+    that no kernel can serve (an own forward, forward hooks, parametrizations, batch norm without
+    running statistics, other kernel sizes) stay as they are; `report()` of the result names them
+    with the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain

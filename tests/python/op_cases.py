@@ -199,7 +199,22 @@ def classification_head(
     return Case("classification_head", (x,), packed, (classes,), expected)
 
 
-# One call of each op, for what does not depend on sizes.
+def pointwise(
+    channels: int = 20,
+    out: int = 18,
+    act: str = "relu",
+    batch: int = 1,
+    h: int = 4,
+    w: int = 5,
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    weights = random.weights(out, channels, 1, 1)
+    x = random.tensor(batch, channels, h, w, scale=3.0)
+    packed = sk.ops.pack_pointwise(weights, activation=act)
+    return Case("pointwise", (x,), packed, (out,), lambda x: ACTIVATIONS[act](conv(x, weights)))
+
+
 def sea_attention(
     channels: int = 8,
     heads: int = 2,
@@ -246,11 +261,13 @@ def sea_attention(
     return Case("sea_attention", (x,), packed, (heads, key_dim, residual), expected)
 
 
+# One call of each op, for what does not depend on sizes.
 SIMPLE: dict[str, Callable[..., Case]] = {
     "stem": stem,
     "inverted_residual": inverted_residual,
     "fusion_gate": fusion_gate,
     "segmentation_head": segmentation_head,
     "classification_head": classification_head,
+    "pointwise": pointwise,
     "sea_attention": sea_attention,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import seaformer_kernels as sk
 
@@ -32,8 +35,14 @@ def load(path: Path, name: str):
 
 
 machine = load(BENCHMARKS / "machine.py", "machine")
+implementations = load(BENCHMARKS / "implementations.py", "implementations")
+onednn = load(BENCHMARKS / "onednn.py", "onednn")
+traced = load(BENCHMARKS / "traced.py", "traced")
+blocks = load(BENCHMARKS / "blocks.py", "blocks")
+trace_shapes = load(BENCHMARKS / "trace_shapes.py", "trace_shapes")
 measuring = load(BENCHMARKS / "conftest.py", "benchmarks_conftest")
 arm = load(BENCHMARKS / "arm" / "bench_upsample_argmax.py", "arm_bench_upsample_argmax")
+count_layers = load(BENCHMARKS / "arm" / "count_layers.py", "count_layers")
 
 
 class FakeTime:
@@ -84,6 +93,19 @@ def test_interleave_repeats_fast_calls_and_ignores_a_slow_first_one():
     assert clock.log[4:] == [*["fast"] * 8, "slow"] * 2
 
 
+@pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
+def test_an_implementation_named_after_a_set_runs_on_it():
+    seen = {}
+
+    def note(name):
+        return lambda: seen.setdefault(name, set()).add(sk.cpu.info().active_isa)
+
+    usual = sk.cpu.info().active_isa
+    functions = {name: note(name) for name in [*sk.cpu.supported_isas(), "peer"]}
+    measuring.interleave(functions, budget=0.0, min_rounds=1)
+    assert seen == {isa: {isa} for isa in sk.cpu.supported_isas()} | {"peer": {usual}}
+
+
 def test_ratios_are_of_the_same_round():
     result = measuring.Result(
         labels={"case": "x"},
@@ -95,6 +117,99 @@ def test_ratios_are_of_the_same_round():
     columns, rows = measuring.summary(result)
     assert columns == ("case", "rounds", "ours", "ours, ms", "peer, ms", "peer / ours")
     assert rows == [["x", "3", "ours", "2 [1.5, 3]", "6 [4.5, 9]", "3 [3, 3]"]]
+
+
+def test_summary_has_memory_where_it_was_measured():
+    result = measuring.Result(
+        labels={},
+        seconds={"ours": [1e-3], "peer": [2e-3]},
+        calls={"ours": 1, "peer": 1},
+        peers=["peer"],
+        extra_mb={"ours": 1.5, "peer": None},
+    )
+    columns, (row,) = measuring.summary(result)
+    assert columns[-2:] == ("ours, MB", "peer, MB")
+    assert row[-2:] == ["1.5", "?"]
+
+
+def test_medians_are_over_the_cases_of_a_family():
+    def result(family, a, b):
+        seconds = {"ours": [1.0] * 3, "a": [a] * 3, "b": [b] * 3}
+        return measuring.Result({}, seconds, dict.fromkeys(seconds, 1), ["a", "b"], family)
+
+    results = [result("f", 2.0, 3.0), result("", 9.0, 9.0), result("f", 4.0, 1.0)]
+    assert measuring.medians(results) == [
+        ["f", "2", "ours", "a", "3", "2 to 4"],
+        ["f", "2", "ours", "b", "2", "1 to 3"],
+        ["f", "2", "ours", "the fastest", "1.5", "1 to 2"],
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+def test_peak_memory_is_that_of_the_call():
+    def call():
+        torch.ones(8 << 20).add_(1)  # 32 MB, and gone when the call ends
+        return torch.ones(1 << 20)  # 4 MB
+
+    extra = machine.peak_extra_bytes(call)
+    if extra is None:
+        pytest.skip("this system does not tell the peak")
+    assert 31 << 20 < extra < 40 << 20
+
+
+def test_close_results_pass_and_others_are_named():
+    x = torch.linspace(-2, 1, 7)
+    implementations.check_close({"a": lambda: x + 1e-5, "b": lambda: x})
+    with pytest.raises(AssertionError, match=r"^a: differs by 0\.001, allowed are 0\.0002"):
+        implementations.check_close({"a": lambda: x + 1e-3, "b": lambda: x})
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("activation", ["none", "relu", "relu6", "hardsigmoid"])
+def test_onednn_convolutions_are_convolutions(monkeypatch, activation, fused):
+    if fused and not onednn.FUSED:
+        pytest.skip("this torch has no fused convolutions")
+    monkeypatch.setattr(onednn, "FUSED", fused)
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 9, 11).contiguous(memory_format=torch.channels_last) * 4
+    activate = {"none": lambda y: y, "hardsigmoid": F.hardsigmoid, "relu6": F.relu6, "relu": F.relu}
+    with torch.no_grad():
+        for options in ({}, {"stride": 2, "padding": 2, "groups": 8}):
+            conv = torch.nn.Conv2d(8, 8, 5 if options else 1, **options)
+            call = onednn.Convolution(conv, x.shape, activation)
+            torch.testing.assert_close(call(x), activate[activation](conv(x)))
+        conv = torch.nn.Conv2d(8, 8, 1)
+        torch.testing.assert_close(onednn.Convolution(conv, x.shape)(x, x), conv(x) + x)
+
+
+def test_shapes_are_those_of_the_models():
+    variant = sk.list_models()[0]
+    found: dict[str, list[tuple]] = {kind: [] for kind in trace_shapes.COLUMNS}
+    for task in trace_shapes.KINDS:
+        for (kind, sizes), name in trace_shapes.trace(variant, task).items():
+            found[kind].append((name, sizes))
+    for kind, expected in found.items():
+        rows = [(s.module, tuple(s.sizes.values())) for s in traced.shapes(kind, variant)]
+        assert rows == expected != []
+
+
+@pytest.mark.parametrize("kind", trace_shapes.COLUMNS)
+def test_equal_sizes_stand_once(kind):
+    sizes = [tuple(s.sizes.values()) for s in traced.shapes(kind)]
+    assert len(sizes) == len(set(sizes))
+
+
+@pytest.mark.parametrize("kind", [*trace_shapes.COLUMNS][2:])
+def test_forms_of_a_block_agree(kind):
+    for shape in traced.shapes(kind, sk.list_models()[0]):
+        sides = {name for name in shape.sizes if name.endswith(("height", "width"))}
+        small = {k: min(size, 16) if k in sides else size for k, size in shape.sizes.items()}
+        block = blocks.make_block(dataclasses.replace(shape, sizes=small))
+        forms = {"fused": block.fused, "onednn": block.onednn or block.eager, "eager": block.eager}
+        with torch.inference_mode():
+            implementations.check_close(
+                {name: functools.partial(form, *block.inputs) for name, form in forms.items()}
+            )
 
 
 @pytest.mark.parametrize(
@@ -202,8 +317,18 @@ def test_arm_count_without_a_program_is_one_sentence(monkeypatch, capsys, tmp_pa
     assert "no such program" in capsys.readouterr().err
 
 
-def run_suite(*options: str) -> str:
-    suite = str(BENCHMARKS / "bench_upsample_argmax.py")
+def test_layer_counts_are_summed_up_by_the_way_they_run():
+    counted = [(1.1, "a"), (1.5, "b"), (1.2, "c"), (1.4, "a/unfused")]
+    assert count_layers.summary(counted, "") == [
+        "3 layers: median 1.200, at most 1.500 (b)",
+        "1 layers unfused: median 1.400, at most 1.400 (a/unfused)",
+    ]
+    with pytest.raises(count_layers.count.CountError, match="expected a layer with 'x' in its"):
+        count_layers.summary([], "x")
+
+
+def run_suite(name: str, *options: str) -> str:
+    suite = str(BENCHMARKS / name)
     command = [sys.executable, "-m", "pytest", suite, "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -215,6 +340,7 @@ def run_suite(*options: str) -> str:
 def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
     path = tmp_path / "run.json"
     out = run_suite(
+        "bench_upsample_argmax.py",
         "--quick",
         "--budget=0",
         "-k=smooth and channels_last and 1thread",
@@ -237,3 +363,19 @@ def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
         for peer in peers:
             low, median, high = info[f"times_faster_than_{peer}_quartiles"]
             assert 0 < low <= median <= high
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
+@pytest.mark.parametrize(
+    ("suite", "match", "family"),
+    [
+        ("bench_pointwise.py", "conv_seg", "1x1 convolutions, threads: 1"),
+        ("bench_blocks.py", "fuse1", "fusion_gate, threads: 1"),
+        ("bench_models.py", "1thread-logits", "image to logits, threads: 1"),
+    ],
+)
+def test_suites_sum_up_their_families(suite, match, family):
+    out = run_suite(suite, "--quick", "--budget=0", f"-k={match}")
+    rows = [line for line in out.splitlines() if line.startswith(family)]
+    assert len(rows) == 3 * len(implementations.vector_isas())  # two peers and the fastest

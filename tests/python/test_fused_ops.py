@@ -82,6 +82,13 @@ SHAPES = [
     cases.classification_head(1, 1, 2, 1, 1),
     cases.classification_head(33, 17, 1, 1, 50),
     cases.classification_head(batch=0),
+    cases.pointwise(),
+    cases.pointwise(16, 64, "none", 1, 20, 31),
+    cases.pointwise(96, 150, "relu6", 2, 9, 7),
+    cases.pointwise(33, 17, "hardsigmoid", 3, 5, 3),
+    cases.pointwise(1, 1, h=1, w=1),
+    cases.pointwise(7, 33, h=1, w=29),
+    cases.pointwise(batch=0),
     cases.sea_attention(),
     cases.sea_attention(128, 4, 16, 32, size=(16, 16), residual=True),
     cases.sea_attention(24, 3, 5, 9, 2, (1, 9)),
@@ -242,6 +249,14 @@ def test_layout_of_the_heads():
     assert floats(packed) == section(*linear)
 
 
+def test_layout_of_a_pointwise_convolution():
+    weights = Random(0).weights(17, 5, 1, 1)
+    packed = sk.ops.pack_pointwise(weights, activation="relu6")
+    assert fields(packed) == [MAGIC, 1, 6, 5, 0, 17, 0, 0, 2] + [0] * 7
+    assert floats(packed) == section(*weights)
+    assert fields(sk.ops.pack_pointwise(weights))[8] == 0
+
+
 def w(*shape, dtype=torch.float32):
     return torch.zeros(shape, dtype=dtype), torch.zeros(shape[:1], dtype=dtype)
 
@@ -313,6 +328,12 @@ def w(*shape, dtype=torch.float32):
             r"classifier weight of shape \[any, 4, 1, 1\]",
         ),
         (lambda: sk.ops.pack_classification_head(w(4, 5, 1)), ValueError, r"\[any, any\]"),
+        (lambda: sk.ops.pack_pointwise(w(4, 5)), ValueError, r"\[any, any, 1, 1\], got \[4, 5\]"),
+        (
+            lambda: sk.ops.pack_pointwise(w(4, 5, 1, 1), activation="swish"),
+            ValueError,
+            "among none, relu, relu6, hardsigmoid, got 'swish'",
+        ),
     ],
 )
 def test_pack_says_what_it_expected(pack, error, message):
@@ -322,7 +343,7 @@ def test_pack_says_what_it_expected(pack, error, message):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(0, 1), (1, 2), (2, 0), (2, 6), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
+    [(0, 1), (1, 2), (2, 0), (2, 8), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
 )
 def test_a_wrong_header_is_refused(simple, field, value):
     refused(simple, with_field(simple, field, value))
@@ -346,6 +367,8 @@ def test_a_wrong_header_is_refused(simple, field, value):
         ("segmentation_head", 5, 40),
         ("segmentation_head", 6, 18),  # classes
         ("segmentation_head", 6, 0),
+        ("pointwise", 8, 4),  # activation
+        ("pointwise", 8, -1),
     ],
 )
 def test_a_wrong_field_is_refused(op, field, value):
@@ -427,6 +450,8 @@ def test_a_wrong_input_is_refused(simple, shape, message):
         ("segmentation_head", 0, 0),
         ("classification_head", 0, 17),
         ("classification_head", 0, -2),
+        ("pointwise", 0, 40),
+        ("pointwise", 0, 0),
     ],
 )
 def test_a_wrong_number_is_refused(op, position, value):
@@ -534,10 +559,12 @@ class Chain(torch.nn.Module):
         self.gate = Call(cases.fusion_gate(8, 12, 8))
         self.head = Call(cases.segmentation_head(8, 12, 20, 19))
         self.classify = Call(cases.classification_head(12, 10))
+        self.pointwise = Call(cases.pointwise(12, 12))
 
     def forward(self, image):
         x = self.stem(image)
         fine, coarse = self.fine(x), self.coarse(x)
+        coarse = self.pointwise(coarse)
         return self.head(self.gate(fine, coarse), coarse), self.classify(coarse)
 
 

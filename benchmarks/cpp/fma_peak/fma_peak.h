@@ -14,11 +14,6 @@ struct FmaPeak {
   float (*rounds)(int64_t count);
 };
 
-#define SEAFORMER_DECLARE(isa)   \
-  namespace isa {                \
-  extern const FmaPeak fma_peak; \
-  }
-SEAFORMER_BUILT_ISAS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_BUILT_ISAS(SEAFORMER_DECLARE_VARIANT, FmaPeak, fma_peak)
 
 }  // namespace seaformer

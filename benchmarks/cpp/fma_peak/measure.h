@@ -16,9 +16,8 @@ inline double seconds_since(const std::chrono::steady_clock::time_point& start) 
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-#define SEAFORMER_ADDRESS(isa) &isa::fma_peak,
-inline constexpr const FmaPeak* kFmaPeaks[] = {SEAFORMER_BUILT_ISAS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+inline constexpr const FmaPeak* kFmaPeaks[] = {
+    SEAFORMER_BUILT_ISAS(SEAFORMER_VARIANT_ADDRESS, fma_peak)};
 
 // Multiply-adds a second with the ISA in use: the best of several short runs.
 inline double fma_peak() {
@@ -56,12 +55,12 @@ Seconds time_calls(const F& call) {
 // One line: a layer's median time, and its share of the peak measured just before, at the median
 // and at best.
 template <class F>
-void report(const std::string& layer, double macs, const F& call) {
+void report(const std::string& layer, double macs, const F& call, const std::string& note) {
   const double limit = fma_peak();
   const Seconds taken = time_calls(call);
-  std::printf("%-58s %8.3f ms  %6.1f GMAC/s of %6.1f  %3.0f%%  best %3.0f%%\n", layer.c_str(),
+  std::printf("%-58s %8.3f ms  %6.1f GMAC/s of %6.1f  %3.0f%%  best %3.0f%%%s\n", layer.c_str(),
               taken.median * 1e3, macs / taken.median / 1e9, limit / 1e9,
-              100 * macs / taken.median / limit, 100 * macs / taken.best / limit);
+              100 * macs / taken.median / limit, 100 * macs / taken.best / limit, note.c_str());
 }
 
 }  // namespace seaformer::bench

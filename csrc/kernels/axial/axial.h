@@ -68,11 +68,6 @@ struct AxialKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_AXIAL_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)           \
-  namespace isa {                        \
-  extern const AxialKernel axial_kernel; \
-  }
-SEAFORMER_AXIAL_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_AXIAL_VARIANTS(SEAFORMER_DECLARE_VARIANT, AxialKernel, axial_kernel)
 
 }  // namespace seaformer

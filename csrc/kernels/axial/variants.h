@@ -6,10 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::axial_kernel,
 inline constexpr const AxialKernel* kAxialVariants[] = {
-    SEAFORMER_AXIAL_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+    SEAFORMER_AXIAL_VARIANTS(SEAFORMER_VARIANT_ADDRESS, axial_kernel)};
 
 inline const AxialKernel& axial_kernel() { return choose_variant(kAxialVariants); }
 

@@ -45,11 +45,6 @@ struct BilinearKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_BILINEAR_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)                 \
-  namespace isa {                              \
-  extern const BilinearKernel bilinear_kernel; \
-  }
-SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_DECLARE_VARIANT, BilinearKernel, bilinear_kernel)
 
 }  // namespace seaformer

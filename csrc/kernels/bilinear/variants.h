@@ -6,10 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::bilinear_kernel,
 inline constexpr const BilinearKernel* kBilinearVariants[] = {
-    SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+    SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_VARIANT_ADDRESS, bilinear_kernel)};
 
 inline const BilinearKernel& bilinear_kernel() { return choose_variant(kBilinearVariants); }
 

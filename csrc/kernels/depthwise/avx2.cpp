@@ -8,25 +8,9 @@ namespace seaformer {
 namespace avx2 {
 namespace {
 
-#define SEAFORMER_SUM(p) [sum##p] "=&x"(sum[0][p].x)
-#define SEAFORMER_SUMS_8                                                                    \
-  SEAFORMER_SUM(0), SEAFORMER_SUM(1), SEAFORMER_SUM(2), SEAFORMER_SUM(3), SEAFORMER_SUM(4), \
-      SEAFORMER_SUM(5), SEAFORMER_SUM(6), SEAFORMER_SUM(7)
-#define SEAFORMER_ROWS_3 [row0] "+r"(row0), [row1] "+r"(row1), [row2] "+r"(row2)
-#define SEAFORMER_ROWS_5 SEAFORMER_ROWS_3, [row3] "+r"(row3), [row4] "+r"(row4)
-
-// sum_taps of generic.h for a tile that x86_tiles.py wrote.
-#define SEAFORMER_SUM_TAPS(size, stride, pixels, kind, code)                                     \
-  SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int64_t step,     \
-                                 const float* weights, F32(&sum)[1][pixels], LastIs<Last::kind>, \
-                                 int) {                                                          \
-    const float *row0 = rows[0], *row1 = rows[1], *row2 = rows[2];                               \
-    [[maybe_unused]] const float *row3 = rows[size - 2], *row4 = rows[size - 1];                 \
-    asm volatile(code                                                                            \
-                 : SEAFORMER_SUMS_##pixels, SEAFORMER_ROWS_##size                                \
-                 : [weights] "r"(weights), [step] "r"(4 * step), [step3] "r"(12 * step)          \
-                 : "memory", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");              \
-  }
+#define SEAFORMER_REGISTER "x"
+#define SEAFORMER_CLOBBERS "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#include "kernels/depthwise/x86_sum_taps.h"
 SEAFORMER_SUM_TAPS(3, 1, 8, kWhole, SEAFORMER_TILE_AVX2_3_1_8)
 SEAFORMER_SUM_TAPS(3, 2, 8, kWhole, SEAFORMER_TILE_AVX2_3_2_8)
 SEAFORMER_SUM_TAPS(5, 1, 8, kWhole, SEAFORMER_TILE_AVX2_5_1_8)

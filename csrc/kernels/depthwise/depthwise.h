@@ -46,11 +46,6 @@ struct DepthwiseKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_DEPTHWISE_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)                   \
-  namespace isa {                                \
-  extern const DepthwiseKernel depthwise_kernel; \
-  }
-SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, DepthwiseKernel, depthwise_kernel)
 
 }  // namespace seaformer

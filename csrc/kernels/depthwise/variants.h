@@ -6,10 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::depthwise_kernel,
 inline constexpr const DepthwiseKernel* kDepthwiseVariants[] = {
-    SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+    SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_VARIANT_ADDRESS, depthwise_kernel)};
 
 inline const DepthwiseKernel& depthwise_kernel() { return choose_variant(kDepthwiseVariants); }
 

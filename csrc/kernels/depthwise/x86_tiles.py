@@ -60,7 +60,8 @@ def main() -> None:
     for name, width, last, sizes in TILES:
         for size, stride, pixels in product((3, 5), (1, 2), sizes):
             print(f"#define SEAFORMER_TILE_{name}_{size}_{stride}_{pixels} \\")
-            print(" \\\n".join(f'  "{line}\\n"' for line in tile(width, last, size, stride, pixels)))
+            lines = tile(width, last, size, stride, pixels)
+            print(" \\\n".join(f'  "{line}\\n"' for line in lines))
 
 
 if __name__ == "__main__":

@@ -46,11 +46,6 @@ struct PointwiseKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_POINTWISE_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)                   \
-  namespace isa {                                \
-  extern const PointwiseKernel pointwise_kernel; \
-  }
-SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, PointwiseKernel, pointwise_kernel)
 
 }  // namespace seaformer

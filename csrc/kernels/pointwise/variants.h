@@ -6,10 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::pointwise_kernel,
 inline constexpr const PointwiseKernel* kPointwiseVariants[] = {
-    SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+    SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_VARIANT_ADDRESS, pointwise_kernel)};
 
 inline const PointwiseKernel& pointwise_kernel() { return choose_variant(kPointwiseVariants); }
 

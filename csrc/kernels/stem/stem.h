@@ -51,11 +51,6 @@ struct StemKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_STEM_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)         \
-  namespace isa {                      \
-  extern const StemKernel stem_kernel; \
-  }
-SEAFORMER_STEM_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_STEM_VARIANTS(SEAFORMER_DECLARE_VARIANT, StemKernel, stem_kernel)
 
 }  // namespace seaformer

@@ -6,9 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::stem_kernel,
-inline constexpr const StemKernel* kStemVariants[] = {SEAFORMER_STEM_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+inline constexpr const StemKernel* kStemVariants[] = {
+    SEAFORMER_STEM_VARIANTS(SEAFORMER_VARIANT_ADDRESS, stem_kernel)};
 
 inline const StemKernel& stem_kernel() { return choose_variant(kStemVariants); }
 

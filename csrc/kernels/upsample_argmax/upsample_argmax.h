@@ -55,11 +55,7 @@ struct UpsampleArgmaxKernel {
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
 #define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS SEAFORMER_BUILT_ISAS
 
-#define SEAFORMER_DECLARE(isa)                              \
-  namespace isa {                                           \
-  extern const UpsampleArgmaxKernel upsample_argmax_kernel; \
-  }
-SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_DECLARE)
-#undef SEAFORMER_DECLARE
+SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_DECLARE_VARIANT, UpsampleArgmaxKernel,
+                                   upsample_argmax_kernel)
 
 }  // namespace seaformer

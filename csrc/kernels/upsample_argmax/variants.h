@@ -6,10 +6,8 @@
 
 namespace seaformer {
 
-#define SEAFORMER_ADDRESS(isa) &isa::upsample_argmax_kernel,
 inline constexpr const UpsampleArgmaxKernel* kUpsampleArgmaxVariants[] = {
-    SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_ADDRESS)};
-#undef SEAFORMER_ADDRESS
+    SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_VARIANT_ADDRESS, upsample_argmax_kernel)};
 
 inline const UpsampleArgmaxKernel& upsample_argmax_kernel() {
   return choose_variant(kUpsampleArgmaxVariants);

@@ -1,0 +1,72 @@
+"""Every block of the family, fused, against plain PyTorch and oneDNN (see README.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onednn
+import pytest
+import torch
+from blocks import make_block
+from implementations import check_close, vector_isas
+from torch import Tensor
+from traced import Shape, shapes
+
+import seaformer_kernels as sk
+from seaformer_kernels import _extension
+
+if _extension.module is None:
+    pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)
+
+KINDS = [
+    "stem",
+    "inverted_residual",
+    "sea_attention",
+    "fusion_gate",
+    "segmentation_head",
+    "classification_head",
+]
+SECONDS = 2.5  # a case
+
+
+def peers(shape: Shape) -> list[str]:
+    """What a block is held against; not all have a sequence of convolutions."""
+    eager_only = shape.kind in ("sea_attention", "classification_head")
+    return ["eager"] if eager_only else [onednn.NAME, "eager"]
+
+
+def prepare(shape: Shape) -> dict[str, Callable[[], Tensor]]:
+    """The implementations by name, on the same maps and weights; all give the same result."""
+    block = make_block(shape)
+    functions = dict.fromkeys(vector_isas(), lambda: block.fused(*block.inputs))
+    if block.onednn is not None:
+        functions[onednn.NAME] = lambda: block.onednn(*block.inputs)
+    functions["eager"] = lambda: block.eager(*block.inputs)
+    check_close(functions)
+    return functions
+
+
+def pytest_generate_tests(metafunc):
+    variant = sk.list_models()[0] if metafunc.config.getoption("quick") else ""
+    cases = [
+        pytest.param(shape, name, id=f"{shape.module}-{name}")
+        for kind in KINDS
+        for shape in shapes(kind, variant)
+        for name in [*vector_isas(), *peers(shape)]
+    ]
+    metafunc.parametrize(("shape", "implementation"), cases)
+
+
+def test_block(shape, implementation, interleaved, layer_threads):
+    kind = "mlp" if shape.sizes.get("mlp") else shape.kind
+    with torch.inference_mode():
+        interleaved(
+            f"{shape.module}-{layer_threads}thread",
+            implementation,
+            lambda: prepare(shape),
+            labels={"block": kind, "module": shape.module, "sizes": shape.text},
+            peers=peers(shape),
+            threads=layer_threads,
+            seconds=SECONDS,
+            family=f"{kind}, threads: {layer_threads}",
+        )

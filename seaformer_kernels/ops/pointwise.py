@@ -1,0 +1,101 @@
+"""A 1x1 convolution with its activation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._library import register
+from seaformer_kernels.ops._packed import (
+    Activation,
+    Header,
+    Kind,
+    Weights,
+    check_buffer,
+    check_length,
+    check_weights,
+    pack,
+    read_header,
+    unpack,
+)
+
+
+def _fake(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    _maps.check_map("pointwise", "x", x)
+    _maps.check_positive("pointwise", "out_channels", out_channels)
+    check_buffer("pointwise", packed)
+    header = Header(Kind.POINTWISE, x.shape[1], out_channels=out_channels)
+    check_length("pointwise", header, packed)
+    return _maps.empty_map(x, x.shape[0], out_channels, *x.shape[2:])
+
+
+def _plain(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    header = read_header(
+        "pointwise", Kind.POINTWISE, packed, in_channels=x.shape[1], out_channels=out_channels
+    )
+    (weights,) = unpack(header, packed)
+    y = _maps.activate(_maps.pointwise(x, *weights), header.expand_activation)
+    return _maps.channels_last(y)
+
+
+register(
+    "pointwise(Tensor x, Tensor packed, int out_channels) -> Tensor",
+    plain=_plain,
+    fake=_fake,
+    differentiable_output=True,
+)
+
+
+def pack_pointwise(weights: Weights, *, activation: str = "none") -> Tensor:
+    """Packed weights for `pointwise`.
+
+    Args:
+        weights: float32 weight [out, in, 1, 1] and bias [out], batch norm folded in.
+        activation: "none", "relu", "relu6" or "hardsigmoid", after the convolution.
+
+    Returns:
+        A uint8 tensor, the same for every instruction set.
+
+    Raises:
+        TypeError: weights are not float32 tensors.
+        ValueError: a shape or the activation is not one of these.
+    """
+    check_weights("pack_pointwise", "convolution", weights, (None, None, 1, 1))
+    codes = {activation.name.lower(): activation for activation in Activation}
+    if activation not in codes:
+        raise ValueError(
+            f"pack_pointwise: expected an activation among {', '.join(codes)}, got {activation!r}"
+        )
+    out_channels, in_channels = weights[0].shape[:2]
+    header = Header(
+        Kind.POINTWISE,
+        in_channels,
+        out_channels=out_channels,
+        expand_activation=codes[activation],
+    )
+    return pack(header, weights)
+
+
+def pointwise(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+    """1x1 convolution and its activation, which the packed weights name.
+
+    On the CPU a kernel of ours does it, elsewhere plain PyTorch. There is no gradient.
+
+    Args:
+        x: float32 [B, in, H, W], any batch, H and W from 1; converted once if not channels_last.
+        packed: from `pack_pointwise`.
+        out_channels: as packed.
+
+    Returns:
+        float32 [B, out_channels, H, W], channels_last.
+
+    Raises:
+        TypeError: an argument has a wrong type, or x is not float32.
+        ValueError: a shape or number is wrong, or packed is not for this call.
+        RuntimeError: x requires grad, and grad mode is on.
+    """
+    _maps.check_types("pointwise", {"x": x, "packed": packed}, {"out_channels": out_channels})
+    if x.dtype != torch.float32:
+        raise TypeError(f"pointwise: expected a float32 x, got {x.dtype}")
+    return torch.ops.seaformer.pointwise(x, packed, out_channels)

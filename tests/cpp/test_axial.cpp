@@ -1,0 +1,203 @@
+// The micro-kernels of squeeze-axial attention against float64.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "guarded.h"
+#include "kernels/axial/variants.h"
+#include "on_variants.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+using test::on_every_variant;
+
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr double kEps = 0x1p-24;
+constexpr int64_t kSizes[] = {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33};
+
+void fill(Guarded<float>& array, float scale = 1.0f) {
+  std::mt19937 random(static_cast<unsigned>(array.size()));
+  std::normal_distribution<float> normal(0.0f, scale);
+  for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+}
+
+void squeeze_case(const AxialKernel& kernel, int64_t width, int64_t channels, Against side) {
+  const int64_t stride = channels + 3, column_stride = channels + 2;
+  Guarded<float> input((width - 1) * stride + channels, side);
+  Guarded<float> row(channels, side), column((width - 1) * column_stride + channels, side);
+  fill(input);
+  fill(column);
+  const std::vector<float> before(column.data(), column.data() + column.size());
+  kernel.squeeze({input.data(), stride, width, channels, row.data(), column.data(), column_stride});
+  for (int64_t c = 0; c < channels; ++c) {
+    double sum = 0, magnitude = 0;
+    for (int64_t x = 0; x < width; ++x) {
+      const float value = input[x * stride + c];
+      sum += value, magnitude += std::abs(value);
+      const int64_t at = x * column_stride + c;
+      check(column[at] == before[at] + value, "column ", x, " channel ", c);
+    }
+    check(std::abs(row[c] - sum) <= width * kEps * magnitude, width, " pixels, channel ", c, ": ",
+          row[c], ", expected ", sum);
+  }
+  for (std::size_t i = 0; i < column.size(); ++i) {
+    const bool gap = static_cast<int64_t>(i) % column_stride >= channels;
+    check(!gap || column[i] == before[i], "wrote between columns");
+  }
+}
+
+struct Heads {
+  int64_t length, key_dim, value_dim;
+};
+
+// What softmax attention is, and how far float32 may be from it.
+void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float scale = 0.5f,
+                 float spread = 1.0f) {
+  const int64_t q_stride = h.key_dim + 1, v_stride = h.value_dim + 2;
+  Guarded<float> q((h.length - 1) * q_stride + h.key_dim, side), k(q.size(), side);
+  Guarded<float> v((h.length - 1) * v_stride + h.value_dim, side), output(v.size(), side);
+  Guarded<float> scratch(axial_scratch_floats(h.length, h.key_dim), side);
+  fill(q, spread);
+  fill(k, spread);
+  std::reverse(k.data(), k.data() + k.size());
+  fill(v);
+  kernel.attend({q.data(), k.data(), v.data(), q_stride, q_stride, v_stride, output.data(),
+                 v_stride, h.length, h.key_dim, h.value_dim, scale, scratch.data()});
+  for (int64_t i = 0; i < h.length; ++i) {
+    std::vector<double> score(h.length);
+    double score_error = 0;
+    for (int64_t j = 0; j < h.length; ++j) {
+      double magnitude = 0;
+      for (int64_t d = 0; d < h.key_dim; ++d) {
+        const double term = double{q[i * q_stride + d]} * k[j * q_stride + d] * scale;
+        score[j] += term, magnitude += std::abs(term);
+      }
+      score_error = std::max(score_error, (h.key_dim + 2) * kEps * magnitude);
+    }
+    const double top = *std::max_element(score.begin(), score.end());
+    double total = 0;
+    for (double& s : score) total += s = std::exp(s - top);
+    for (int64_t c = 0; c < h.value_dim; ++c) {
+      double sum = 0, magnitude = 0;
+      for (int64_t j = 0; j < h.length; ++j) {
+        const double term = score[j] / total * v[j * v_stride + c];
+        sum += term, magnitude += std::abs(term);
+      }
+      // An error of a score is one of its weight, in numerator and denominator; then rounding.
+      const double bound = (4 * score_error + (2.0 * h.length + 12) * kEps) * magnitude + 1e-37;
+      const float got = output[i * v_stride + c];
+      check(std::abs(got - sum) <= bound, "length ", h.length, " keys ", h.key_dim, ": position ",
+            i, " channel ", c, " is ", got, ", expected ", sum, " within ", bound);
+    }
+  }
+}
+
+float relu6(float x) { return x < 0 ? 0 : x > 6 ? 6 : x; }
+
+void combine_case(const AxialKernel& kernel, int64_t width, int64_t channels, Against side) {
+  const int64_t v_stride = channels + 3, output_stride = channels + 1;
+  Guarded<float> v((width - 1) * v_stride + channels, side), row(channels, side);
+  Guarded<float> column(width * channels, side);
+  Guarded<float> output((width - 1) * output_stride + channels, side);
+  fill(v, 3.0f);
+  fill(row, 2.0f);
+  fill(column, 2.0f);
+  v[0] = kNaN;
+  v[v.size() - 1] = kInfinity;
+  std::fill_n(output.data(), output.size(), 12345.0f);
+  kernel.combine({v.data(), v_stride, row.data(), column.data(), output.data(), output_stride,
+                  width, channels});
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    const int64_t x = i / output_stride, c = i % output_stride;
+    if (c >= channels) {
+      check(output[i] == 12345.0f, "wrote between pixels");
+      continue;
+    }
+    const float sum = v[x * v_stride + c] + row[c] + column[x * channels + c];
+    check(output[i] == relu6(sum) || (std::isnan(sum) && std::isnan(output[i])), "pixel ", x,
+          " channel ", c, " is ", output[i], ", expected ", relu6(sum));
+  }
+}
+
+}  // namespace
+
+TEST(axial_squeeze) {
+  on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
+    for (int64_t width : {1, 2, 5, 16}) {
+      for (int64_t channels : kSizes) {
+        for (Against side : {Against::kStart, Against::kEnd}) {
+          squeeze_case(kernel, width, channels, side);
+        }
+      }
+    }
+  });
+}
+
+TEST(axial_attend) {
+  on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
+    for (int64_t length : kSizes) {
+      for (const Heads& heads : {Heads{length, 1, 1}, Heads{length, 5, 9}, Heads{length, 16, 32},
+                                 Heads{length, 24, 48}}) {
+        for (Against side : {Against::kStart, Against::kEnd}) attend_case(kernel, heads, side);
+      }
+    }
+    attend_case(kernel, {64, 16, 32}, Against::kEnd);
+    // Scores so far apart that most weights vanish.
+    attend_case(kernel, {33, 16, 32}, Against::kEnd, 4.0f, 5.0f);
+  });
+}
+
+TEST(axial_attend_weights_are_exponentials) {
+  // One query of 1 and values of 1 and 0: the result is exp(x) / (1 + exp(x)), x the second key.
+  on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
+    std::vector<float> scratch(axial_scratch_floats(2, 1));
+    const float q[2] = {1.0f, 1.0f}, v[2] = {0.0f, 1.0f};
+    for (double x = -86.5; x <= 0; x += 0.0137) {
+      const float k[2] = {0.0f, static_cast<float>(x)};
+      float output[2];
+      kernel.attend({q, k, v, 1, 1, 1, output, 1, 2, 1, 1, 1.0f, scratch.data()});
+      const double e = std::exp(double{k[1]}), expected = e / (1 + e);
+      check(std::abs(output[0] - expected) <= 8 * kEps * expected, "exp of ", x, ": ", output[0],
+            ", expected ", expected);
+    }
+  });
+}
+
+TEST(axial_attend_nan_and_infinity) {
+  on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
+    std::vector<float> scratch(axial_scratch_floats(3, 1));
+    const float v[3] = {1.0f, 2.0f, 4.0f};
+    const auto attend = [&](float q0, float k0, float k1, float k2) {
+      const float q[3] = {q0, q0, q0}, k[3] = {k0, k1, k2};
+      std::vector<float> output(3);
+      kernel.attend({q, k, v, 1, 1, 1, output.data(), 1, 3, 1, 1, 1.0f, scratch.data()});
+      return output[0];
+    };
+    check(attend(1, -kInfinity, 0, 0) == 3.0f, "a score of -inf has no weight");
+    check(attend(1, -kInfinity, 0, -kInfinity) == 2.0f, "one finite score takes all");
+    check(std::isnan(attend(1, -kInfinity, -kInfinity, -kInfinity)), "nothing to share");
+    check(std::isnan(attend(1, kInfinity, 0, 0)), "inf - inf");
+    check(std::isnan(attend(1, 0, kNaN, 0)), "a NaN score spreads");
+    check(std::isnan(attend(kNaN, 0, 0, 0)), "a NaN query spreads");
+  });
+}
+
+TEST(axial_combine) {
+  on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
+    for (int64_t width : {1, 2, 5, 16}) {
+      for (int64_t channels : kSizes) {
+        for (Against side : {Against::kStart, Against::kEnd}) {
+          combine_case(kernel, width, channels, side);
+        }
+      }
+    }
+  });
+}
