@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from implementations import check_close
 from peers import PEERS
 from torch import Tensor, nn
 
@@ -39,13 +40,11 @@ def prepare(variant: str) -> dict[str, Callable[[], Tensor]]:
     """The implementations by name, on the same image; each gives what plain PyTorch does."""
     plain = plain_model(variant)
     image = torch.randn(1, 3, *SIZE)
-    expected = plain(image)
     models = {OURS: sk.optimize(plain)}
     models |= {name: PEERS[name].convert(plain, image) for name in PRESENT}
-    for name, model in models.items():
-        error = ((model(image) - expected).abs().max() / expected.abs().max()).item()
-        assert error <= TOLERANCE, f"{name}: differs by {error:.3g} of the largest logit"
-    return {name: lambda model=model: model(image) for name, model in models.items()}
+    functions = {name: lambda model=model: model(image) for name, model in models.items()}
+    check_close(functions | {"eager": lambda: plain(image)}, TOLERANCE)
+    return functions
 
 
 def pytest_generate_tests(metafunc):
