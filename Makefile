@@ -52,12 +52,14 @@ test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emula
 bench: $(VENV)/.package  ## time ops, blocks and models against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.requirements  ## count the ARM instructions of ops, kernels and blocks under emulation
+count-arm: $(VENV)/.package  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
 	cmake --preset aarch64
 	cmake --build --preset aarch64 --target bench_upsample_argmax $(COUNTED:%=bench_%)
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
 	for program in $(COUNTED); do \
 	  $(BIN)/python benchmarks/arm/count_layers.py $$program || exit 1; done
+	tests/arm/make_site.sh
+	$(BIN)/python benchmarks/arm/count_model.py $(COUNT_ARGS)
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .

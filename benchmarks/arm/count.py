@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -42,12 +43,14 @@ def build_plugin() -> Path:
     return PLUGIN
 
 
-def run(command: list[str]) -> None:
+def run(command: list[str]) -> str:
+    """What the command prints."""
     if shutil.which(command[0]) is None:
         raise CountError(f"{command[0]} was not found on PATH")
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         raise CountError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stdout}")
+    return done.stdout
 
 
 def emulator(cpu: str = "cortex-a76") -> list[str]:
@@ -62,21 +65,37 @@ def count(exe: str | Path, args: list[str] | None = None, cpu: str = "cortex-a76
     """
     if not Path(exe).is_file():
         raise CountError(f"{exe}: no such program")
+    windows, _ = count_command(
+        lambda plugin: [*emulator(cpu), "-plugin", plugin, str(exe), *(args or [])], str(exe)
+    )
+    return windows
+
+
+def count_command(command: Callable[[str], list[str]], name: str) -> tuple[list[dict], str]:
+    """As `count`, for any command that runs the emulator.
+
+    Args:
+        command: makes the command from the value of the emulator's option -plugin.
+        name: what errors call the program.
+
+    Returns:
+        The windows, and what the program printed.
+    """
     plugin = build_plugin()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "windows.jsonl"
-        run([*emulator(cpu), "-plugin", f"{plugin},out={out}", str(exe), *(args or [])])
+        printed = run(command(f"{plugin},out={out}"))
         windows = [json.loads(line) for line in out.read_text().splitlines()]
     for window in windows:
         if "error" in window:
-            raise CountError(f"{exe}: {window['error']}")
+            raise CountError(f"{name}: {window['error']}")
         threads = window.pop("threads")
         if threads != 1:
             raise CountError(
-                f"{exe}: expected one thread, got {threads} by the end of window "
+                f"{name}: expected one thread, got {threads} by the end of window "
                 f"{window['window']}: counts are exact with one only"
             )
-    return windows
+    return windows, printed
 
 
 def table(windows: list[dict]) -> str:

@@ -11,10 +11,9 @@ repo=$(cd "$here/../.." && pwd)
 arm=$repo/build/arm
 root=${SEAFORMER_ARM_ROOT:-$arm/root}
 export SEAFORMER_ARM_ROOT=$root
-site=$arm/site
+site=$arm/site # make_site.sh
 build=$repo/build/aarch64
 python=${PYTHON:-python3}
-cmake=${CMAKE:-cmake}
 
 # An in-order ARMv8.0, a big ARMv8.2, one with 512-bit SVE, and everything the emulator knows.
 kernel_cpus=(cortex-a53 cortex-a76 a64fx max)
@@ -37,7 +36,7 @@ need aarch64-linux-gnu-g++ "Debian package g++-aarch64-linux-gnu"
 need qemu-aarch64 "Debian package qemu-user"
 need apt-get "Debian package apt"
 need dpkg-deb "Debian package dpkg"
-need "$cmake" "Debian package cmake"
+need "${CMAKE:-cmake}" "Debian package cmake"
 need ninja "Debian package ninja-build"
 need "$python" "Debian package python3"
 for module in pip pybind11; do
@@ -70,16 +69,6 @@ stage() { # NAME COMMAND...: one line about a command; if it fails, the end of w
   fi
 }
 
-cross_build() (
-  cd "$repo" &&
-    "$cmake" --preset aarch64 --fresh \
-      "-DSEAFORMER_TORCH_DIR=$root/usr/local/lib/python3.11/dist-packages/torch" \
-      "-DPython_INCLUDE_DIR=$root/usr/include/python3.11" \
-      "-DPYTHON_MODULE_EXT_SUFFIX=$suffix" \
-      "-Dpybind11_DIR=$("$python" -m pybind11 --cmakedir)" &&
-    "$cmake" --build --preset aarch64
-)
-
 # A 64K-page kernel refuses a segment that is aligned to less, which the emulator would not notice.
 check_page_alignment() {
   local file align
@@ -93,13 +82,6 @@ check_page_alignment() {
   done
 }
 
-# The package as it would be installed on ARM: our Python files and the cross-built libraries.
-make_site() {
-  rm -rf "$site" && mkdir -p "$site" && cp -r "$repo/seaformer_kernels" "$site/" &&
-    find "$site" \( -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} + &&
-    cp "$build/libseaformer_ops.so" "$build/_C$suffix" "$site/seaformer_kernels/"
-}
-
 # Without `compile`: inductor needs a compiler, and child processes, in the guest; without `slow`,
 # which takes minutes there. Run from a folder of our own, where hypothesis leaves its files.
 run_python_tests() ( # CPU
@@ -109,12 +91,11 @@ run_python_tests() ( # CPU
 
 mkdir -p "$arm/logs"
 stage "root" "$here/make_root.sh" || exit 1
-stage "cross build" cross_build || exit 1
+stage "cross build" "$here/make_site.sh" || exit 1
 stage "page alignment" check_page_alignment "$build/libseaformer_ops.so" "$build/_C$suffix" || true
 for cpu in "${kernel_cpus[@]}"; do
   stage "kernel tests, $cpu" "$here/run.sh" "$cpu" "$build/kernel_tests" || true
 done
-stage "site" make_site || exit 1
 for cpu in "${python_cpus[@]}"; do
   stage "python tests, $cpu" run_python_tests "$cpu" || true
 done

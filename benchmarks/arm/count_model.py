@@ -1,0 +1,177 @@
+"""Counts the instructions of whole inferences on ARM: optimised models, 512x512, one thread.
+
+    tests/arm/make_site.sh
+    python benchmarks/arm/count_model.py [VARIANT...] [--all] [--labels] [--eager] [--blocks]
+
+An ideal FMA does four of the multiply-adds that the plain model has in convolutions and matrix
+products. What is counted begins and ends in Python, after two inferences to warm up. Exits with 1
+when a target is missed, with 2 when nothing could be counted. Needs what count.py and tests/arm
+need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import count
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import seaformer_kernels as sk
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SITE = ROOT / "build" / "arm" / "site"
+MARKERS = ROOT / "build" / "arm" / "markers.so"
+GUEST = HERE / "run_model.py"
+SIZE = (512, 512)
+
+# The most instructions for each ideal FMA that `ours:logits` may take.
+TARGETS = {
+    "seaformer_tiny": 1.22,
+    "seaformer_small": 1.20,
+    "seaformer_base": 1.17,
+    "seaformer_large": 1.15,
+}
+
+Windows = dict[str, dict]  # by what run_model.py says they hold
+
+
+def ideal_fmas(variant: str) -> dict[str, int]:
+    """By module, "" for the whole model: the vector FMAs that its multiply-adds fill."""
+    with torch.device("meta"):
+        model, image = sk.create_model(variant), torch.empty(1, 3, *SIZE)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    root = type(model).__name__
+    return {
+        name.removeprefix(root).removeprefix("."): number // 8
+        for name, number in flops.items()
+        if name.startswith(root)
+    }
+
+
+def build_markers() -> None:
+    """Compiles the markers that the guest's Python calls."""
+    MARKERS.parent.mkdir(parents=True, exist_ok=True)
+    flags = ["-O2", "-shared", "-fPIC", "-nostdlib"]
+    count.run(["aarch64-linux-gnu-g++", *flags, "-o", str(MARKERS), str(HERE / "markers.cpp")])
+
+
+def count_runs(variant: str, runs: list[str], cpu: str) -> Windows:
+    """The counts of what run_model.py runs."""
+    if not SITE.is_dir():
+        raise count.CountError(f"{SITE}: no such folder; tests/arm/make_site.sh makes it")
+    build_markers()
+    environment = [f"PYTHONPATH={SITE}", "PYTHONHASHSEED=0", "OMP_NUM_THREADS=1"]
+    guest = ["python", str(GUEST), str(MARKERS), variant, *runs]
+    windows, printed = count.count_command(
+        lambda plugin: [
+            str(ROOT / "tests" / "arm" / "run.sh"),
+            cpu,
+            f"QEMU_PLUGIN={plugin}",
+            *environment,
+            *guest,
+        ],
+        GUEST.name,
+    )
+    # Others print too: oneDNN, for one, that the emulator hides the processor's model from it.
+    lines = (line.split() for line in printed.splitlines())
+    names = [line[1] for line in lines if line[:1] == ["window"]]
+    if len(names) != len(windows):
+        raise count.CountError(
+            f"{GUEST.name}: expected a name for each of {len(windows)} windows, got {printed!r}"
+        )
+    return dict(zip(names, windows, strict=True))
+
+
+def missed(ratio: float, variant: str) -> bool:
+    """Whether our inference to logits takes more than its target."""
+    return ratio > TARGETS[variant]
+
+
+def run_rows(variant: str, windows: Windows, ideal: dict[str, int]) -> list[list[str]]:
+    """A row for each whole inference; targets are for ours, to logits."""
+    rows = []
+    for run in (name for name in windows if ":" in name and not name.endswith(":blocks")):
+        implementation, output = run.split(":")
+        total, fmas = windows[run]["total"], windows[run]["vec_fma"]
+        row = [variant, implementation, output, f"{total:,}", f"{fmas:,}"]
+        if output == "logits":
+            ratio = total / ideal[""]
+            row += [f"{ideal['']:,}", f"{ratio:.3f}"]
+            if implementation == "ours":
+                verdict = "missed" if missed(ratio, variant) else "met"
+                row.append(f"{verdict}: {TARGETS[variant]:.2f}")
+        rows.append(row)
+    return rows
+
+
+def block_rows(windows: Windows, ideal: dict[str, int]) -> list[list[str]]:
+    """A row for each fused block, without those inside of it, and one for what follows the last."""
+    blocks = [name for name in windows if ":" not in name]
+    rows = []
+    for name in blocks:
+        inner = sum(ideal[other] for other in blocks if other.startswith(f"{name}."))
+        own, total = ideal[name] - inner, windows[name]["total"]
+        rows.append([name, f"{total:,}", f"{own:,}", f"{total - own:,}", f"{total / own:.3f}"])
+    return rows
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows of text with aligned columns, the first to the left; short rows end early."""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    lines = []
+    for row in rows:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=False))
+        lines.append("  ".join([first.strip().ljust(widths[0]), *others]))
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("variants", nargs="*", help="default: the smallest")
+    parser.add_argument("--all", action="store_true", help="all variants")
+    parser.add_argument("--labels", action="store_true", help="image to labels, too")
+    parser.add_argument("--eager", action="store_true", help="the plain model in PyTorch, too")
+    parser.add_argument("--blocks", action="store_true", help="each fused block, too")
+    parser.add_argument("--cpu", default="cortex-a76", help="a name of `qemu-aarch64 -cpu help`")
+    options = parser.parse_args()
+    known = sk.list_models()
+    variants = known if options.all else options.variants or known[:1]
+    unknown = [variant for variant in variants if variant not in known]
+    if unknown:
+        parser.error(f"expected variants among {', '.join(known)}, got {unknown[0]!r}")
+    runs = [
+        f"{implementation}:{output}"
+        for implementation in (["ours", "eager"] if options.eager else ["ours"])
+        for output in (["logits", "labels"] if options.labels else ["logits"])
+    ]
+    if options.blocks:
+        runs.append("ours:blocks")  # last: its hooks stay
+
+    rows = [["model", "run", "output", "instructions", "FMAs", "ideal FMAs", "ratio", "target"]]
+    late = False
+    try:
+        for variant in variants:
+            ideal = ideal_fmas(variant)
+            windows = count_runs(variant, runs, options.cpu)
+            late |= missed(windows["ours:logits"]["total"] / ideal[""], variant)
+            rows += run_rows(variant, windows, ideal)
+            if options.blocks:
+                heading = [variant, "instructions", "ideal FMAs", "others", "ratio"]
+                print(f"{table([heading, *block_rows(windows, ideal)])}\n", flush=True)
+    except count.CountError as error:
+        print(f"count_model.py: {error}", file=sys.stderr)
+        return 2
+    print(table(rows))
+    return 1 if late else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

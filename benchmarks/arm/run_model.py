@@ -1,0 +1,83 @@
+"""Runs whole inferences on ARM, each between markers; count_model.py starts this in the emulator.
+
+    python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT...
+
+MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours` or `eager`, OUTPUT `logits` or
+`labels`. `ours:blocks` makes a window of each fused block, from the end of the one before it.
+Prints a line `window NAME` for each.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import seaformer_kernels as sk
+from seaformer_kernels.modules.fused.block import FusedBlock
+
+SIZE = (512, 512)
+WARM_UP = 2
+
+
+def models(variant: str) -> dict[str, nn.Module]:
+    """The model of a variant, optimised and plain."""
+    torch.manual_seed(0)
+    plain = sk.create_model(variant).requires_grad_(False)
+    nn.init.normal_(plain.decode_head.conv_seg.weight, std=1.0)  # labels that differ
+    return {"ours": sk.optimize(plain), "eager": plain}
+
+
+def inference(model: nn.Module, implementation: str, output: str) -> Callable[[Tensor], Tensor]:
+    """What maps an image to the output."""
+    if output != "labels":
+        return model
+    if implementation == "ours":
+        return model.predict
+    return lambda x: F.interpolate(model(x), SIZE, mode="bilinear", align_corners=False).argmax(1)
+
+
+def mark_blocks(model: nn.Module, markers: ctypes.CDLL) -> list[str]:
+    """Begins a window at the end of each fused block; the list grows by its name as one ends."""
+    names = {
+        module: name.removeprefix("module.")
+        for name, module in model.named_modules()
+        if isinstance(module, FusedBlock)
+    }
+    ended: list[str] = []
+
+    def lap(module: nn.Module, *_: object) -> None:
+        markers.end_window()
+        ended.append(names[module])
+        markers.begin_window()
+
+    for module in names:
+        module.register_forward_hook(lap)
+    return ended
+
+
+@torch.inference_mode()
+def main(library: str, variant: str, *runs: str) -> None:
+    torch.set_num_threads(1)
+    markers = ctypes.CDLL(library)
+    by_name = models(variant)
+    image = torch.randn(1, 3, *SIZE)
+    for run in runs:
+        implementation, output = run.split(":")
+        infer = inference(by_name[implementation], implementation, output)
+        for _ in range(WARM_UP):
+            infer(image)
+        ended = mark_blocks(by_name[implementation], markers) if output == "blocks" else []
+        markers.begin_window()
+        infer(image)
+        markers.end_window()
+        for name in (*ended, run):
+            print("window", name, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
