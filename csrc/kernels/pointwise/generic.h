@@ -141,7 +141,9 @@ template <int vectors, Last kind>
 void column(const Pointwise& args, int64_t begin, int64_t end, const float* weights,
             int64_t channel, int last) {
   int64_t pixel = begin;
-  for (; pixel + kTilePixels <= end; pixel += kTilePixels) {
+  // Eight pixels are two tiles of four rather than one of six and single pixels.
+  for (; pixel + kTilePixels <= end && (kTilePixels != 6 || end - pixel != 8);
+       pixel += kTilePixels) {
     tile<kTilePixels, vectors, kind>(args, pixel, weights, channel, last);
   }
   if constexpr (kTilePixels > 4) {
