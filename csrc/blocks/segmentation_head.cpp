@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/upsample_argmax/variants.h"
+
 namespace seaformer {
 namespace {
 
@@ -47,7 +49,7 @@ std::size_t segmentation_head_workspace(const GateShape& shape, const PackedHead
 }
 
 void segmentation_head(const GateShape& shape, const PackedHeader& packed, const float* local,
-                       const float* coarse, float* logits, void* workspace,
+                       const float* coarse, float* logits, int32_t* winners, void* workspace,
                        const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate = make_gate(shape, packed, local, coarse, carver);
@@ -56,6 +58,7 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
   take_scratch(gate, packed, worker_size);
 
   const PointwiseKernel& classify = pointwise_kernel();
+  const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
   const float* const weights = sections_of(packed).classifier;
   const int64_t width = packed.out_channels, classes = packed.kernel_size;
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
@@ -68,8 +71,12 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
       for (int64_t x = 0; x < shape.width; x += kGateChunk) {
         const int64_t count = std::min(kGateChunk, shape.width - x);
         gate.pixels(row, x, x + count, scratch.rows, scratch.fused);
-        classify.run({scratch.fused, width, weights, logits + (row * shape.width + x) * classes,
-                      classes, nullptr, 0, nullptr, 0, count, width, classes, Activation::kNone});
+        const int64_t pixel = row * shape.width + x;
+        float* to = logits + pixel * classes;
+        classify.run({scratch.fused, width, weights, to, classes, nullptr, 0, nullptr, 0, count,
+                      width, classes, Activation::kNone});
+        // While they are in the first-level cache.
+        if (winners != nullptr) labels.first_argmax(to, count, classes, winners + pixel);
       }
     }
   });

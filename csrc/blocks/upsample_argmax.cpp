@@ -14,8 +14,9 @@ namespace {
 struct SourceRows {
   const float* logits[2];  // the row, or its copy
   float* copy[2];          // room for that copy; null when rows are used where they are
-  int32_t* winners[2];
-  int64_t row[2];  // which row is held, or -1
+  const int32_t* winners[2];
+  int32_t* found[2];  // room for winners that nobody gave
+  int64_t row[2];     // which row is held, or -1
 };
 
 struct Layout {
@@ -42,7 +43,7 @@ void lay_out_task(const UpsampleArgmaxShape& shape, const Logits& logits, Carver
   const bool dense = rows_are_dense(shape, logits);
   for (int k = 0; k < 2; ++k) {
     layout.source.copy[k] = dense ? nullptr : carver.take<float>(shape.in_width * classes);
-    layout.source.winners[k] = carver.take<int32_t>(shape.in_width);
+    layout.source.found[k] = carver.take<int32_t>(shape.in_width);
     layout.source.row[k] = -1;
   }
   layout.scratch = carver.take<float>(upsample_argmax_scratch_floats(classes));
@@ -90,7 +91,12 @@ int hold_row(const UpsampleArgmaxKernel& kernel, const UpsampleArgmaxShape& shap
     copy_row(shape, logits, pixels, source.copy[slot]);
     pixels = source.copy[slot];
   }
-  kernel.first_argmax(pixels, shape.in_width, padded_classes(shape), source.winners[slot]);
+  if (logits.winners != nullptr && source.copy[slot] == nullptr) {
+    source.winners[slot] = logits.winners + (image * shape.in_height + row) * shape.in_width;
+  } else {
+    kernel.first_argmax(pixels, shape.in_width, padded_classes(shape), source.found[slot]);
+    source.winners[slot] = source.found[slot];
+  }
   source.logits[slot] = pixels;
   source.row[slot] = row;
   return slot;

@@ -20,6 +20,9 @@ struct UpsampleArgmaxShape {
 struct Logits {
   const float* data;
   int64_t image_stride, class_stride, row_stride, column_stride;
+  // The first best class of every pixel, [batch, in_height, in_width], if it is known, else null.
+  // Of use for channels_last logits of kMinClasses or more.
+  const int32_t* winners = nullptr;
 };
 
 // Dense [batch, in_height, in_width, classes]: the layout that needs no copy.

@@ -5,27 +5,17 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
-#include <optional>
 #include <vector>
 
 #include "../checks.h"
+#include "../labels.h"
 #include "../torch_parallel.h"
-#include "core/workspace.h"
 
 namespace seaformer {
 namespace {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-
-template <class Label>
-void run(const UpsampleArgmaxShape& shape, const Tensor& logits, Tensor& labels) {
-  const TorchParallel parallel;
-  const Logits view{logits.const_data_ptr<float>(), logits.stride(0), logits.stride(1),
-                    logits.stride(2), logits.stride(3)};
-  const Workspace workspace(upsample_argmax_workspace(shape, view, parallel.threads()));
-  upsample_argmax(shape, view, labels.mutable_data_ptr<Label>(), workspace.data(), parallel);
-}
 
 Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
   require(logits.dim() == 4,
@@ -43,12 +33,11 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
 
   const UpsampleArgmaxShape shape{logits.size(0), logits.size(1), logits.size(2),
                                   logits.size(3), size[0],        size[1]};
-  const bool narrow = shape.classes <= 256;
-  const int64_t sizes[3] = {shape.batch, shape.out_height, shape.out_width};
-  Tensor labels = torch::stable::empty({sizes, 3}, narrow ? ScalarType::Byte : ScalarType::Int,
-                                       std::nullopt, logits.device());
+  Tensor labels = empty_labels(logits, shape);
   if (shape.batch == 0) return labels;
-  narrow ? run<uint8_t>(shape, logits, labels) : run<int32_t>(shape, logits, labels);
+  const Logits view{logits.const_data_ptr<float>(), logits.stride(0), logits.stride(1),
+                    logits.stride(2), logits.stride(3)};
+  write_labels(shape, view, labels, TorchParallel());
   return labels;
 }
 

@@ -7,6 +7,7 @@ from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.modules import SegmentationHead
+from seaformer_kernels.modules.fused import FusedSegmentationHead
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 
@@ -54,5 +55,9 @@ class SeaFormerSegmenter(nn.Module):
             TypeError, ValueError: as `SeaFormerBackbone.features` and `upsample_argmax`.
         """
         with evaluating(self):
-            logits = self(x)
-        return upsample_argmax(logits.float(), tuple(x.shape[-2:]) if size is None else size)
+            features = self.backbone(x)
+            size = tuple(x.shape[-2:]) if size is None else size
+            if isinstance(self.decode_head, FusedSegmentationHead):
+                return self.decode_head.labels(features, size)
+            logits = self.decode_head(features)
+        return upsample_argmax(logits.float(), size)

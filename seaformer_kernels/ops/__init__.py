@@ -12,7 +12,11 @@ from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
 from seaformer_kernels.ops.inverted_residual import inverted_residual, pack_inverted_residual
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import pack_sea_attention, sea_attention
-from seaformer_kernels.ops.segmentation_head import pack_segmentation_head, segmentation_head
+from seaformer_kernels.ops.segmentation_head import (
+    pack_segmentation_head,
+    segmentation_head,
+    segmentation_labels,
+)
 from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attention
 from seaformer_kernels.ops.stem import pack_stem, stem
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
@@ -34,6 +38,7 @@ __all__ = [
     "pointwise",
     "sea_attention",
     "segmentation_head",
+    "segmentation_labels",
     "squeeze_axial_attention",
     "stem",
     "upsample_argmax",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +20,7 @@ from seaformer_kernels.ops._packed import (
     read_header,
     unpack,
 )
+from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_argmax
 
 
 def _fake(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> Tensor:
@@ -49,6 +52,32 @@ register(
     plain=_plain,
     fake=_fake,
     differentiable_output=True,
+)
+
+
+def _fake_labels(
+    local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Sequence[int]
+) -> Tensor:
+    logits = _fake(local, coarse, packed, num_classes)
+    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
+        raise ValueError(
+            "segmentation_labels: expected size to be (height, width), both positive, got "
+            f"{list(size)}"
+        )
+    return logits.new_empty((logits.shape[0], *size), dtype=label_dtype(num_classes))
+
+
+def _plain_labels(
+    local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Sequence[int]
+) -> Tensor:
+    return upsample_argmax(_plain(local, coarse, packed, num_classes), size)
+
+
+register(
+    "segmentation_labels(Tensor local, Tensor coarse, Tensor packed, int num_classes, "
+    "SymInt[2] size) -> Tensor",
+    plain=_plain_labels,
+    fake=_fake_labels,
 )
 
 
@@ -113,13 +142,37 @@ def segmentation_head(local: Tensor, coarse: Tensor, packed: Tensor, num_classes
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: a map requires grad, and grad mode is on.
     """
+    _check_call("segmentation_head", local, coarse, packed, num_classes)
+    return torch.ops.seaformer.segmentation_head(local, coarse, packed, num_classes)
+
+
+def segmentation_labels(
+    local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Sequence[int]
+) -> Tensor:
+    """The labels `upsample_argmax(segmentation_head(...), size)`, in one call.
+
+    The best class of each pixel is found while its logits are in the first-level cache.
+
+    Args:
+        local, coarse, packed, num_classes: as for `segmentation_head`.
+        size: (H, W) of the labels, each from 1.
+
+    Returns:
+        Labels [B, *size], contiguous; uint8 for at most 256 classes, else int32. They have no
+        gradient.
+
+    Raises:
+        TypeError, ValueError: as `segmentation_head` and `upsample_argmax`.
+    """
+    _check_call("segmentation_labels", local, coarse, packed, num_classes)
+    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
+        raise TypeError(f"segmentation_labels: expected size to be two integers, got {size!r}")
+    return torch.ops.seaformer.segmentation_labels(local, coarse, packed, num_classes, size)
+
+
+def _check_call(op: str, local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> None:
     _maps.check_types(
-        "segmentation_head",
-        {"local": local, "coarse": coarse, "packed": packed},
-        {"num_classes": num_classes},
+        op, {"local": local, "coarse": coarse, "packed": packed}, {"num_classes": num_classes}
     )
     if local.dtype != torch.float32 or coarse.dtype != torch.float32:
-        raise TypeError(
-            f"segmentation_head: expected float32 maps, got {local.dtype}, {coarse.dtype}"
-        )
-    return torch.ops.seaformer.segmentation_head(local, coarse, packed, num_classes)
+        raise TypeError(f"{op}: expected float32 maps, got {local.dtype}, {coarse.dtype}")

@@ -1,7 +1,10 @@
 // The segmentation head block against its definition in float64.
+#include <algorithm>
+
 #include "blocks/segmentation_head.h"
 #include "check.h"
 #include "gate_problem.h"
+#include "kernels/upsample_argmax/upsample_argmax.h"
 #include "on_isas.h"
 #include "packed_buffer.h"
 #include "threads.h"
@@ -36,8 +39,16 @@ void run_case(const GateCase& c, int classes) {
       Guarded<float> logits(pixels * classes, side);
       Guarded<unsigned char> workspace(segmentation_head_workspace(c.shape, packed, threads),
                                        Against::kEnd);
+      Guarded<int32_t> winners(pixels, side);
+      const bool wanted = classes >= kMinClasses && threads % 2 == 1;  // and never changes logits
       segmentation_head(c.shape, packed, problem.local.data(), problem.coarse.data(), logits.data(),
-                        workspace.data(), Threads(threads));
+                        wanted ? winners.data() : nullptr, workspace.data(), Threads(threads));
+      for (int64_t p = 0; wanted && p < pixels; ++p) {
+        const float* pixel = logits.data() + p * classes;
+        const int64_t best = std::max_element(pixel, pixel + classes) - pixel;
+        check(winners[p] == best, describe(c), "pixel ", p, " has winner ", winners[p],
+              ", expected ", best);
+      }
       return std::vector<float>(logits.data(), logits.data() + logits.size());
     };
     const std::vector<Term> fused = problem.fused();

@@ -315,6 +315,30 @@ TEST(upsample_argmax_isas_agree) {
   });
 }
 
+TEST(upsample_argmax_takes_known_winners) {
+  for (int64_t classes : {1, 19, 150}) {
+    const UpsampleArgmaxShape s{2, classes, 5, 9, 33, 70};
+    const int64_t pixels = s.batch * s.in_height * s.in_width;
+    std::vector<float> logits(pixels * classes);
+    fill(Data::kTies, s, 3, logits.data());
+    Guarded<int32_t> winners(pixels, Against::kEnd);
+    for (int64_t p = 0; p < pixels; ++p) {
+      const float* pixel = logits.data() + p * classes;
+      winners[p] = static_cast<int32_t>(std::max_element(pixel, pixel + classes) - pixel);
+    }
+    Logits known = channels_last(logits.data(), s);
+    known.winners = winners.data();
+    on_every_isa([&] {
+      std::vector<uint8_t> expected(s.batch * s.out_height * s.out_width), labels(expected.size());
+      const Workspace workspace(upsample_argmax_workspace(s, known, 2));
+      upsample_argmax(s, channels_last(logits.data(), s), expected.data(), workspace.data(),
+                      Threads(2));
+      upsample_argmax(s, known, labels.data(), workspace.data(), Threads(2));
+      check(labels == expected, classes, " classes: labels differ");
+    });
+  }
+}
+
 TEST(upsample_argmax_layouts) {
   // The same logits in other layouts, each between guard pages, give the same labels.
   on_every_isa([] {

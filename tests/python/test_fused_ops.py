@@ -576,3 +576,40 @@ def test_compile_fullgraph():
     for size in [(2, 3, 16, 20), (3, 3, 21, 12), (1, 3, 9, 14)]:
         image = Random(3).tensor(*size)
         torch.testing.assert_close(compiled(image), chain(image))
+
+
+@pytest.mark.parametrize("classes", [1, 21, 257])
+def test_segmentation_labels_are_those_of_the_logits(isa, classes):
+    case = cases.segmentation_head(16, 24, 20, classes, 2, (6, 9), (2, 4))
+    size = (37, 50)
+    got = sk.ops.segmentation_labels(*case.inputs, case.packed, classes, size)
+    assert torch.equal(got, sk.ops.upsample_argmax(case(), size))
+    empty = [x[:0] for x in case.inputs]
+    assert sk.ops.segmentation_labels(*empty, case.packed, classes, size).shape == (0, *size)
+
+
+def test_segmentation_labels_in_a_graph(isa):
+    case = cases.segmentation_head()
+    arguments = (*case.inputs, case.packed, *case.arguments, (9, 10))
+    torch.library.opcheck(torch.ops.seaformer.segmentation_labels.default, arguments)
+    wants = tuple(x.clone().requires_grad_() for x in case.inputs)
+    assert not sk.ops.segmentation_labels(*wants, *arguments[2:]).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": (0, 4)}, "both positive"),
+        ({"size": (4,)}, "both positive"),
+        ({"size": 4}, "two integers"),
+        ({"num_classes": 99}, "99"),
+        ({"local": torch.zeros(1, 8, 8, 8, dtype=torch.float64)}, "float32"),
+        ({"packed": torch.zeros(64, dtype=torch.uint8)}, "magic"),
+    ],
+)
+def test_segmentation_labels_refuse(isa, change, message):
+    case = cases.segmentation_head()
+    names = ("local", "coarse", "packed", "num_classes")
+    arguments = dict(zip(names, (*case.inputs, case.packed, *case.arguments), strict=True))
+    with pytest.raises((TypeError, ValueError), match=message):
+        sk.ops.segmentation_labels(**arguments | {"size": (9, 10)} | change)

@@ -55,10 +55,18 @@ class FusedSegmentationHead(FusedBlock):
         return cls(packed, len(classifier.bias), gates)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return ops.segmentation_head(*self._last(features), self.packed, self.num_classes)
+
+    def labels(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """The labels of `upsample_argmax(self(features), size)`, in one op."""
+        return ops.segmentation_labels(*self._last(features), self.packed, self.num_classes, size)
+
+    def _last(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The two maps of the last fusion."""
         x, *coarser, coarsest = features
         for gate, coarse in zip(fusions(self), coarser, strict=True):
             x = gate(x, coarse)
-        return ops.segmentation_head(x, coarsest, self.packed, self.num_classes)
+        return x, coarsest
 
 
 def fusions(head: nn.Module) -> list[nn.Module]:
