@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.map') \
+NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 COUNTED := pointwise depthwise stem inverted_residual
 CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.cpp' -o -name '*.h')
