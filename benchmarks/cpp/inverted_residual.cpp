@@ -18,8 +18,6 @@ using namespace seaformer;
 
 struct Problem {
   explicit Problem(const std::vector<int64_t>& sizes) {
-    header.magic = kPackedMagic;
-    header.version = kPackedVersion;
     header.kind = static_cast<int32_t>(PackedKind::kInvertedResidual);
     height = sizes[0], width = sizes[1];
     header.in_channels = static_cast<int32_t>(sizes[2]);

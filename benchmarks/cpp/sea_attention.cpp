@@ -38,8 +38,6 @@ struct Data {
         output(input.size()),
         packed(sizeof(PackedHeader) / sizeof(float)) {
     PackedHeader h{};
-    h.magic = kPackedMagic;
-    h.version = kPackedVersion;
     h.kind = static_cast<int32_t>(PackedKind::kSeaAttention);
     h.in_channels = h.out_channels = static_cast<int32_t>(p.channels);
     h.hidden_channels = static_cast<int32_t>(p.all());

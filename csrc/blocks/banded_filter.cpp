@@ -32,9 +32,7 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
   const int64_t least_rows = std::max<int64_t>(divide_up(seam_rows_, packed.stride), 1);
   bands_ = std::clamp<int64_t>(out_height_ / least_rows, 1, divide_up(threads, shape.batch));
   workers_ = std::min(threads, shape.batch * bands_);
-  pixel_ = packed.hidden_channels;
-  // Pixels a multiple of 256 bytes apart would fall on few sets of the first-level cache.
-  if (pixel_ % 64 == 0) pixel_ += kPanel;
+  pixel_ = spread_pixels(packed.hidden_channels);
   strip_ = out_width_;
   if (expands() && !keep_map) {
     const int64_t fit = kRingFloats / (packed.kernel_size * pixel_) - packed.kernel_size;

@@ -14,12 +14,19 @@
 
 #include "blocks/packed.h"
 #include "blocks/pixel_maps.h"
+#include "core/panel.h"
 #include "core/parallel.h"
 #include "core/workspace.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
+
+// Floats between pixels of so many channels. A multiple of 256 bytes would put pixels on few sets
+// of the first-level cache.
+constexpr int64_t spread_pixels(int64_t channels) {
+  return channels % 64 == 0 ? channels + kPanel : channels;
+}
 
 // All sizes from 1 up.
 struct MapShape {
@@ -58,8 +65,6 @@ class BandedFilter {
   // Then filters everything.
   void run(const float* input, const Parallel& parallel, const Consumer& consumer) const;
 
-  int64_t out_height() const { return out_height_; }
-  int64_t out_width() const { return out_width_; }
   // The map that is kept.
   PixelMaps kept_maps() const;
   // The packed sections behind the depthwise convolution.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "blocks/over_channels.h"
 #include "core/workspace.h"
 #include "kernels/pointwise/variants.h"
 
@@ -56,12 +57,9 @@ void classification_head(const ClassificationHeadShape& shape, const PackedHeade
 
   // Threads share the panels of the linear layer, as there is often one image only.
   const PointwiseKernel& linear = pointwise_kernel();
-  const int64_t count = panels(out), workers = std::min(count, parallel.threads());
-  parallel.run(workers, [&](int64_t worker) {
-    const int64_t first = count * worker / workers * kPanel;
-    const int64_t last = std::min(count * (worker + 1) / workers * kPanel, out);
+  over_channels(out, parallel, [&](int64_t first, int64_t count) {
     linear.run({means, in, packed_sections(packed) + packed_pointwise_floats(in, first),
-                logits + first, out, nullptr, 0, nullptr, 0, shape.batch, in, last - first,
+                logits + first, out, nullptr, 0, nullptr, 0, shape.batch, in, count,
                 Activation::kNone});
   });
 }

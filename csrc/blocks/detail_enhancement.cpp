@@ -15,8 +15,6 @@ constexpr int kSide = 3;
 // It is an inverted residual without an expansion.
 PackedHeader make_header(const DetailEnhancement& args) {
   PackedHeader header{};
-  header.magic = kPackedMagic;
-  header.version = kPackedVersion;
   header.kind = static_cast<int32_t>(PackedKind::kInvertedResidual);
   header.in_channels = header.hidden_channels = static_cast<int32_t>(args.channels);
   header.out_channels = static_cast<int32_t>(args.out_channels);

@@ -30,8 +30,11 @@ enum class PackedKind : int32_t {
   kSeaAttention = 7
 };
 
+constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
+constexpr int32_t kPackedVersion = 1;
+
 struct PackedHeader {
-  int32_t magic, version, kind;
+  int32_t magic = kPackedMagic, version = kPackedVersion, kind;
   int32_t in_channels, hidden_channels, out_channels;
   int32_t kernel_size;  // classes, of a segmentation head
   int32_t stride;
@@ -43,8 +46,6 @@ struct PackedHeader {
 };
 static_assert(sizeof(PackedHeader) == 64);
 
-constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
-constexpr int32_t kPackedVersion = 1;
 constexpr int32_t kPackedExpands = 1;  // a flag: the inverted residual has an expansion
 
 // The header at the front of `bytes` bytes of packed weights, after checks of alignment, magic,

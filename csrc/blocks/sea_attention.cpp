@@ -80,10 +80,7 @@ bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentio
   return shape.height * shape.width * widths.all <= kKeptFloats;
 }
 
-int64_t gate_stride(const Widths& widths) {
-  const int64_t stride = widths.values + widths.channels;
-  return stride % 64 == 0 ? stride + kPanel : stride;
-}
+int64_t gate_stride(const Widths& widths) { return spread_pixels(widths.values + widths.channels); }
 
 class SeaAttention {
  public:

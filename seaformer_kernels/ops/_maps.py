@@ -58,6 +58,22 @@ def check_types(op: str, tensors: dict[str, object], integers: dict[str, object]
             raise TypeError(f"{op}: expected {name} as an integer, got {type(value).__name__}")
 
 
+def check_call(op: str, x: Tensor, packed: Tensor, **integers: int) -> None:
+    """Raises TypeError unless these can be the arguments of an op on one float32 map."""
+    check_types(op, {"x": x, "packed": packed}, integers)
+    if x.dtype != torch.float32:
+        raise TypeError(f"{op}: expected a float32 x, got {x.dtype}")
+
+
+def check_gate_call(
+    op: str, local: Tensor, coarse: Tensor, packed: Tensor, **integers: int
+) -> None:
+    """Raises TypeError unless these can be the arguments of an op on a map and a coarser one."""
+    check_types(op, {"local": local, "coarse": coarse, "packed": packed}, integers)
+    if local.dtype != torch.float32 or coarse.dtype != torch.float32:
+        raise TypeError(f"{op}: expected float32 maps, got {local.dtype}, {coarse.dtype}")
+
+
 def check_floating(op: str, tensors: dict[str, Tensor | None]) -> None:
     """Raises TypeError unless all tensors, None apart, hold floating-point numbers."""
     for name, value in tensors.items():

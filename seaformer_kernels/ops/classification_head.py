@@ -88,9 +88,5 @@ def classification_head(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """
-    _maps.check_types(
-        "classification_head", {"x": x, "packed": packed}, {"num_classes": num_classes}
-    )
-    if x.dtype != torch.float32:
-        raise TypeError(f"classification_head: expected a float32 x, got {x.dtype}")
+    _maps.check_call("classification_head", x, packed, num_classes=num_classes)
     return torch.ops.seaformer.classification_head(x, packed, num_classes)

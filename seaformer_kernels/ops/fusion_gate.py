@@ -94,11 +94,5 @@ def fusion_gate(local: Tensor, coarse: Tensor, packed: Tensor, out_channels: int
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: a map requires grad, and grad mode is on.
     """
-    _maps.check_types(
-        "fusion_gate",
-        {"local": local, "coarse": coarse, "packed": packed},
-        {"out_channels": out_channels},
-    )
-    if local.dtype != torch.float32 or coarse.dtype != torch.float32:
-        raise TypeError(f"fusion_gate: expected float32 maps, got {local.dtype}, {coarse.dtype}")
+    _maps.check_gate_call("fusion_gate", local, coarse, packed, out_channels=out_channels)
     return torch.ops.seaformer.fusion_gate(local, coarse, packed, out_channels)

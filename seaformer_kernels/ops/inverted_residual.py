@@ -167,13 +167,14 @@ def inverted_residual(
         ValueError: a shape or number is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """
-    _maps.check_types(
+    _maps.check_call(
         "inverted_residual",
-        {"x": x, "packed": packed},
-        {"out_channels": out_channels, "kernel_size": kernel_size, "stride": stride},
+        x,
+        packed,
+        out_channels=out_channels,
+        kernel_size=kernel_size,
+        stride=stride,
     )
-    if x.dtype != torch.float32:
-        raise TypeError(f"inverted_residual: expected a float32 x, got {x.dtype}")
     return torch.ops.seaformer.inverted_residual(
         x, packed, out_channels, kernel_size, stride, bool(residual)
     )

@@ -95,7 +95,5 @@ def pointwise(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
         ValueError: a shape or number is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """
-    _maps.check_types("pointwise", {"x": x, "packed": packed}, {"out_channels": out_channels})
-    if x.dtype != torch.float32:
-        raise TypeError(f"pointwise: expected a float32 x, got {x.dtype}")
+    _maps.check_call("pointwise", x, packed, out_channels=out_channels)
     return torch.ops.seaformer.pointwise(x, packed, out_channels)

@@ -182,11 +182,5 @@ def sea_attention(
         ValueError: a shape or number is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """
-    _maps.check_types(
-        "sea_attention",
-        {"x": x, "packed": packed},
-        {"num_heads": num_heads, "key_dim": key_dim},
-    )
-    if x.dtype != torch.float32:
-        raise TypeError(f"sea_attention: expected a float32 x, got {x.dtype}")
+    _maps.check_call("sea_attention", x, packed, num_heads=num_heads, key_dim=key_dim)
     return torch.ops.seaformer.sea_attention(x, packed, num_heads, key_dim, bool(residual))

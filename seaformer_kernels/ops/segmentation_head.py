@@ -142,7 +142,7 @@ def segmentation_head(local: Tensor, coarse: Tensor, packed: Tensor, num_classes
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: a map requires grad, and grad mode is on.
     """
-    _check_call("segmentation_head", local, coarse, packed, num_classes)
+    _maps.check_gate_call("segmentation_head", local, coarse, packed, num_classes=num_classes)
     return torch.ops.seaformer.segmentation_head(local, coarse, packed, num_classes)
 
 
@@ -164,15 +164,7 @@ def segmentation_labels(
     Raises:
         TypeError, ValueError: as `segmentation_head` and `upsample_argmax`.
     """
-    _check_call("segmentation_labels", local, coarse, packed, num_classes)
+    _maps.check_gate_call("segmentation_labels", local, coarse, packed, num_classes=num_classes)
     if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
         raise TypeError(f"segmentation_labels: expected size to be two integers, got {size!r}")
     return torch.ops.seaformer.segmentation_labels(local, coarse, packed, num_classes, size)
-
-
-def _check_call(op: str, local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> None:
-    _maps.check_types(
-        op, {"local": local, "coarse": coarse, "packed": packed}, {"num_classes": num_classes}
-    )
-    if local.dtype != torch.float32 or coarse.dtype != torch.float32:
-        raise TypeError(f"{op}: expected float32 maps, got {local.dtype}, {coarse.dtype}")

@@ -8,6 +8,7 @@
 #include "blocks/packed.h"
 #include "check.h"
 #include "guarded.h"
+#include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer::test {
@@ -15,10 +16,7 @@ namespace seaformer::test {
 // A header, then sections in the order in which they are appended.
 class PackedBuffer {
  public:
-  explicit PackedBuffer(PackedHeader header) : header_(header) {
-    header_.magic = kPackedMagic;
-    header_.version = kPackedVersion;
-  }
+  explicit PackedBuffer(const PackedHeader& header) : header_(header) {}
 
   void append(const std::vector<float>& floats) {
     sections_.insert(sections_.end(), floats.begin(), floats.end());
@@ -30,6 +28,15 @@ class PackedBuffer {
     const int64_t in = static_cast<int64_t>(weight.size()) / out;
     std::vector<float> packed(packed_pointwise_floats(in, out));
     pack_pointwise(in, out, weight.data(), bias.data(), packed.data());
+    append(packed);
+  }
+
+  // Weights [channels][taps] and biases [channels].
+  void append_depthwise(int kernel_size, const std::vector<float>& weight,
+                        const std::vector<float>& bias) {
+    const int64_t channels = static_cast<int64_t>(bias.size());
+    std::vector<float> packed(packed_depthwise_floats(channels, kernel_size));
+    pack_depthwise(channels, kernel_size, weight.data(), bias.data(), packed.data());
     append(packed);
   }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -10,15 +11,15 @@
 #include "core/cpu.h"
 #include "core/workspace.h"
 #include "guarded.h"
-#include "kernels/depthwise/variants.h"
-#include "kernels/pointwise/variants.h"
 #include "on_isas.h"
+#include "packed_buffer.h"
 #include "threads.h"
 
 using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::PackedBuffer;
 
 namespace {
 
@@ -38,10 +39,7 @@ double activated(double x, Activation activation) {
 // Weights, input and what the block should answer.
 struct Problem {
   explicit Problem(const Case& c, Against side)
-      : c(c),
-        side(side),
-        input(c.batch * c.height * c.width * c.in, side),
-        packed(sizeof(PackedHeader) + sections(c) * sizeof(float), side) {
+      : c(c), side(side), input(c.batch * c.height * c.width * c.in, side) {
     std::mt19937 random(static_cast<unsigned>(c.height * 31 + c.width * 7 + c.hidden));
     std::normal_distribution<float> normal;
     const auto draw = [&](std::size_t n, float scale) {
@@ -58,37 +56,21 @@ struct Problem {
     b3 = draw(c.out, 0.3f);
 
     PackedHeader h{};
-    h.magic = kPackedMagic;
-    h.version = kPackedVersion;
     h.kind = static_cast<int32_t>(PackedKind::kInvertedResidual);
     h.in_channels = c.in, h.hidden_channels = c.hidden, h.out_channels = c.out;
     h.kernel_size = c.kernel_size, h.stride = c.stride;
     h.expand_activation = static_cast<int32_t>(c.expand_activation);
     h.depthwise_activation = static_cast<int32_t>(c.depthwise_activation);
     h.flags = c.expands ? kPackedExpands : 0;
-    std::memcpy(packed.data(), &h, sizeof h);
-    float* to = reinterpret_cast<float*>(packed.data() + sizeof h);
-    if (c.expands) {
-      pack_pointwise(c.in, c.hidden, w1.data(), b1.data(), to);
-      to += packed_pointwise_floats(c.in, c.hidden);
-    }
-    pack_depthwise(c.hidden, c.kernel_size, w2.data(), b2.data(), to);
-    to += packed_depthwise_floats(c.hidden, c.kernel_size);
-    pack_pointwise(c.hidden, c.out, w3.data(), b3.data(), to);
-  }
-
-  static int64_t sections(const Case& c) {
-    return (c.expands ? packed_pointwise_floats(c.in, c.hidden) : 0) +
-           packed_depthwise_floats(c.hidden, c.kernel_size) +
-           packed_pointwise_floats(c.hidden, c.out);
-  }
-
-  const PackedHeader& header() const {
-    return checked_header("test", PackedKind::kInvertedResidual, packed.data(), packed.size());
+    packed.emplace(h);
+    if (c.expands) packed->append_pointwise(w1, b1);
+    packed->append_depthwise(c.kernel_size, w2, b2);
+    packed->append_pointwise(w3, b3);
+    header = &packed->place(side);
   }
 
   std::vector<float> run(int64_t threads) const {
-    const PackedHeader& h = header();
+    const PackedHeader& h = *header;
     const InvertedResidualShape shape{c.batch, c.height, c.width, c.residual};
     Guarded<float> output(
         c.batch * inverted_residual_out(h, c.height) * inverted_residual_out(h, c.width) * c.out,
@@ -155,7 +137,8 @@ struct Problem {
   Case c;
   Against side;
   Guarded<float> input;
-  Guarded<unsigned char> packed;
+  std::optional<PackedBuffer> packed;
+  const PackedHeader* header;
   std::vector<float> w1, b1, w2, b2, w3, b3;
 };
 
@@ -228,7 +211,7 @@ TEST(inverted_residual_workspace_is_small) {
   for (int64_t side : {64, 512, 4096}) {
     const Problem problem({1, 1, 1, 16, 64, 16, 3, 2}, Against::kStart);
     const InvertedResidualShape shape{1, side, side, false};
-    const std::size_t bytes = inverted_residual_workspace(shape, problem.header(), 1);
+    const std::size_t bytes = inverted_residual_workspace(shape, *problem.header, 1);
     check(bytes < 512 * 1024, side, " pixels take ", bytes, " bytes");
   }
 }

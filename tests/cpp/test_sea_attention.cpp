@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -9,15 +10,15 @@
 #include "check.h"
 #include "core/workspace.h"
 #include "guarded.h"
-#include "kernels/depthwise/variants.h"
-#include "kernels/pointwise/variants.h"
 #include "on_isas.h"
+#include "packed_buffer.h"
 #include "threads.h"
 
 using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::PackedBuffer;
 
 namespace {
 
@@ -62,8 +63,6 @@ struct Problem {
     for (float& x : positions) x = normal(random);
 
     PackedHeader h{};
-    h.magic = kPackedMagic;
-    h.version = kPackedVersion;
     h.kind = static_cast<int32_t>(PackedKind::kSeaAttention);
     h.in_channels = h.out_channels = static_cast<int32_t>(c.channels);
     h.hidden_channels = static_cast<int32_t>(c.all());
@@ -72,34 +71,22 @@ struct Problem {
     h.depthwise_activation = static_cast<int32_t>(Activation::kRelu6);
     h.flags = kPackedExpands;
     h.heads = c.heads, h.key_dim = c.key_dim;
-    std::vector<float> sections;
-    const auto add = [&](const Layer& l) {
-      const int64_t out = l.bias.size(), in = l.weight.size() / l.bias.size();
-      std::vector<float> to(packed_pointwise_floats(in, out));
-      pack_pointwise(in, out, l.weight.data(), l.bias.data(), to.data());
-      sections.insert(sections.end(), to.begin(), to.end());
-    };
-    add(qkv);
-    std::vector<float> taps(packed_depthwise_floats(c.all(), 3));
-    pack_depthwise(c.all(), 3, depthwise.weight.data(), depthwise.bias.data(), taps.data());
-    sections.insert(sections.end(), taps.begin(), taps.end());
-    for (const Layer* l : {&detail, &row, &column, &project}) add(*l);
-    sections.insert(sections.end(), positions.begin(), positions.end());
-    packed.emplace(sizeof h + sections.size() * sizeof(float), side);
-    std::memcpy(packed->data(), &h, sizeof h);
-    std::memcpy(packed->data() + sizeof h, sections.data(), sections.size() * sizeof(float));
-  }
-
-  const PackedHeader& header() const {
-    return checked_header("test", PackedKind::kSeaAttention, packed->data(), packed->size());
+    packed.emplace(h);
+    packed->append_pointwise(qkv.weight, qkv.bias);
+    packed->append_depthwise(3, depthwise.weight, depthwise.bias);
+    for (const Layer* l : {&detail, &row, &column, &project}) {
+      packed->append_pointwise(l->weight, l->bias);
+    }
+    packed->append(positions);
+    header = &packed->place(side);
   }
 
   std::vector<float> run(int64_t threads, SeaAttentionWay way) const {
     const SeaAttentionShape shape{c.batch, c.height, c.width, c.residual};
     Guarded<float> output(input.size(), side);
-    Guarded<unsigned char> workspace(sea_attention_workspace(shape, header(), threads, way),
+    Guarded<unsigned char> workspace(sea_attention_workspace(shape, *header, threads, way),
                                      Against::kEnd);
-    sea_attention(shape, header(), input.data(), output.data(), workspace.data(),
+    sea_attention(shape, *header, input.data(), output.data(), workspace.data(),
                   test::Threads(threads), way);
     return {output.data(), output.data() + output.size()};
   }
@@ -213,7 +200,8 @@ struct Problem {
   Case c;
   Against side;
   Guarded<float> input;
-  std::optional<Guarded<unsigned char>> packed;
+  std::optional<PackedBuffer> packed;
+  const PackedHeader* header;
   Layer qkv, depthwise, detail, row, column, project;
   std::vector<float> positions;
 };

@@ -113,11 +113,13 @@ SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x, int64_t channel) {
   }
   const int last = static_cast<int>(args.channels - channel);
   if (last == 0) return;
-  if constexpr (kLanes == 16) {
-    for (int64_t half = x; last == 8 && pixels >= 8 && half < x + pixels; half += 8) {
-      tile<size, stride, 8, 1, Last::kHalf>(args, half, channel, last);
+  if constexpr (kLanes == 16 && pixels >= 8) {
+    if (last == 8) {
+      for (int64_t at = x; at < x + pixels; at += 8) {
+        tile<size, stride, 8, 1, Last::kHalf>(args, at, channel, last);
+      }
+      return;
     }
-    if (last == 8 && pixels >= 8) return;
   }
   tile<size, stride, pixels, 1, Last::kPart>(args, x, channel, last);
 }
