@@ -72,7 +72,9 @@ AxialHeadsShape heads_shape(const SeaAttentionShape& shape, const PackedHeader& 
           packed.heads,
           packed.key_dim,
           widths.values / packed.heads,
-          1.0f / std::sqrt(static_cast<float>(packed.key_dim))};
+          1.0f / std::sqrt(static_cast<float>(packed.key_dim)),
+          0.0f,
+          6.0f};
 }
 
 bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentionWay way) {
@@ -153,10 +155,6 @@ class SeaAttention {
                   all_columns = shape_.batch * shape_.width;
     float* attended = squeezed_.attended;
     heads_.attend(attended, attended + all_rows * values, parallel);
-    for (int64_t i = 0; i < (all_rows + all_columns) * values; ++i) {
-      const float x = attended[i];
-      attended[i] = x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x;
-    }
     over_channels(values, parallel, [&](int64_t begin, int64_t count) {
       const auto project = [&](const float* weights, int64_t first, int64_t positions) {
         pointwise_.run({attended + first * values, values, weights + begin * (values + 1),
