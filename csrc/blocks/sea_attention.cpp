@@ -16,16 +16,16 @@ namespace {
 // runs) and instructions an ideal FMA on NEON (benchmarks/cpp/sea_attention.cpp):
 //
 //   floats of the map             kept           ring
-//   64 K  (Tiny,  16x16)       89%  1.230     89%  1.265
-//   48 K  (Base,  8x8)         94%  1.176     84%  1.266
-//   128 K (Base,  16x16)       93%  1.186     85%  1.225
-//   160 K (Large, 16x16)       92%  1.167     90%  1.210
-//   512 K (Large, 32x32)       80%  1.182     82%  1.228
+//   64 K  (Tiny,  16x16)       89%  1.182     89%  1.225
+//   48 K  (Base,  8x8)         94%  1.147     84%  1.241
+//   128 K (Base,  16x16)       93%  1.151     85%  1.196
+//   160 K (Large, 16x16)       92%  1.140     90%  1.187
+//   512 K (Large, 32x32)       80%  1.148     82%  1.200
 //
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
 constexpr int64_t kPositions = 16;           // learned ones of an axis
-constexpr int64_t kKeptFloats = 144 * 1024;  // a map up to this size is kept; 1 MB is too much
+constexpr int64_t kKeptFloats = 144 * 1024;  // kept up to here: one of 160 K takes 1.1 MB
 
 // What the header's numbers mean here.
 struct Widths {
