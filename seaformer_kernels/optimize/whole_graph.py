@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -161,5 +163,18 @@ class _Steps:
         self, task: ops.Task, model: nn.Module, backbone: nn.Module
     ) -> tuple[Tensor, SeaFormerConfig, int, bool]:
         normalizes = backbone.smb1.stem_block.normalizes
-        plan = ops.pack_plan(task, model.num_classes, normalizes, self.steps)
+        plan = ops.pack_plan(task, model.num_classes, normalizes, self._needed())
         return plan, model.config, model.num_classes, normalizes
+
+    def _needed(self) -> list[ops.Step]:
+        """The steps that the last one depends on, numbered anew."""
+        needed = {len(self.steps)}
+        for number in range(len(self.steps), 0, -1):
+            if number in needed:
+                needed.update(self.steps[number - 1].inputs)
+        numbers = {map_: new for new, map_ in enumerate(sorted(needed))}
+        return [
+            dataclasses.replace(step, inputs=tuple(numbers[map_] for map_ in step.inputs))
+            for map_, step in enumerate(self.steps, 1)
+            if map_ in needed
+        ]
