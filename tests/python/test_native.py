@@ -209,7 +209,7 @@ def test_failures_are_one_sentence(tiny, tmp_path):
 
 
 def test_plain_and_optimised_models_make_one_file(tiny, tmp_path):
-    fast, path = tiny
+    _, path = tiny
     sk.export_native(golden_model("seg_tiny"), tmp_path / "plain.sfm", MEAN, STD)
     assert (tmp_path / "plain.sfm").read_bytes() == path.read_bytes()
     if sk.cpu.info().extension_loaded:
@@ -247,7 +247,7 @@ def test_refuses_what_it_cannot_export(tiny, tmp_path):
     model.backbone.smb3.layer1.register_forward_hook(print)
     with pytest.raises(ValueError, match=r"backbone.smb3.layer1 has InvertedResidual where"):
         sk.export_native(model, tmp_path / "x", MEAN, STD)
-    with pytest.raises(ValueError, match="the model is a SegmentationHead"):
+    with pytest.raises(ValueError, match="the model is a FusedSegmentationHead"):
         sk.export_native(sk.optimize(model.decode_head), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
