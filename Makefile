@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 COUNTED := pointwise depthwise stem inverted_residual
-CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.cpp' -o -name '*.h')
+CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
 .PHONY: help demo test test-cpp test-python sanitize fuzz test-arm bench count-arm lint clean
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -206,6 +207,38 @@ def test_failures_are_one_sentence(tiny, tmp_path):
     assert "unknown option --fast" in run(model, ppm, "--fast", code=2)
     assert "usage" in run("--help")
     assert run("--version").strip() == sk.__version__
+
+
+@pytest.mark.skipif(emulated, reason="it is for this machine")
+@needs_program
+def test_example_in_c(tiny, tmp_path):
+    compiler = shutil.which("cc")
+    library = ROOT / "build/release/libseaformer.so"
+    if compiler is None or not library.exists():
+        pytest.skip("cc or libseaformer.so is missing")
+    program = tmp_path / "label"
+    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'csrc'}"]
+    source = ROOT / "examples/native_c/main.c"
+    link = [str(library), f"-Wl,-rpath,{library.parent}"]
+    subprocess.run([compiler, *flags, str(source), *link, "-o", str(program)], check=True)
+    _, model = tiny
+    done = subprocess.run([program, model], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("the top left pixel is of class ")
+    done = subprocess.run([program, source], capture_output=True, text=True)
+    assert done.returncode == 1 and "do not begin like one" in done.stderr
+
+
+@pytest.mark.skipif(emulated, reason="it is for this machine")
+def test_library_exports_its_header():
+    library = ROOT / "build/release/libseaformer.so"
+    if not library.exists() or shutil.which("nm") is None:
+        pytest.skip("libseaformer.so or nm is missing")
+    listed = subprocess.run(
+        ["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True
+    )
+    exported = {line.split()[-1] for line in listed.stdout.splitlines()}
+    header = (ROOT / "csrc/capi/seaformer.h").read_text()
+    assert exported == set(re.findall(r"^SEAFORMER_API [^(]*?\b(seaformer_\w+)\(", header, re.M))
 
 
 def test_plain_and_optimised_models_make_one_file(tiny, tmp_path):
