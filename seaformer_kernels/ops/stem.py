@@ -28,13 +28,7 @@ def _header(out_channels: int) -> Header:
 
 
 def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
-    if image.dim() != 4 or image.shape[1] != 3:
-        raise ValueError(
-            f"stem: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
-        )
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"stem: expected a float32 or uint8 image, got {image.dtype}")
-    _maps.check_filled("stem", "image", image)
+    _maps.check_image("stem", image)
     _maps.check_positive("stem", "out_channels", out_channels)
     check_buffer("stem", packed)
     check_length("stem", _header(out_channels), packed)
