@@ -48,6 +48,8 @@ static_assert(sizeof(PackedHeader) == 64);
 
 constexpr int32_t kPackedExpands = 1;  // a flag: the inverted residual has an expansion
 
+inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
+
 // The header at the front of `bytes` bytes of packed weights, after checks of alignment, magic,
 // version, kind, fields and length. Throws std::invalid_argument that names `op`, what was expected
 // and what came.
