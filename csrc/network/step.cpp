@@ -5,6 +5,7 @@
 #include "blocks/inverted_residual.h"
 #include "blocks/sea_attention.h"
 #include "blocks/segmentation_head.h"
+#include "blocks/stem_block.h"
 
 namespace seaformer {
 namespace {
@@ -14,6 +15,8 @@ StemShape stem_shape(const Step& s) { return {s.input.batch, s.input.height, s.i
 InvertedResidualShape inverted_residual_shape(const Step& s) {
   return {s.input.batch, s.input.height, s.input.width, s.residual};
 }
+
+StemBlock stem_block_weights(const Step& s) { return {*s.stem, s.weights, s.residual}; }
 
 SeaAttentionShape sea_attention_shape(const Step& s) {
   return {s.input.batch, s.input.height, s.input.width, s.residual};
@@ -50,6 +53,9 @@ MapSize output_size(const Step& step) {
 }
 
 std::size_t step_workspace(const Step& step, int64_t threads) {
+  if (step.stem != nullptr) {
+    return stem_block_workspace(step.images, stem_block_weights(step), threads);
+  }
   switch (step.kind) {
     case PackedKind::kStem:
       return stem_workspace(stem_shape(step), threads);
@@ -70,6 +76,10 @@ std::size_t step_workspace(const Step& step, int64_t threads) {
 }
 
 void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
+  if (step.stem != nullptr) {
+    return stem_block(step.images, stem_block_weights(step), a.images, a.output, a.workspace,
+                      parallel);
+  }
   switch (step.kind) {
     case PackedKind::kStem:
       return stem(stem_shape(step), step.weights, a.images, a.output, a.workspace, parallel);

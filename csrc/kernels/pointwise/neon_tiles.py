@@ -10,8 +10,8 @@ A tile is 4 pixels by a panel of 16 output channels, or fewer of either at the e
 v16 to v31. Eight input channels at a time: the inputs of a pixel come with one ldp, as scalars in
 lanes of v0 to v7; the weights of an input channel with one ld1 into v8 to v15, in turn, so that
 loads run ahead of the products. The loop takes two such groups. Input channels beyond a multiple of
-sixteen come first, one by one and then a group; the last two groups stand behind the loop, where the
-last loads also lead on to the next tile.
+sixteen come first, one by one and then a group; the last two groups stand behind the loop, where
+the last loads also lead on to the next tile.
 """
 
 from __future__ import annotations
