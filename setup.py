@@ -2,12 +2,14 @@
 
 SEAFORMER_BUILD_EXTENSION=auto (default) tries, and installs plain PyTorch if that fails, leaving
 the reason where seaformer_kernels.cpu.info() finds it; 1 makes a failure an error; 0 does not try.
+CMAKE_ARGS is added to CMake's command line, and CMAKE_TOOLCHAIN_FILE works as everywhere.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,7 +64,7 @@ class CMakeBuild(build_ext):
         cmake = shutil.which("cmake")
         if cmake is None:
             raise RuntimeError("cmake was not found (pip install cmake ninja)")
-        build = ROOT / "build" / f"extension-{sys.implementation.cache_tag}"
+        build = ROOT / "build" / f"extension-{sys.implementation.cache_tag}-{self.plat_name}"
         configure = [
             cmake,
             *("-S", str(ROOT), "-B", str(build)),
@@ -73,6 +75,7 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-DPython_INCLUDE_DIR={sysconfig.get_path('include')}",
+            *shlex.split(os.environ.get("CMAKE_ARGS", "")),  # last, so that it has the last word
         ]
         for command in (
             [*configure, "--fresh"],
