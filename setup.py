@@ -52,7 +52,7 @@ class CMakeBuild(build_ext):
         except (RuntimeError, OSError, ImportError) as error:
             if mode == "1":
                 raise
-            for stale in (*target.glob("_C.*.so"), target / "libseaformer_ops.so"):
+            for stale in (*target.glob("_C.*.so"), *target.glob("libseaformer_ops.*")):
                 stale.unlink(missing_ok=True)
             reason_file.write_text(f"{error}\n")
             self.extensions = []
@@ -86,7 +86,8 @@ class CMakeBuild(build_ext):
 
     def get_outputs(self) -> list[str]:
         target = Path(self.get_ext_fullpath("seaformer_kernels._C")).parent
-        return [str(path) for path in (*target.glob("*.so"), *target.glob(REASON_FILE))]
+        patterns = ("*.so", "*.dylib", REASON_FILE)
+        return [str(path) for pattern in patterns for path in target.glob(pattern)]
 
 
 def run_quietly(command: list[str]) -> None:
