@@ -3,8 +3,8 @@
     python tests/arm/check_wheel.py dist/seaformer_kernels-*_aarch64.whl
 
 Its libraries must be for ARMv8.0-A (no LSE atomics), loadable by kernels with 64K pages, and need
-no symbol that manylinux_2_28 lacks. Reads them with aarch64-linux-gnu-readelf and -objdump, and with
-auditwheel.
+no symbol that manylinux_2_28 lacks. Reads them with aarch64-linux-gnu-readelf and -objdump, and
+with auditwheel.
 """
 
 from __future__ import annotations
