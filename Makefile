@@ -8,10 +8,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
+# Seconds under emulation; test-arm runs all, built by another compiler.
+CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
 COUNTED := pointwise depthwise stem inverted_residual
-CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
+CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: help demo test test-cpp test-python sanitize fuzz test-arm bench count-arm lint clean
+.PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench count-arm \
+        lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +27,10 @@ $(VENV)/.requirements: requirements-dev.txt
 
 $(VENV)/.package: $(VENV)/.requirements setup.py pyproject.toml $(NATIVE_SOURCES)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.cross: $(VENV)/.requirements requirements-cross.txt
+	$(BIN)/python -m pip install --quiet -r requirements-cross.txt
 	@touch $@
 
 demo: $(VENV)/.package  ## segment a photograph (IMAGE=path for another), beside eager PyTorch
@@ -49,13 +56,22 @@ sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and Undef
 fuzz: $(VENV)/.requirements  ## fuzz model files and the C API (FUZZ_SECONDS=60 each)
 	tests/fuzz/fuzz.sh
 
-test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emulation
+wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, and check it
+	tests/arm/make_wheel.sh
+
+test-arm: $(VENV)/.cross  ## cross-build for aarch64, test under emulation, the Python part by the wheel
 	tests/arm/test_arm.sh
+
+cross: $(VENV)/.cross  ## build the core for macOS on ARM, and static for ARM Linux with a test run
+	for system in macos musl; do \
+	  cmake --preset aarch64-$$system && cmake --build --preset aarch64-$$system || exit 1; done
+	for tests in $(CROSS_TESTS); do \
+	  qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $$tests || exit 1; done
 
 bench: $(VENV)/.package  ## time ops, blocks and models against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.package  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
+count-arm: $(VENV)/.package $(VENV)/.cross  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
 	cmake --preset aarch64
 	cmake --build --preset aarch64 --target bench_upsample_argmax $(COUNTED:%=bench_%)
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py

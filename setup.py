@@ -2,12 +2,14 @@
 
 SEAFORMER_BUILD_EXTENSION=auto (default) tries, and installs plain PyTorch if that fails, leaving
 the reason where seaformer_kernels.cpu.info() finds it; 1 makes a failure an error; 0 does not try.
+CMAKE_ARGS is added to CMake's command line, and CMAKE_TOOLCHAIN_FILE works as everywhere.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,7 +52,7 @@ class CMakeBuild(build_ext):
         except (RuntimeError, OSError, ImportError) as error:
             if mode == "1":
                 raise
-            for stale in (*target.glob("_C.*.so"), target / "libseaformer_ops.so"):
+            for stale in (*target.glob("_C.*.so"), *target.glob("libseaformer_ops.*")):
                 stale.unlink(missing_ok=True)
             reason_file.write_text(f"{error}\n")
             self.extensions = []
@@ -62,7 +64,7 @@ class CMakeBuild(build_ext):
         cmake = shutil.which("cmake")
         if cmake is None:
             raise RuntimeError("cmake was not found (pip install cmake ninja)")
-        build = ROOT / "build" / f"extension-{sys.implementation.cache_tag}"
+        build = ROOT / "build" / f"extension-{sys.implementation.cache_tag}-{self.plat_name}"
         configure = [
             cmake,
             *("-S", str(ROOT), "-B", str(build)),
@@ -73,6 +75,7 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-DPython_INCLUDE_DIR={sysconfig.get_path('include')}",
+            *shlex.split(os.environ.get("CMAKE_ARGS", "")),  # last, so that it has the last word
         ]
         for command in (
             [*configure, "--fresh"],
@@ -83,7 +86,8 @@ class CMakeBuild(build_ext):
 
     def get_outputs(self) -> list[str]:
         target = Path(self.get_ext_fullpath("seaformer_kernels._C")).parent
-        return [str(path) for path in (*target.glob("*.so"), *target.glob(REASON_FILE))]
+        patterns = ("*.so", "*.dylib", REASON_FILE)
+        return [str(path) for pattern in patterns for path in target.glob(pattern)]
 
 
 def run_quietly(command: list[str]) -> None:

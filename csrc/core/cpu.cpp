@@ -7,6 +7,8 @@
 #if defined(SEAFORMER_AARCH64) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(SEAFORMER_AARCH64) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace seaformer {
@@ -20,6 +22,14 @@ struct Feature {
   const char* name;
   bool present;
 };
+
+#if defined(SEAFORMER_AARCH64) && defined(__APPLE__)
+bool system_has(const char* feature) {
+  int value = 0;
+  std::size_t size = sizeof(value);
+  return sysctlbyname(feature, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+#endif
 
 std::vector<Feature> probe_features() {
 #if defined(SEAFORMER_X86_64)
@@ -45,6 +55,15 @@ std::vector<Feature> probe_features() {
       {"asimdhp", bool(hwcap & HWCAP_ASIMDHP)}, {"asimddp", bool(hwcap & HWCAP_ASIMDDP)},
       {"sve", bool(hwcap & HWCAP_SVE)},         {"sve2", bool(hwcap2 & (1ul << 1))},
       {"i8mm", bool(hwcap2 & (1ul << 13))},     {"bf16", bool(hwcap2 & (1ul << 14))},
+  };
+#elif defined(SEAFORMER_AARCH64) && defined(__APPLE__)
+  return {
+      {"asimd", true},  // every ARM Mac has it
+      {"atomics", system_has("hw.optional.arm.FEAT_LSE")},
+      {"asimdhp", system_has("hw.optional.arm.FEAT_FP16")},
+      {"asimddp", system_has("hw.optional.arm.FEAT_DotProd")},
+      {"i8mm", system_has("hw.optional.arm.FEAT_I8MM")},
+      {"bf16", system_has("hw.optional.arm.FEAT_BF16")},
   };
 #elif defined(SEAFORMER_AARCH64)
   return {{"asimd", true}};
