@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   };
   if (!affordable(height, width) && height > 0 && width > 0 && stride >= width) return 0;
   const bool exact = in.byte() % 2 == 0;
-  const int64_t row = exact ? 3 * width : stride;
+  const int64_t row = exact && affordable(height, width) ? 3 * width : stride;
   const int64_t pixels = affordable(height, width) && height > 0 && row >= 0 && row < 4096
                              ? (height - 1) * row + 3 * width
                              : 0;
