@@ -80,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                      out_height, out_width);
   }
   int64_t logits_height = 0, logits_width = 0;
-  if (seaformer_logits_size(model, height, width, &logits_height, &logits_width) == SEAFORMER_OK) {
+  if (seaformer_logits_size(model, height, width, &logits_height, &logits_width) == SEAFORMER_OK &&
+      affordable(height, width)) {
     const std::size_t expected =
         static_cast<std::size_t>(logits_height * logits_width * info.classes);
     const std::unique_ptr<float[]> logits(new float[expected]);
