@@ -23,6 +23,8 @@ class Schedule {
   // Places everything; returns the size of the block.
   std::size_t place() { return place_slots(slots_); }
 
+  // The first step to run: the second one does the work of the stem, too, if it can.
+  int64_t begin() const { return begin_; }
   const std::vector<Step>& steps() const { return steps_; }
   const MapSize& logits() const { return sizes_.back(); }
   const UpsampleArgmaxShape& upsampling() const { return upsampling_; }
@@ -36,6 +38,7 @@ class Schedule {
   std::size_t add(std::size_t bytes, int64_t first, int64_t last);
 
   const int64_t threads_;
+  const int64_t begin_;
   std::vector<Step> steps_;
   std::vector<MapSize> sizes_;                  // of every map, the image first
   std::vector<Slot> slots_;                     // maps, workspaces and winners

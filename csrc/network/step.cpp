@@ -5,6 +5,7 @@
 #include "blocks/inverted_residual.h"
 #include "blocks/sea_attention.h"
 #include "blocks/segmentation_head.h"
+#include "blocks/stem_block.h"
 
 namespace seaformer {
 namespace {
@@ -54,6 +55,9 @@ std::size_t step_workspace(const Step& step, int64_t threads) {
     case PackedKind::kStem:
       return stem_workspace(stem_shape(step), threads);
     case PackedKind::kInvertedResidual:
+      if (step.stem != nullptr) {
+        return stem_block_workspace(step.image, {*step.stem, step.weights, step.residual}, threads);
+      }
       return inverted_residual_workspace(inverted_residual_shape(step), step.weights, threads);
     case PackedKind::kSeaAttention:
       return sea_attention_workspace(sea_attention_shape(step), step.weights, threads);
@@ -74,6 +78,10 @@ void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
     case PackedKind::kStem:
       return stem(stem_shape(step), step.weights, a.images, a.output, a.workspace, parallel);
     case PackedKind::kInvertedResidual:
+      if (step.stem != nullptr) {
+        return stem_block(step.image, {*step.stem, step.weights, step.residual}, a.images, a.output,
+                          a.workspace, parallel);
+      }
       return inverted_residual(inverted_residual_shape(step), step.weights, a.input, a.output,
                                a.workspace, parallel);
     case PackedKind::kSeaAttention:

@@ -23,6 +23,9 @@ struct Step {
   const PackedHeader& weights;
   bool residual;
   MapSize input, coarse;
+  // Of an inverted residual that makes its input from the image by itself, else null.
+  const PackedHeader* stem = nullptr;
+  StemShape image{};
 };
 
 // A classification head writes a map of one pixel.

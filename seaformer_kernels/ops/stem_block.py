@@ -113,6 +113,11 @@ def pack_stem_block(stem: Tensor, block: Tensor) -> Tensor:
     return torch.cat([stem, block])
 
 
+def split_stem_block(packed: Tensor, stem_channels: int) -> tuple[Tensor, Tensor]:
+    """What `pack_stem_block` was given: the packed weights of the stem and of the block."""
+    return _split("split_stem_block", packed, stem_channels)
+
+
 def stem_block(
     image: Tensor,
     packed: Tensor,

@@ -16,6 +16,7 @@ from seaformer_kernels.modules.fused import (
     FusedBlock,
     FusedClassificationHead,
     FusedSegmentationHead,
+    FusedStemBlock,
     Unservable,
     check_forward,
 )
@@ -128,11 +129,19 @@ class _Steps:
 
     def add(self, path: str, block: nn.Module, *inputs: int) -> int:
         self.check(path, block, type(block) if isinstance(block, FusedBlock) else FusedBlock)
-        self.steps.append(ops.Step(block.packed, inputs, getattr(block, "residual", False)))
+        packed, residual = block.packed, getattr(block, "residual", False)
+        if isinstance(block, FusedStemBlock):  # a plan has both; the network joins them again
+            stem, packed = ops.split_stem_block(packed, block.stem_channels)
+            self.steps.append(ops.Step(stem, inputs))
+            inputs = (len(self.steps),)
+        self.steps.append(ops.Step(packed, inputs, residual))
         return len(self.steps)
 
     def chain(self, path: str, module: nn.Module, x: int) -> int:
         """Every block in a sequence, or in nested ones, behind each other."""
+        if type(module) is nn.Identity:  # in the place of a block that another one took in
+            self.check(path, module, nn.Identity)
+            return x
         if not isinstance(module, nn.Sequential | SeaStage):
             return self.add(path, module, x)
         self.check(path, module, SeaStage if isinstance(module, SeaStage) else nn.Sequential)
