@@ -25,7 +25,7 @@ void check_shape(const StemShape& shape) {
 void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& images,
                unsigned char* block, float* logits, int32_t* winners, const Parallel& parallel) {
   const auto map = [&](uint32_t id) { return reinterpret_cast<float*>(block + schedule.map(id)); };
-  for (int64_t i = schedule.first_step(); i < plan.steps(); ++i) {
+  for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {
     const StepRecord& record = plan.step(i);
     float* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
     run_step(schedule.steps()[i],

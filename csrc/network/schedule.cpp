@@ -3,15 +3,12 @@
 #include <algorithm>
 
 namespace seaformer {
-
 namespace {
 
-// Whether the second step can take the stem's rows as they are made, and no other step reads them.
+// Whether nobody but a block without expansion, right behind the stem, reads the stem's map.
 bool joins_stem(const Plan& plan) {
-  if (static_cast<PackedKind>(plan.step(1).kind) != PackedKind::kInvertedResidual ||
-      expands(plan.weights(1))) {
-    return false;
-  }
+  const auto kind = static_cast<PackedKind>(plan.step(1).kind);
+  if (kind != PackedKind::kInvertedResidual || expands(plan.weights(1))) return false;
   for (int64_t i = 2; i < plan.steps(); ++i) {
     for (const uint32_t map : plan.step(i).inputs) {
       if (map == 1) return false;
@@ -23,7 +20,7 @@ bool joins_stem(const Plan& plan) {
 }  // namespace
 
 Schedule::Schedule(const Plan& plan, const StemShape& images, int64_t threads)
-    : threads_(threads), joins_stem_(joins_stem(plan)) {
+    : threads_(threads), begin_(joins_stem(plan) ? 1 : 0) {
   const int64_t count = plan.steps();
   sizes_.push_back({images.batch, images.height, images.width, 3});
   maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
@@ -32,15 +29,15 @@ Schedule::Schedule(const Plan& plan, const StemShape& images, int64_t threads)
     const auto kind = static_cast<PackedKind>(record.kind);
     steps_.push_back({kind, plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
                       sizes_[record.inputs[1]]});
-    if (joins_stem_ && i == 1) {
-      steps_.back().stem = &plan.weights(0);
-      steps_.back().images = images;
-    }
     sizes_.push_back(output_size(steps_.back()));
-    const bool not_run = i < first_step(), caller_has_it = i == count - 1;
-    const bool stored = !not_run && !caller_has_it;
-    maps_.push_back(add(stored ? sizes_.back().floats() * sizeof(float) : 0, i, i));
-    workspaces_.push_back(add(not_run ? 0 : step_workspace(steps_.back(), threads), i, i));
+    if (i == 1 && begin_ == 1) {
+      steps_.back().stem = &plan.weights(0);
+      steps_.back().image = images;
+    }
+    // The stem's map does not exist when it is joined, and the last one is the caller's.
+    const bool none = i < begin_ || i == count - 1;
+    maps_.push_back(add(none ? 0 : sizes_.back().floats() * sizeof(float), i, i));
+    workspaces_.push_back(add(i < begin_ ? 0 : step_workspace(steps_.back(), threads), i, i));
     for (const uint32_t map : record.inputs) slots_[maps_[map]].last = i;
   }
 }

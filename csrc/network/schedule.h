@@ -23,9 +23,9 @@ class Schedule {
   // Places everything; returns the size of the block.
   std::size_t place() { return place_slots(slots_); }
 
-  // As many as the plan's. The first may be part of the second, and is not run itself.
+  // The first step to run: the second one does the work of the stem, too, if it can.
+  int64_t begin() const { return begin_; }
   const std::vector<Step>& steps() const { return steps_; }
-  int64_t first_step() const { return joins_stem_ ? 1 : 0; }
   const MapSize& logits() const { return sizes_.back(); }
   const UpsampleArgmaxShape& upsampling() const { return upsampling_; }
 
@@ -38,7 +38,7 @@ class Schedule {
   std::size_t add(std::size_t bytes, int64_t first, int64_t last);
 
   const int64_t threads_;
-  const bool joins_stem_;  // its map is never stored
+  const int64_t begin_;
   std::vector<Step> steps_;
   std::vector<MapSize> sizes_;                  // of every map, the image first
   std::vector<Slot> slots_;                     // maps, workspaces and winners

@@ -16,8 +16,6 @@ InvertedResidualShape inverted_residual_shape(const Step& s) {
   return {s.input.batch, s.input.height, s.input.width, s.residual};
 }
 
-StemBlock stem_block_weights(const Step& s) { return {*s.stem, s.weights, s.residual}; }
-
 SeaAttentionShape sea_attention_shape(const Step& s) {
   return {s.input.batch, s.input.height, s.input.width, s.residual};
 }
@@ -53,13 +51,13 @@ MapSize output_size(const Step& step) {
 }
 
 std::size_t step_workspace(const Step& step, int64_t threads) {
-  if (step.stem != nullptr) {
-    return stem_block_workspace(step.images, stem_block_weights(step), threads);
-  }
   switch (step.kind) {
     case PackedKind::kStem:
       return stem_workspace(stem_shape(step), threads);
     case PackedKind::kInvertedResidual:
+      if (step.stem != nullptr) {
+        return stem_block_workspace(step.image, {*step.stem, step.weights, step.residual}, threads);
+      }
       return inverted_residual_workspace(inverted_residual_shape(step), step.weights, threads);
     case PackedKind::kSeaAttention:
       return sea_attention_workspace(sea_attention_shape(step), step.weights, threads);
@@ -76,14 +74,14 @@ std::size_t step_workspace(const Step& step, int64_t threads) {
 }
 
 void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
-  if (step.stem != nullptr) {
-    return stem_block(step.images, stem_block_weights(step), a.images, a.output, a.workspace,
-                      parallel);
-  }
   switch (step.kind) {
     case PackedKind::kStem:
       return stem(stem_shape(step), step.weights, a.images, a.output, a.workspace, parallel);
     case PackedKind::kInvertedResidual:
+      if (step.stem != nullptr) {
+        return stem_block(step.image, {*step.stem, step.weights, step.residual}, a.images, a.output,
+                          a.workspace, parallel);
+      }
       return inverted_residual(inverted_residual_shape(step), step.weights, a.input, a.output,
                                a.workspace, parallel);
     case PackedKind::kSeaAttention:

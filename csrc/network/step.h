@@ -23,9 +23,9 @@ struct Step {
   const PackedHeader& weights;
   bool residual;
   MapSize input, coarse;
-  // Of an inverted residual that takes the stem's rows as they are made: the stem and its images.
+  // Of an inverted residual that makes its input from the image by itself, else null.
   const PackedHeader* stem = nullptr;
-  StemShape images{};
+  StemShape image{};
 };
 
 // A classification head writes a map of one pixel.
@@ -35,7 +35,7 @@ MapSize output_size(const Step& step);
 std::size_t step_workspace(const Step& step, int64_t threads);
 
 struct StepArrays {
-  const StemImages& images;  // what the stem reads
+  const StemImages& images;  // what a stem reads
   const float *input, *coarse;
   float* output;
   int32_t* winners;  // of a segmentation head: its pixels' best classes, or null

@@ -22,14 +22,8 @@ from seaformer_kernels.ops.stem import header_of
 from seaformer_kernels.ops.stem import plain as plain_stem
 
 
-def split_stem_block(
-    packed: Tensor, stem_channels: int, op: str = "split_stem_block"
-) -> tuple[Tensor, Tensor]:
-    """What `pack_stem_block` put together: the packed weights of the stem and of the block.
-
-    Raises:
-        ValueError: packed cannot hold both; the message begins with op.
-    """
+def _split(op: str, packed: Tensor, stem_channels: int) -> tuple[Tensor, Tensor]:
+    """The packed weights of the stem and of the block."""
     check_buffer(op, packed)
     if not 0 < stem_channels <= MAX_CHANNELS:
         raise ValueError(
@@ -64,7 +58,7 @@ def _fake(
 ) -> Tensor:
     _maps.check_image("stem_block", image)
     _maps.check_positive("stem_block", "out_channels", out_channels)
-    split_stem_block(packed, stem_channels, "stem_block")
+    _split("stem_block", packed, stem_channels)
     check_geometry(
         "stem_block", stem_channels, out_channels, kernel_size, stride, residual=residual
     )
@@ -83,7 +77,7 @@ def _plain(
     residual: bool,
 ) -> Tensor:
     op = "stem_block"
-    stem, block = split_stem_block(packed, stem_channels, op)
+    stem, block = _split(op, packed, stem_channels)
     x = plain_stem(image, stem, stem_channels, op)
     _check_block(op, read_header(op, Kind.INVERTED_RESIDUAL, block), stem_channels)
     return plain_block(x, block, out_channels, kernel_size, stride, residual, op)
@@ -117,6 +111,11 @@ def pack_stem_block(stem: Tensor, block: Tensor) -> Tensor:
     channels = read_header(op, Kind.STEM, stem).out_channels
     _check_block(op, read_header(op, Kind.INVERTED_RESIDUAL, block), channels)
     return torch.cat([stem, block])
+
+
+def split_stem_block(packed: Tensor, stem_channels: int) -> tuple[Tensor, Tensor]:
+    """What `pack_stem_block` was given: the packed weights of the stem and of the block."""
+    return _split("split_stem_block", packed, stem_channels)
 
 
 def stem_block(

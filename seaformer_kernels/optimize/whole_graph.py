@@ -129,18 +129,18 @@ class _Steps:
 
     def add(self, path: str, block: nn.Module, *inputs: int) -> int:
         self.check(path, block, type(block) if isinstance(block, FusedBlock) else FusedBlock)
-        if isinstance(block, FusedStemBlock):  # two steps, which the network joins again
-            stem, packed = block.parts()
+        packed, residual = block.packed, getattr(block, "residual", False)
+        if isinstance(block, FusedStemBlock):  # a plan has both; the network joins them again
+            stem, packed = ops.split_stem_block(packed, block.stem_channels)
             self.steps.append(ops.Step(stem, inputs))
             inputs = (len(self.steps),)
-        else:
-            packed = block.packed
-        self.steps.append(ops.Step(packed, inputs, getattr(block, "residual", False)))
+        self.steps.append(ops.Step(packed, inputs, residual))
         return len(self.steps)
 
     def chain(self, path: str, module: nn.Module, x: int) -> int:
         """Every block in a sequence, or in nested ones, behind each other."""
-        if type(module) is nn.Identity:
+        if type(module) is nn.Identity:  # in the place of a block that another one took in
+            self.check(path, module, nn.Identity)
             return x
         if not isinstance(module, nn.Sequential | SeaStage):
             return self.add(path, module, x)

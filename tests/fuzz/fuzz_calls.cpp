@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   };
   if (!affordable(height, width) && height > 0 && width > 0 && stride >= width) return 0;
   const bool exact = in.byte() % 2 == 0;
-  const int64_t row = exact ? 3 * width : stride;
+  const int64_t row = exact && affordable(height, width) ? 3 * width : stride;
   const int64_t pixels = affordable(height, width) && height > 0 && row >= 0 && row < 4096
                              ? (height - 1) * row + 3 * width
                              : 0;
@@ -80,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                      out_height, out_width);
   }
   int64_t logits_height = 0, logits_width = 0;
-  if (seaformer_logits_size(model, height, width, &logits_height, &logits_width) == SEAFORMER_OK) {
+  if (seaformer_logits_size(model, height, width, &logits_height, &logits_width) == SEAFORMER_OK &&
+      affordable(height, width)) {
     const std::size_t expected =
         static_cast<std::size_t>(logits_height * logits_width * info.classes);
     const std::unique_ptr<float[]> logits(new float[expected]);

@@ -53,10 +53,6 @@ class FusedStemBlock(FusedBlock):
             stem.normalizes,
         )
 
-    def parts(self) -> tuple[Tensor, Tensor]:
-        """The packed weights of the stem, and those of the block."""
-        return ops.split_stem_block(self.packed, self.stem_channels)
-
     def forward(self, x: Tensor) -> Tensor:
         check_image_dtype(x, self.normalizes)
         return ops.stem_block(
