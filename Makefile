@@ -11,7 +11,7 @@ NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name
 COUNTED := pointwise depthwise stem inverted_residual
 CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.cpp' -o -name '*.h')
 
-.PHONY: help demo test test-cpp test-python sanitize test-arm bench count-arm lint clean
+.PHONY: help demo test test-cpp test-python sanitize test-arm bench bench-ops count-arm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,10 @@ sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and Undef
 test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emulation
 	tests/arm/test_arm.sh
 
-bench: $(VENV)/.package  ## time ops, blocks and models against PyTorch (BENCH_ARGS=--quick: less)
+bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quick: 3 minutes)
+	$(BIN)/seaformer bench $(BENCH_ARGS)
+
+bench-ops: $(VENV)/.package  ## time ops and blocks against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
 count-arm: $(VENV)/.package  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)

@@ -45,6 +45,9 @@ PYBIND11_MODULE(_C, m) {
       },
       py::arg("name"),
       "Forces an instruction set, or None for the automatic choice; returns the last.");
+  m.def("run_fma_rounds", &run_fma_rounds, py::arg("rounds"),
+        py::call_guard<py::gil_scoped_release>(),
+        "Multiplies and adds in registers with the active ISA; returns how many multiply-adds.");
   m.def(
       "upsample_argmax_workspace",
       [](int64_t batch, int64_t classes, std::pair<int64_t, int64_t> in,

@@ -54,6 +54,7 @@ PYTHON_LAYERS = (
     {"models"},
     {"optimize"},
     {"__init__"},
+    {"bench"},
     {"cli"},
 )
 
