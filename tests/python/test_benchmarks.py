@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
