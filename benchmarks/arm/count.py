@@ -44,11 +44,13 @@ def build_plugin(name: str) -> Path:
     return plugin
 
 
-def run(command: list[str]) -> str:
-    """What the command prints."""
+def run(command: list[str], text: str | None = None) -> str:
+    """What the command prints, given a text to read."""
     if shutil.which(command[0]) is None:
         raise CountError(f"{command[0]} was not found on PATH")
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, input=text
+    )
     if done.returncode != 0:
         raise CountError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stdout}")
     return done.stdout
