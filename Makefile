@@ -8,10 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
-COUNTED := pointwise depthwise stem inverted_residual
 CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.cpp' -o -name '*.h')
 
-.PHONY: help demo test test-cpp test-python sanitize test-arm bench bench-ops count-arm lint clean
+.PHONY: help demo test test-cpp test-python sanitize test-arm bench bench-ops bench-arm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,14 +54,10 @@ bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quic
 bench-ops: $(VENV)/.package  ## time ops and blocks against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.package  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
-	cmake --preset aarch64
-	cmake --build --preset aarch64 --target bench_upsample_argmax $(COUNTED:%=bench_%)
-	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
-	for program in $(COUNTED); do \
-	  $(BIN)/python benchmarks/arm/count_layers.py $$program || exit 1; done
+bench-arm: $(VENV)/.package  ## counts, cycles and cache misses on ARM (BENCH_ARGS=--quick: 3 minutes)
 	tests/arm/make_site.sh
-	$(BIN)/python benchmarks/arm/count_model.py $(COUNT_ARGS)
+	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
+	$(BIN)/python benchmarks/arm/bench_arm.py $(BENCH_ARGS)
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
     cmake --preset aarch64 && cmake --build --preset aarch64 && tests/arm/make_site.sh
     python benchmarks/arm/bench_arm.py [--quick] [--out FOLDER]
 
-Writes bench-arm.json, bench-arm.md and, with matplotlib, a chart. What cannot be had here is named as
+Writes bench-arm.json, bench-arm.md and, with matplotlib, a chart. What cannot be had is named as
 absent, with what is missing. On an ARM machine it also times the kernels, with build/release.
 """
 
@@ -158,18 +158,17 @@ def kernel_table(rows: list[dict]) -> str:
     lines = []
     for (kernel, way), found in groups.items():
         ratios = [row["counts"]["total"] / (row["macs"] / 4) for row in found]
-        ideal = [row["macs"] / 4 for row in found]
         lines.append(
             [
                 f"{kernel} {way}".strip(),
                 str(len(found)),
                 median(ratios),
                 f"{max(ratios):.3f}",
-                median([row["counts"]["vec_fma"] / fmas for row, fmas in zip(found, ideal, strict=False)]),
+                median([row["counts"]["vec_fma"] / (row["macs"] / 4) for row in found]),
                 median([row["in_hot_loops"] / row["counts"]["total"] for row in found]),
                 *(median([loop_cycles(row, core) for row in found]) for core in loops.CORES),
                 *(
-                    median([row["cache"][key] / fmas for row, fmas in zip(found, ideal, strict=False)])
+                    median([row["cache"][key] / (row["macs"] / 4) for row in found])
                     for key in ("l2_bytes", "memory_bytes")
                 ),
             ]

@@ -58,7 +58,7 @@ def count_runs(
     options: dict[str, int] | None = None,
     environment: dict[str, str] | None = None,
 ) -> Windows:
-    """What a plugin tells of what run_model.py runs, with these variables of its environment too."""
+    """What a plugin tells of what run_model.py runs, with more variables in its environment."""
     if not SITE.is_dir():
         raise count.CountError(f"{SITE}: no such folder; tests/arm/make_site.sh makes it")
     build_markers()

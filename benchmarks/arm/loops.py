@@ -20,7 +20,7 @@ ITERATIONS = 100
 _FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
 _INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+([a-z][\w.]*)\s*(.*?)\s*(?://.*)?$")
 _BRANCH = re.compile(r"^(?:b|b\.\w+|cbn?z|tbn?z)$")
-_TARGET = re.compile(r"(?:0x)?([0-9a-f]+)\s*<[^>]*>$")
+_TARGET = re.compile(r"(?:0x)?([0-9a-f]+)\s*<.*>$")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def assembly(loop: Loop) -> str:
     lines = []
     for i in loop.body:
         operands = _TARGET.sub("#0", i.operands) if i.target is not None else i.operands
-        lines.append(f"{i.name} {re.sub(r'<[^>]*>', '', operands)}")
+        lines.append(f"{i.name} {re.sub(r'<.*>$', '', operands)}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,8 +4,8 @@
 
 MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `eager`, `onnxruntime` or `ncnn`,
 OUTPUT `logits` or `labels`. Models of the other runtimes lie in the folder that the environment's
-SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a window of each fused block, from the end of the one before it.
-Prints a line `window NAME` for each.
+SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a window of each fused block, from
+the end of the one before it. Prints a line `window NAME` for each.
 """
 
 from __future__ import annotations
