@@ -8,9 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
-CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.cpp' -o -name '*.h')
+CXX_FILES := $(shell find csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: help demo test test-cpp test-python sanitize test-arm bench bench-ops bench-arm lint clean
+.PHONY: help demo test test-cpp test-python sanitize fuzz test-arm bench bench-ops bench-arm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and Undef
 	cmake --preset asan-ubsan
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
+
+fuzz: $(VENV)/.requirements  ## fuzz model files and the C API (FUZZ_SECONDS=60 each)
+	tests/fuzz/fuzz.sh
 
 test-arm: $(VENV)/.requirements  ## cross-build for aarch64 and test under emulation
 	tests/arm/test_arm.sh

@@ -31,7 +31,7 @@ from seaformer_kernels.bench import record as suite_record
 
 CONFIDENCE = 0.999
 RESAMPLES = 4000
-MIN_ROUNDS = 4  # two in each half
+MIN_ROUNDS = 10  # with fewer, medians and their intervals are chance
 # Of a case's time: parts of a model that take less are not compared.
 LEAST_SHARE = 0.04
 
@@ -134,7 +134,8 @@ def _changes(case: str, old: Case, new: Case) -> Iterator[Change]:
         return
     rounds = [len(side.peers[peers[0]]) for side in (old, new)]
     if min(rounds) < MIN_ROUNDS:
-        raise NotComparable(f"{case}: expected {MIN_ROUNDS} rounds or more, got {min(rounds)}.")
+        print(f"left out: {case}: {min(rounds)} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
+        return
     logs = [{peer: np.log(side.peers[peer]) for peer in peers} for side in (old, new)]
     noise = _noise(*logs)
     references = [np.mean(list(side.values()), axis=0) for side in logs]

@@ -1,21 +1,14 @@
-// Argument checks of the ops: one sentence with what was expected and what came.
+// What the argument checks of ops say of shapes.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>
 
 #include <sstream>
-#include <stdexcept>
+#include <string>
+
+#include "core/require.h"
 
 namespace seaformer {
-
-// std::invalid_argument reaches Python as ValueError.
-template <class... Parts>
-void require(bool condition, const Parts&... parts) {
-  if (condition) return;
-  std::ostringstream message;
-  (message << ... << parts);
-  throw std::invalid_argument(message.str());
-}
 
 template <class Sizes>
 std::string shape_text(const Sizes& sizes) {

@@ -5,6 +5,7 @@
 #include "blocks/upsample_argmax.h"
 #include "core/cpu.h"
 #include "kernels/kernels.h"
+#include "network/arena.h"
 
 namespace py = pybind11;
 
@@ -48,6 +49,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("run_fma_rounds", &run_fma_rounds, py::arg("rounds"),
         py::call_guard<py::gil_scoped_release>(),
         "Multiplies and adds in registers with the active ISA; returns how many multiply-adds.");
+  m.def("release_arenas", &release_arenas,
+        "Gives memory kept for the next call of a whole network back; returns how many bytes.");
   m.def(
       "upsample_argmax_workspace",
       [](int64_t batch, int64_t classes, std::pair<int64_t, int64_t> in,

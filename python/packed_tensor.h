@@ -12,12 +12,16 @@
 
 namespace seaformer {
 
-// The checked header of an op's packed weights.
-inline const PackedHeader& packed_header(const char* op, PackedKind kind, const Tensor& packed) {
+inline void check_packed_tensor(const char* op, const Tensor& packed) {
   require(packed.scalar_type() == ScalarType::Byte && packed.dim() == 1 && packed.is_contiguous(),
           op, ": expected packed weights as a contiguous one-dimensional uint8 tensor, got shape ",
           shape_text(packed.sizes()),
           packed.scalar_type() == ScalarType::Byte ? "" : " of another dtype");
+}
+
+// The checked header of an op's packed weights.
+inline const PackedHeader& packed_header(const char* op, PackedKind kind, const Tensor& packed) {
+  check_packed_tensor(op, packed);
   return checked_header(op, kind, packed.const_data_ptr<uint8_t>(), packed.size(0));
 }
 

@@ -10,14 +10,17 @@ from seaformer_kernels.models import (
     load_checkpoint,
 )
 from seaformer_kernels.optimize import OptimizedModel, optimize
+from seaformer_kernels.optimize.export_native import NativeFile, export_native
 
 __all__ = [
     "CheckpointError",
     "CheckpointReport",
+    "NativeFile",
     "OptimizedModel",
     "__version__",
     "cpu",
     "create_model",
+    "export_native",
     "list_models",
     "load_checkpoint",
     "models",

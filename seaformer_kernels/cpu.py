@@ -84,6 +84,7 @@ _OPS = (
     "segmentation_head",
     "squeeze_axial_attention",
     "stem",
+    "stem_block",
     "upsample_argmax",
 )
 

@@ -30,7 +30,7 @@ from seaformer_kernels.bench import machine
 from seaformer_kernels.bench.tables import number, table
 
 SCHEMA = "seaformer-bench-arm/1"
-KERNELS = ("pointwise", "depthwise", "stem", "inverted_residual", "sea_attention")
+KERNELS = ("pointwise", "depthwise", "stem", "stem_block", "inverted_residual", "sea_attention")
 QUICK_LAYERS = 4  # of each kernel
 HOT = 0.02  # of a layer's instructions: loops that run less are not looked at
 CACHES = {"l1": 64 << 10, "l1_ways": 4, "l2": 512 << 10, "l2_ways": 8, "line": 64}

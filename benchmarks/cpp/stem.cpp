@@ -28,8 +28,9 @@ std::function<void()> prepare(const Layer& layer) {
   const StemKernel& kernel = stem_kernel();
   const int64_t columns = 2 * layer.side + 1;
   const std::string source = layer.source;
+  const bool planar = source == "planar", bytes = source == "uint8";
   auto data = std::make_shared<Data>();
-  data->image.assign((source == "uint8" ? 3 : columns) * columns * 3, 0.5f);
+  data->image.assign((bytes ? 3 : columns) * columns * 3, 0.5f);
   data->bytes.assign(columns * columns * 3, 100);
   data->output.resize(layer.side * layer.side * layer.out_channels);
   data->packed.resize(packed_pointwise_floats(27, layer.out_channels));
@@ -38,12 +39,11 @@ std::function<void()> prepare(const Layer& layer) {
   return [=, &kernel] {
     for (int64_t y = 0; y < layer.side; ++y) {
       const float* rows[9];
-      const bool planar = source == "planar";
       for (int i = 0; i < 9; ++i) {
         const int64_t row = planar ? i / 3 * columns + 2 * y + i % 3 : (2 * y + i % 3) * 3;
-        rows[i] = data->image.data() + (source == "uint8" ? i % 3 * 3 : row) * columns;
+        rows[i] = data->image.data() + (bytes ? i % 3 * 3 : row) * columns;
       }
-      for (int i = 0; source == "uint8" && i < 2; ++i) {
+      for (int i = 0; bytes && i < 2; ++i) {
         kernel.normalize_u8(data->bytes.data() + (2 * y + i) * columns * 3, columns * 3,
                             data->normalization, data->image.data() + i * columns * 3);
       }

@@ -55,6 +55,8 @@ void AxialHeads::attend(float* rows, float* columns, const Parallel& parallel) c
       args.key_dim = shape_.key_dim;
       args.value_dim = shape_.value_dim;
       args.scale = shape_.scale;
+      args.low = shape_.low;
+      args.high = shape_.high;
       args.scratch = scratch_ + worker * scratch_floats();
       kernel_.attend(args);
     }

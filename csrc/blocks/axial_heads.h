@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "core/parallel.h"
 #include "core/resize_axis.h"
@@ -14,8 +15,10 @@ namespace seaformer {
 // All sizes from 1 up.
 struct AxialHeadsShape {
   int64_t batch, height, width;
-  int64_t heads, key_dim, value_dim;  // dimensions of one head
-  float scale;                        // of scores
+  int64_t heads, key_dim, value_dim;                    // dimensions of one head
+  float scale;                                          // of scores
+  float low = -std::numeric_limits<float>::infinity();  // bounds of what is attended to
+  float high = std::numeric_limits<float>::infinity();
 
   int64_t keys() const { return heads * key_dim; }
   int64_t values() const { return heads * value_dim; }

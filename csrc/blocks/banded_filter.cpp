@@ -17,24 +17,23 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 }  // namespace
 
 BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, int64_t threads,
-                           bool keep_map, int64_t extra)
+                           const Options& options)
     : shape_(shape),
       packed_(packed),
-      keep_map_(keep_map),
+      options_(options),
       padding_(packed.kernel_size / 2),
       out_height_((shape.height - 1) / packed.stride + 1),
       out_width_((shape.width - 1) / packed.stride + 1),
-      extra_(extra),
       depthwise_kernel_(depthwise_kernel()),
-      pointwise_kernel_(pointwise_kernel()) {
-  seam_rows_ = expands() && !keep_map ? packed.kernel_size - packed.stride : 0;
+      depthwise_(packed_sections(packed)) {
+  seam_rows_ = options.keep_map ? 0 : packed.kernel_size - packed.stride;
   // Bands are at least as high as a seam, so that no row lies in two of them.
   const int64_t least_rows = std::max<int64_t>(divide_up(seam_rows_, packed.stride), 1);
   bands_ = std::clamp<int64_t>(out_height_ / least_rows, 1, divide_up(threads, shape.batch));
   workers_ = std::min(threads, shape.batch * bands_);
   pixel_ = spread_pixels(packed.hidden_channels);
   strip_ = out_width_;
-  if (expands() && !keep_map) {
+  if (!options.keep_map) {
     const int64_t fit = kRingFloats / (packed.kernel_size * pixel_) - packed.kernel_size;
     const int64_t widest = std::max(fit / packed.stride + 1, kChunkPixels);
     strip_ = divide_up(out_width_, divide_up(out_width_, widest));
@@ -46,9 +45,9 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
   take_scratch(size);
   scratch_bytes_ = size.used();
 
-  expand_ = packed_sections(packed);
-  depthwise_ = expand_;
-  if (expands()) depthwise_ += packed_pointwise_floats(packed.in_channels, packed.hidden_channels);
+  if (expands(packed)) {
+    depthwise_ += packed_pointwise_floats(packed.in_channels, packed.hidden_channels);
+  }
   const Activation activation = static_cast<Activation>(packed.depthwise_activation);
   const float infinity = std::numeric_limits<float>::infinity();
   low_ = activation == Activation::kNone ? -infinity : 0.0f;
@@ -59,7 +58,7 @@ const float* BandedFilter::next_sections() const {
   return depthwise_ + packed_depthwise_floats(packed_.hidden_channels, packed_.kernel_size);
 }
 
-// Expanded columns that `outputs` output columns look at.
+// Columns that `outputs` output columns look at.
 int64_t BandedFilter::columns(int64_t outputs) const {
   return (outputs - 1) * packed_.stride + packed_.kernel_size;
 }
@@ -75,16 +74,25 @@ int64_t BandedFilter::first_row(int64_t band) const {
 }
 
 void BandedFilter::take(Carver& carver) {
-  const int64_t rows = shape_.batch * (keep_map_ ? shape_.height : (bands_ - 1) * seam_rows_);
+  const int64_t rows =
+      shape_.batch * (options_.keep_map ? shape_.height : (bands_ - 1) * seam_rows_);
   rows_ = carver.take<float>(rows * columns(out_width_) * pixel_);
   zeros_ = carver.take<float>(zero_floats());
   scratch_ = carver.take<unsigned char>(workers_ * static_cast<int64_t>(scratch_bytes_));
 }
 
 BandedFilter::Scratch BandedFilter::take_scratch(Carver& carver) const {
-  const int64_t ring = keep_map_ ? 0 : expands() ? columns(strip_) : packed_.kernel_size;
+  const int64_t ring = options_.keep_map ? 0 : columns(strip_);
+  // Seams are made whole, for which the source may want more.
+  const int64_t source = options_.keep_map || bands_ > 1 ? columns(out_width_) : ring;
   return {carver.take<float>(packed_.kernel_size * ring * pixel_),
-          carver.take<float>(chunk_ * pixel_), carver.take<float>(chunk_ * extra_)};
+          carver.take<float>(chunk_ * pixel_), carver.take<float>(chunk_ * options_.extra),
+          carver.take<float>(source * options_.source_scratch)};
+}
+
+BandedFilter::Scratch BandedFilter::scratch_of(int64_t worker) const {
+  Carver carver(scratch_ + worker * static_cast<int64_t>(scratch_bytes_));
+  return take_scratch(carver);
 }
 
 // Zeros the columns beyond the image, of `count` from `column` on.
@@ -96,40 +104,44 @@ void BandedFilter::clear_padding(int64_t column, int64_t count, float* row) cons
   clear(std::max<int64_t>(shape_.width - column, 0), count);
 }
 
-// Expands what the image has of `count` columns from `column` on.
-void BandedFilter::expand_row(const float* input, int64_t image, int64_t row, int64_t column,
-                              int64_t count, float* to) const {
+// Makes what the map has of `count` columns from `column` on.
+void BandedFilter::fill_row(const RowSource& source, int64_t image, int64_t row, bool follows,
+                            int64_t column, int64_t count, float* to,
+                            const Scratch& scratch) const {
   const int64_t first = std::max<int64_t>(column, 0);
-  const int64_t last = std::min(column + count, shape_.width);
-  const int64_t pixel = (image * shape_.height + row) * shape_.width + first;
-  pointwise_kernel_.run({input + pixel * packed_.in_channels, packed_.in_channels, expand_,
-                         to + (first - column) * pixel_, pixel_, nullptr, 0, nullptr, 0,
-                         last - first, packed_.in_channels, packed_.hidden_channels,
-                         static_cast<Activation>(packed_.expand_activation)});
+  source.fill({image, row, first, std::min(column + count, shape_.width), follows},
+              to + (first - column) * pixel_, pixel_, scratch.source);
 }
 
-void BandedFilter::expand_whole_row(const float* input, int64_t image, int64_t row,
-                                    float* to) const {
+void BandedFilter::fill_whole_row(const RowSource& source, int64_t image, int64_t row, bool follows,
+                                  float* to, const Scratch& scratch) const {
   clear_padding(-padding_, columns(out_width_), to);
-  expand_row(input, image, row, -padding_, columns(out_width_), to);
+  fill_row(source, image, row, follows, -padding_, columns(out_width_), to, scratch);
 }
 
-void BandedFilter::expand(const float* input, const Parallel& parallel) const {
+void BandedFilter::prepare(const RowSource& source, const Parallel& parallel) const {
   std::fill_n(zeros_, zero_floats(), 0.0f);
   const int64_t row_floats = columns(out_width_) * pixel_;
-  if (keep_map_) {
-    parallel.run(shape_.batch * shape_.height, [&](int64_t i) {
-      expand_whole_row(input, i / shape_.height, i % shape_.height, rows_ + i * row_floats);
+  if (options_.keep_map) {
+    const int64_t rows = shape_.batch * shape_.height;
+    parallel.run(workers_, [&](int64_t worker) {
+      const int64_t begin = rows * worker / workers_, end = rows * (worker + 1) / workers_;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = i % shape_.height;
+        fill_whole_row(source, i / shape_.height, row, i > begin && row > 0, rows_ + i * row_floats,
+                       scratch_of(worker));
+      }
     });
-  } else if (bands_ > 1 && seam_rows_ > 0) {
-    const int64_t seams = shape_.batch * (bands_ - 1);
-    parallel.run(seams * seam_rows_, [&](int64_t i) {
-      const int64_t seam = i / seam_rows_, band = seam % (bands_ - 1) + 1;
-      const int64_t row = first_row(band) + i % seam_rows_;
-      if (row < 0 || row >= shape_.height) return;
-      expand_whole_row(input, seam / (bands_ - 1), row, rows_ + i * row_floats);
-    });
+    return;
   }
+  // There are fewer seams than workers.
+  parallel.run(seam_rows_ > 0 ? shape_.batch * (bands_ - 1) : 0, [&](int64_t seam) {
+    const int64_t top = first_row(seam % (bands_ - 1) + 1), begin = std::max<int64_t>(top, 0);
+    for (int64_t row = begin; row < std::min(top + seam_rows_, shape_.height); ++row) {
+      fill_whole_row(source, seam / (bands_ - 1), row, row > begin,
+                     rows_ + (seam * seam_rows_ + row - top) * row_floats, scratch_of(seam));
+    }
+  });
 }
 
 PixelMaps BandedFilter::kept_maps() const {
@@ -148,134 +160,87 @@ const float* BandedFilter::kept_row(int64_t image, int64_t row) const {
   return rows_ + ((image * shape_.height + row) * columns(out_width_) + padding_) * pixel_;
 }
 
-void BandedFilter::run(const float* input, const Parallel& parallel,
+void BandedFilter::run(const RowSource& source, const Parallel& parallel,
                        const Consumer& consumer) const {
   const int64_t units = shape_.batch * bands_;
   parallel.run(workers_, [&](int64_t worker) {
-    Carver carver(scratch_ + worker * scratch_bytes_);
-    const Scratch scratch = take_scratch(carver);
+    const Scratch scratch = scratch_of(worker);
     for (int64_t i = units * worker / workers_; i < units * (worker + 1) / workers_; ++i) {
       for (int64_t x = 0; x < out_width_; x += strip_) {
-        run_strip(input, i / bands_, i % bands_, x, std::min(x + strip_, out_width_), scratch,
+        run_strip(source, i / bands_, i % bands_, x, std::min(x + strip_, out_width_), scratch,
                   consumer);
       }
     }
   });
 }
 
-void BandedFilter::run_strip(const float* input, int64_t image, int64_t band, int64_t x0,
+void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t band, int64_t x0,
                              int64_t x1, const Scratch& scratch, const Consumer& consumer) const {
   const int64_t column = x0 * packed_.stride - padding_;
   const int64_t ring_row = columns(x1 - x0) * pixel_;
   const int64_t y0 = first_output(band), y1 = first_output(band + 1);
-  // Rows from own_begin to own_end are expanded into the ring, those around lie in seams.
+  // Rows from own_begin to own_end go through the ring, those around lie in seams.
   const int64_t own_begin = std::max<int64_t>(first_row(band) + (band > 0 ? seam_rows_ : 0), 0);
   const int64_t own_end = band + 1 < bands_ ? first_row(band + 1) : shape_.height;
-  const bool use_ring = expands() && !keep_map_;
-  for (int i = 0; use_ring && i < packed_.kernel_size; ++i) {
-    clear_padding(column, columns(x1 - x0), scratch.ring + i * ring_row);
+  const auto in_ring = [&](int64_t row) {
+    return scratch.ring + row % packed_.kernel_size * ring_row;
+  };
+  for (int i = 0; !options_.keep_map && i < packed_.kernel_size; ++i) {
+    clear_padding(column, columns(x1 - x0), in_ring(i));
   }
-  // Row `row` of the expanded map, from `column` on, or of the input where nothing expands, from
-  // its first column on; null outside of the image.
+  // Row `row` of the map, from `column` on; null outside of the image.
   const auto row_at = [&](int64_t row) -> const float* {
     if (row < 0 || row >= shape_.height) return nullptr;
-    if (!expands()) {
-      return input + (image * shape_.height + row) * shape_.width * packed_.in_channels;
-    }
-    if (keep_map_) return kept_row(image, row) - padding_ * pixel_;
-    if (row >= own_begin && row < own_end) {
-      return scratch.ring + row % packed_.kernel_size * ring_row;
-    }
+    if (options_.keep_map) return kept_row(image, row) - padding_ * pixel_;
+    if (row >= own_begin && row < own_end) return in_ring(row);
     const int64_t above = row < own_begin ? band : band + 1;  // the band that begins with it
     const int64_t seam = image * (bands_ - 1) + above - 1;
     const int64_t index = seam * seam_rows_ + row - first_row(above);
     return rows_ + (index * columns(out_width_) + column + padding_) * pixel_;
   };
 
-  int64_t expanded = own_begin;
-  const bool joined = x1 - x0 == out_width_;  // rows follow each other in the output
-  int64_t waiting = 0, first_waiting = 0;     // pixels of the chunk, and where they belong
+  int64_t filled = own_begin;
+  // Whether rows follow each other in the output.
+  const bool joined = x1 - x0 == out_width_ && !options_.chunks_end_with_rows;
+  int64_t waiting = 0, first_waiting = 0;  // pixels of the chunk, and where they belong
+  const float* unfiltered_waiting = nullptr;
   for (int64_t y = y0; y < y1; ++y) {
     const int64_t top = y * packed_.stride - padding_;
-    for (; use_ring && expanded < std::min(top + packed_.kernel_size, own_end); ++expanded) {
-      expand_row(input, image, expanded, column, columns(x1 - x0),
-                 scratch.ring + expanded % packed_.kernel_size * ring_row);
+    const int64_t needed = options_.keep_map ? 0 : std::min(top + packed_.kernel_size, own_end);
+    for (; filled < needed; ++filled) {
+      fill_row(source, image, filled, filled > own_begin, column, columns(x1 - x0), in_ring(filled),
+               scratch);
     }
     const float* rows[kMaxKernel];
     for (int i = 0; i < packed_.kernel_size; ++i) rows[i] = row_at(top + i);
     for (int64_t x = x0; x < x1;) {
-      if (waiting == 0) first_waiting = (image * out_height_ + y) * out_width_ + x;
+      const float* unfiltered = rows[padding_] + (x - x0 + padding_) * pixel_;
+      if (waiting == 0) {
+        first_waiting = (image * out_height_ + y) * out_width_ + x;
+        unfiltered_waiting = unfiltered;
+      }
       const int64_t count = std::min(chunk_ - waiting, x1 - x);
-      filter(rows, x, x0, count, scratch, scratch.chunk + waiting * pixel_);
-      const float* expanded_pixels = rows[padding_] + (x - x0 + padding_) * pixel_;
-      consumer.filtered({image, y, x, count, expands() ? expanded_pixels : nullptr, pixel_,
-                         scratch.extra + waiting * extra_});
+      filter(rows, (x - x0) * packed_.stride, count, scratch.chunk + waiting * pixel_);
+      consumer.filtered(
+          {image, y, x, count, unfiltered, pixel_, scratch.extra + waiting * options_.extra});
       waiting += count;
       x += count;
       if (waiting == chunk_ || (x == x1 && (!joined || y + 1 == y1))) {
-        consumer.finish(scratch.chunk, pixel_, scratch.extra, first_waiting, waiting);
+        consumer.finish(
+            {scratch.chunk, unfiltered_waiting, pixel_, scratch.extra, first_waiting, waiting});
         waiting = 0;
       }
     }
   }
 }
 
-// The depthwise convolution of `count` pixels from x on. Rows begin at output x0 of a strip.
-void BandedFilter::filter(const float* const* rows, int64_t x, int64_t x0, int64_t count,
-                          const Scratch& scratch, float* to) const {
-  if (expands()) {
-    return filter_inside(rows, pixel_, (x - x0) * packed_.stride, count, to);
-  }
-  // Rows of the input itself have no padding: outputs at the edges take a padded copy.
-  const int64_t left = (padding_ + packed_.stride - 1) / packed_.stride;
-  const int64_t reach = shape_.width + padding_ - packed_.kernel_size;
-  const int64_t right = reach < 0 ? 0 : reach / packed_.stride + 1;
-  for (const int64_t end = x + count; x < end;) {
-    int64_t done = 1;
-    if (x < left || x >= right) {
-      filter_edge(rows, x, scratch.ring, to);
-    } else {
-      done = std::min(end, right) - x;
-      filter_inside(rows, packed_.in_channels, x * packed_.stride - padding_, done, to);
-    }
-    x += done;
-    to += done * pixel_;
-  }
-}
-
-// ... whose kernels all lie within the rows, the first one at pixel `first`.
-void BandedFilter::filter_inside(const float* const* rows, int64_t row_stride, int64_t first,
-                                 int64_t count, float* to) const {
+// The depthwise convolution of `count` pixels, the first of which looks at pixel `first` of rows.
+void BandedFilter::filter(const float* const* rows, int64_t first, int64_t count, float* to) const {
   const float* at[kMaxKernel];
   for (int i = 0; i < packed_.kernel_size; ++i) {
-    at[i] = rows[i] == nullptr ? zeros_ : rows[i] + first * row_stride;
+    at[i] = rows[i] == nullptr ? zeros_ : rows[i] + first * pixel_;
   }
-  run_depthwise(at, row_stride, count, to);
-}
-
-// ... of one pixel at the edge of the image.
-void BandedFilter::filter_edge(const float* const* rows, int64_t x, float* patch, float* to) const {
-  const int64_t channels = packed_.in_channels;
-  const float* at[kMaxKernel];
-  for (int i = 0; i < packed_.kernel_size; ++i) {
-    float* copy = patch + i * packed_.kernel_size * channels;
-    at[i] = rows[i] == nullptr ? zeros_ : copy;
-    if (rows[i] == nullptr) continue;
-    for (int64_t j = 0; j < packed_.kernel_size; ++j, copy += channels) {
-      const int64_t column = x * packed_.stride - padding_ + j;
-      if (column < 0 || column >= shape_.width) {
-        std::fill_n(copy, channels, 0.0f);
-      } else {
-        std::copy_n(rows[i] + column * channels, channels, copy);
-      }
-    }
-  }
-  run_depthwise(at, channels, 1, to);
-}
-
-void BandedFilter::run_depthwise(const float* const* rows, int64_t row_stride, int64_t count,
-                                 float* to) const {
-  depthwise_kernel_.run({rows, row_stride, depthwise_, to, pixel_, count, packed_.hidden_channels,
+  depthwise_kernel_.run({at, pixel_, depthwise_, to, pixel_, count, packed_.hidden_channels,
                          packed_.kernel_size, packed_.stride, low_, high_});
 }
 

@@ -1,19 +1,21 @@
-// What inverted residuals and SEA attention have in common: a 1x1 expansion and a depthwise
-// convolution of its result, without ever storing the expanded map.
+// What inverted residuals and SEA attention have in common: a depthwise convolution of a map that
+// is never stored, as its rows are made when they are needed: by a 1x1 expansion, for example.
 //
-// Rows of the expanded map live in a ring of kernel_size rows that the second-level cache holds; as
-// soon as the rows of an output row are there it is computed, some pixels at a time, and handed on
-// in the first-level cache. Zero columns at both ends of the ring's rows, and one row of zeros,
-// stand for the padding. Threads take bands of output rows. The few expanded rows that two
-// neighbouring bands both need, the seam, are made first, by all threads together.
+// Rows live in a ring of kernel_size rows that the second-level cache holds; as soon as the rows of
+// an output row are there it is computed, some pixels at a time, and handed on in the first-level
+// cache. Zero columns at both ends of the ring's rows, and one row of zeros, stand for the padding.
+// Threads take bands of output rows. The few rows that two neighbouring bands both need, the seam,
+// are made first, by all threads together.
 //
-// On demand the expanded map is kept instead, as a whole.
+// On demand the map is kept instead, as a whole.
 #pragma once
 
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "blocks/pixel_maps.h"
+#include "blocks/row_source.h"
 #include "core/panel.h"
 #include "core/parallel.h"
 #include "core/workspace.h"
@@ -28,42 +30,49 @@ constexpr int64_t spread_pixels(int64_t channels) {
   return channels % 64 == 0 ? channels + kPanel : channels;
 }
 
-// All sizes from 1 up.
-struct MapShape {
-  int64_t batch, height, width;
-};
-
 class BandedFilter {
  public:
   // Filtered pixels of one output row, as soon as they are there.
   struct Pixels {
     int64_t image, y, x, count;
-    const float* expanded;  // what the expansion made of them, `stride` apart; for stride 1
+    const float* unfiltered;  // the same of the map, `stride` apart; for stride 1
     int64_t stride;
     float* extra;  // theirs, `extra` floats each
+  };
+  // Some more of them, in the order of the output.
+  struct Chunk {
+    const float* filtered;    // `stride` apart
+    const float* unfiltered;  // as in Pixels, if chunks end with rows
+    int64_t stride;
+    float* extra;
+    int64_t first, count;  // the output pixel where they begin, and their number
   };
   // What becomes of filtered pixels.
   class Consumer {
    public:
     virtual ~Consumer() = default;
     virtual void filtered(const Pixels&) const {}
-    // `count` pixels, `stride` apart, and what belongs to them, from output pixel `first` on.
-    virtual void finish(const float* pixels, int64_t stride, float* extra, int64_t first,
-                        int64_t count) const = 0;
+    virtual void finish(const Chunk&) const = 0;
+  };
+  struct Options {
+    bool keep_map = false;
+    bool chunks_end_with_rows = false;
+    int64_t extra = 0;           // floats a pixel that the consumer asks for
+    int64_t source_scratch = 0;  // floats a pixel of a row that the source asks for
   };
 
   // `packed` has the shape of the block and begins with the expansion, if there is one, and the
-  // depthwise convolution; `extra` is how many floats a pixel the consumer asks for.
-  BandedFilter(const MapShape& shape, const PackedHeader& packed, int64_t threads, bool keep_map,
-               int64_t extra);
+  // depthwise convolution.
+  BandedFilter(const MapShape& shape, const PackedHeader& packed, int64_t threads,
+               const Options& options);
 
   // Takes its part of the workspace; from a null one it only adds up the size.
   void take(Carver& carver);
 
-  // Expands what all bands need: the seams, or the map that is kept.
-  void expand(const float* input, const Parallel& parallel) const;
+  // Makes what all bands need: the seams, or the map that is kept.
+  void prepare(const RowSource& source, const Parallel& parallel) const;
   // Then filters everything.
-  void run(const float* input, const Parallel& parallel, const Consumer& consumer) const;
+  void run(const RowSource& source, const Parallel& parallel, const Consumer& consumer) const;
 
   // The map that is kept.
   PixelMaps kept_maps() const;
@@ -72,49 +81,44 @@ class BandedFilter {
 
  private:
   struct Scratch {
-    float* ring;   // [kernel_size][columns(strip)][pixel]
-    float* chunk;  // [chunk][pixel]
-    float* extra;  // [chunk][extra]
+    float* ring;    // [kernel_size][columns(strip)][pixel]
+    float* chunk;   // [chunk][pixel]
+    float* extra;   // [chunk][extra]
+    float* source;  // [columns(strip)][source_scratch]
   };
 
-  bool expands() const { return (packed_.flags & kPackedExpands) != 0; }
   int64_t columns(int64_t outputs) const;
   int64_t zero_floats() const;
   int64_t first_output(int64_t band) const;
   int64_t first_row(int64_t band) const;
   const float* kept_row(int64_t image, int64_t row) const;
   Scratch take_scratch(Carver& carver) const;
+  Scratch scratch_of(int64_t worker) const;
   void clear_padding(int64_t column, int64_t count, float* row) const;
-  void expand_row(const float* input, int64_t image, int64_t row, int64_t column, int64_t count,
-                  float* to) const;
-  void expand_whole_row(const float* input, int64_t image, int64_t row, float* to) const;
-  void run_strip(const float* input, int64_t image, int64_t band, int64_t x0, int64_t x1,
+  void fill_row(const RowSource& source, int64_t image, int64_t row, bool follows, int64_t column,
+                int64_t count, float* to, const Scratch& scratch) const;
+  void fill_whole_row(const RowSource& source, int64_t image, int64_t row, bool follows, float* to,
+                      const Scratch& scratch) const;
+  void run_strip(const RowSource& source, int64_t image, int64_t band, int64_t x0, int64_t x1,
                  const Scratch& scratch, const Consumer& consumer) const;
-  void filter(const float* const* rows, int64_t x, int64_t x0, int64_t count,
-              const Scratch& scratch, float* to) const;
-  void filter_inside(const float* const* rows, int64_t row_stride, int64_t first, int64_t count,
-                     float* to) const;
-  void filter_edge(const float* const* rows, int64_t x, float* patch, float* to) const;
-  void run_depthwise(const float* const* rows, int64_t row_stride, int64_t count, float* to) const;
+  void filter(const float* const* rows, int64_t first, int64_t count, float* to) const;
 
   MapShape shape_;
   const PackedHeader& packed_;
-  bool keep_map_;
+  Options options_;
   int64_t padding_, out_height_, out_width_;
-  int64_t bands_;      // of an image
-  int64_t seam_rows_;  // expanded rows that two neighbouring bands share
-  int64_t workers_;    // bands of all images are divided among them
-  int64_t strip_;      // output columns for which a ring holds expanded ones
-  int64_t pixel_;      // floats between pixels of expanded rows
-  int64_t chunk_;      // output pixels that are handed on together
-  int64_t extra_;
+  int64_t bands_;           // of an image
+  int64_t seam_rows_;       // rows that two neighbouring bands share
+  int64_t workers_;         // bands of all images are divided among them
+  int64_t strip_;           // output columns that go through a ring together
+  int64_t pixel_;           // floats between pixels of rows
+  int64_t chunk_;           // output pixels that are handed on together
   float* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
   float* zeros_ = nullptr;  // stand for rows outside of the image
   unsigned char* scratch_ = nullptr;
   std::size_t scratch_bytes_;  // of one worker
   const DepthwiseKernel& depthwise_kernel_;
-  const PointwiseKernel& pointwise_kernel_;
-  const float *expand_, *depthwise_;
+  const float* depthwise_;
   float low_, high_;
 };
 

@@ -1,43 +1,64 @@
 #include "blocks/inverted_residual.h"
 
 #include "blocks/banded_filter.h"
+#include "blocks/input_rows.h"
 
 namespace seaformer {
 namespace {
 
 BandedFilter make_filter(const InvertedResidualShape& shape, const PackedHeader& packed,
-                         int64_t threads) {
-  return {{shape.batch, shape.height, shape.width},
-          packed,
-          threads,
-          /*keep_map=*/false,
-          /*extra=*/0};
+                         int64_t threads, int64_t source_scratch) {
+  BandedFilter::Options options;
+  // The residual is what was filtered, where nothing expands: near, in the ring.
+  options.chunks_end_with_rows = shape.residual && !expands(packed);
+  options.source_scratch = source_scratch;
+  return {{shape.batch, shape.height, shape.width}, packed, threads, options};
 }
 
 class Project final : public BandedFilter::Consumer {
  public:
-  Project(const PackedHeader& packed, const float* weights, const float* residual, float* output)
+  // The residual is added from `input` or, if that is null, from what was filtered.
+  Project(const PackedHeader& packed, const float* weights, bool residual, const float* input,
+          float* output)
       : packed_(packed),
         weights_(weights),
         residual_(residual),
+        input_(input),
         output_(output),
         kernel_(pointwise_kernel()) {}
 
-  void finish(const float* pixels, int64_t stride, float*, int64_t first,
-              int64_t count) const override {
+  void finish(const BandedFilter::Chunk& chunk) const override {
     const int64_t out = packed_.out_channels;
-    kernel_.run({pixels, stride, weights_, output_ + first * out, out, nullptr, 0,
-                 residual_ == nullptr ? nullptr : residual_ + first * out, out, count,
-                 packed_.hidden_channels, out, Activation::kNone});
+    const float* residual = nullptr;
+    int64_t residual_stride = 0;
+    if (residual_) {
+      residual = input_ == nullptr ? chunk.unfiltered : input_ + chunk.first * out;
+      residual_stride = input_ == nullptr ? chunk.stride : out;
+    }
+    kernel_.run({chunk.filtered, chunk.stride, weights_, output_ + chunk.first * out, out, nullptr,
+                 0, residual, residual_stride, chunk.count, packed_.hidden_channels, out,
+                 Activation::kNone});
   }
 
  private:
   const PackedHeader& packed_;
   const float* weights_;
-  const float* residual_;
+  bool residual_;
+  const float* input_;
   float* output_;
   const PointwiseKernel& kernel_;
 };
+
+void run(const InvertedResidualShape& shape, const PackedHeader& packed, const RowSource& source,
+         int64_t source_scratch, const float* input, float* output, void* workspace,
+         const Parallel& parallel) {
+  BandedFilter filter = make_filter(shape, packed, parallel.threads(), source_scratch);
+  Carver carver(workspace);
+  filter.take(carver);
+  filter.prepare(source, parallel);
+  filter.run(source, parallel,
+             Project(packed, filter.next_sections(), shape.residual, input, output));
+}
 
 }  // namespace
 
@@ -46,21 +67,24 @@ int64_t inverted_residual_out(const PackedHeader& packed, int64_t in) {
 }
 
 std::size_t inverted_residual_workspace(const InvertedResidualShape& shape,
-                                        const PackedHeader& packed, int64_t threads) {
+                                        const PackedHeader& packed, int64_t threads,
+                                        int64_t source_scratch) {
   Carver carver(nullptr);
-  make_filter(shape, packed, threads).take(carver);
+  make_filter(shape, packed, threads, source_scratch).take(carver);
   return carver.used();
 }
 
 void inverted_residual(const InvertedResidualShape& shape, const PackedHeader& packed,
                        const float* input, float* output, void* workspace,
                        const Parallel& parallel) {
-  BandedFilter filter = make_filter(shape, packed, parallel.threads());
-  Carver carver(workspace);
-  filter.take(carver);
-  filter.expand(input, parallel);
-  filter.run(input, parallel,
-             Project(packed, filter.next_sections(), shape.residual ? input : nullptr, output));
+  const InputRows rows({shape.batch, shape.height, shape.width}, packed, input);
+  run(shape, packed, rows, 0, expands(packed) ? input : nullptr, output, workspace, parallel);
+}
+
+void inverted_residual_of_rows(const InvertedResidualShape& shape, const PackedHeader& packed,
+                               const RowSource& source, int64_t source_scratch, float* output,
+                               void* workspace, const Parallel& parallel) {
+  run(shape, packed, source, source_scratch, nullptr, output, workspace, parallel);
 }
 
 }  // namespace seaformer

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "blocks/packed.h"
+#include "blocks/row_source.h"
 #include "core/parallel.h"
 
 namespace seaformer {
@@ -21,12 +22,19 @@ int64_t inverted_residual_out(const PackedHeader& packed, int64_t in);
 
 // Bytes that inverted_residual needs, kWorkspaceAlignment aligned, when given this many threads.
 std::size_t inverted_residual_workspace(const InvertedResidualShape& shape,
-                                        const PackedHeader& packed, int64_t threads);
+                                        const PackedHeader& packed, int64_t threads,
+                                        int64_t source_scratch = 0);
 
 // From dense input [batch, height, width, in_channels] to dense output of out_channels, which does
 // not depend on the number of threads. `packed` was checked by checked_header.
 void inverted_residual(const InvertedResidualShape& shape, const PackedHeader& packed,
                        const float* input, float* output, void* workspace,
                        const Parallel& parallel);
+
+// The same of a map that is never stored: `source` makes its rows, with source_scratch floats a
+// pixel. `packed` does not expand.
+void inverted_residual_of_rows(const InvertedResidualShape& shape, const PackedHeader& packed,
+                               const RowSource& source, int64_t source_scratch, float* output,
+                               void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

@@ -10,8 +10,6 @@
 namespace seaformer {
 namespace {
 
-constexpr int32_t kMaxChannels = 1 << 20;  // keeps every length within 64 bits
-
 template <class... Parts>
 void expect(bool condition, const char* op, const Parts&... parts) {
   if (condition) return;
@@ -45,13 +43,17 @@ int64_t section_floats(const PackedHeader& h) {
   }
 }
 
-bool is_channels(int32_t n) { return n > 0 && n <= kMaxChannels; }
+bool is_channels(int32_t n) { return n > 0 && n <= kMaxPackedChannels; }
 
 bool is_activation(int32_t code) {
   return code >= 0 && code <= static_cast<int32_t>(Activation::kHardSigmoid);
 }
 
 }  // namespace
+
+int64_t packed_bytes(const PackedHeader& header) {
+  return int64_t{sizeof header} + section_floats(header) * int64_t{sizeof(float)};
+}
 
 const PackedHeader& checked_header(const char* op, PackedKind kind, const void* packed,
                                    int64_t bytes) {
@@ -67,13 +69,13 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
   expect(h.kind == static_cast<int32_t>(kind), op, "packed weights of kind ",
          static_cast<int32_t>(kind), ", got kind ", h.kind);
   expect(is_channels(h.in_channels) && is_channels(h.out_channels), op, "packed weights with 1 to ",
-         kMaxChannels, " channels, got ", h.in_channels, " in and ", h.out_channels, " out");
+         kMaxPackedChannels, " channels, got ", h.in_channels, " in and ", h.out_channels, " out");
   if (kind == PackedKind::kStem) {
     expect(h.in_channels == 3, op, "packed weights for 3 input channels, got ", h.in_channels);
   }
   if (kind == PackedKind::kInvertedResidual || kind == PackedKind::kFusionGate ||
       kind == PackedKind::kSegmentationHead || kind == PackedKind::kSeaAttention) {
-    expect(is_channels(h.hidden_channels), op, "packed weights with 1 to ", kMaxChannels,
+    expect(is_channels(h.hidden_channels), op, "packed weights with 1 to ", kMaxPackedChannels,
            " hidden channels, got ", h.hidden_channels);
   }
   if (kind == PackedKind::kInvertedResidual) {
@@ -105,11 +107,10 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
            "packed weights with a known activation, got code ", h.expand_activation);
   }
   if (kind == PackedKind::kSegmentationHead) {
-    expect(is_channels(h.kernel_size), op, "packed weights with 1 to ", kMaxChannels,
+    expect(is_channels(h.kernel_size), op, "packed weights with 1 to ", kMaxPackedChannels,
            " classes, got ", h.kernel_size);
   }
-  const int64_t expected =
-      static_cast<int64_t>(sizeof(PackedHeader)) + section_floats(h) * int64_t{sizeof(float)};
+  const int64_t expected = packed_bytes(h);
   expect(bytes == expected, op, "packed weights of ", expected, " bytes, got ", bytes);
   return h;
 }

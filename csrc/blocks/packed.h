@@ -32,6 +32,7 @@ enum class PackedKind : int32_t {
 
 constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
 constexpr int32_t kPackedVersion = 1;
+constexpr int32_t kMaxPackedChannels = 1 << 20;  // keeps every length within 64 bits
 
 struct PackedHeader {
   int32_t magic = kPackedMagic, version = kPackedVersion, kind;
@@ -48,11 +49,16 @@ static_assert(sizeof(PackedHeader) == 64);
 
 constexpr int32_t kPackedExpands = 1;  // a flag: the inverted residual has an expansion
 
+inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
+
 // The header at the front of `bytes` bytes of packed weights, after checks of alignment, magic,
 // version, kind, fields and length. Throws std::invalid_argument that names `op`, what was expected
 // and what came.
 const PackedHeader& checked_header(const char* op, PackedKind kind, const void* packed,
                                    int64_t bytes);
+
+// Bytes of a header and the sections behind it, for a kind and sizes that are possible.
+int64_t packed_bytes(const PackedHeader& header);
 
 // The sections behind a header.
 inline const float* packed_sections(const PackedHeader& header) {

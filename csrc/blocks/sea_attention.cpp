@@ -5,6 +5,7 @@
 #include "blocks/axial_heads.h"
 #include "blocks/axial_mean.h"
 #include "blocks/banded_filter.h"
+#include "blocks/input_rows.h"
 #include "blocks/over_channels.h"
 #include "blocks/resize_axis.h"
 #include "kernels/axial/variants.h"
@@ -16,16 +17,16 @@ namespace {
 // runs) and instructions an ideal FMA on NEON (benchmarks/cpp/sea_attention.cpp):
 //
 //   floats of the map             kept           ring
-//   64 K  (Tiny,  16x16)       89%  1.230     89%  1.265
-//   48 K  (Base,  8x8)         94%  1.176     84%  1.266
-//   128 K (Base,  16x16)       93%  1.186     85%  1.225
-//   160 K (Large, 16x16)       92%  1.167     90%  1.210
-//   512 K (Large, 32x32)       80%  1.182     82%  1.228
+//   64 K  (Tiny,  16x16)       89%  1.182     89%  1.225
+//   48 K  (Base,  8x8)         94%  1.147     84%  1.241
+//   128 K (Base,  16x16)       93%  1.151     85%  1.196
+//   160 K (Large, 16x16)       92%  1.140     90%  1.187
+//   512 K (Large, 32x32)       80%  1.148     82%  1.200
 //
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
 constexpr int64_t kPositions = 16;           // learned ones of an axis
-constexpr int64_t kKeptFloats = 144 * 1024;  // a map up to this size is kept; 1 MB is too much
+constexpr int64_t kKeptFloats = 144 * 1024;  // kept up to here: one of 160 K takes 1.1 MB
 
 // What the header's numbers mean here.
 struct Widths {
@@ -72,7 +73,9 @@ AxialHeadsShape heads_shape(const SeaAttentionShape& shape, const PackedHeader& 
           packed.heads,
           packed.key_dim,
           widths.values / packed.heads,
-          1.0f / std::sqrt(static_cast<float>(packed.key_dim))};
+          1.0f / std::sqrt(static_cast<float>(packed.key_dim)),
+          0.0f,
+          6.0f};
 }
 
 bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentionWay way) {
@@ -82,6 +85,17 @@ bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentio
 
 int64_t gate_stride(const Widths& widths) { return spread_pixels(widths.values + widths.channels); }
 
+MapShape map_shape(const SeaAttentionShape& shape) {
+  return {shape.batch, shape.height, shape.width};
+}
+
+BandedFilter::Options filter_options(const Widths& widths, bool keep_map) {
+  BandedFilter::Options options;
+  options.keep_map = keep_map;
+  options.extra = gate_stride(widths);
+  return options;
+}
+
 class SeaAttention {
  public:
   SeaAttention(const SeaAttentionShape& shape, const PackedHeader& packed, int64_t threads,
@@ -90,8 +104,7 @@ class SeaAttention {
         packed_(packed),
         widths_(packed),
         keep_map_(keeps_map(shape, widths_, way)),
-        filter_({shape.batch, shape.height, shape.width}, packed, threads, keep_map_,
-                gate_stride(widths_)),
+        filter_(map_shape(shape), packed, threads, filter_options(widths_, keep_map_)),
         weights_(widths_, filter_.next_sections()),
         heads_(heads_shape(shape, packed, widths_), threads),
         axial_(axial_kernel()),
@@ -109,7 +122,8 @@ class SeaAttention {
   }
 
   void run(const float* input, float* output, const Parallel& parallel) const {
-    filter_.expand(input, parallel);
+    const InputRows rows(map_shape(shape_), packed_, input);
+    filter_.prepare(rows, parallel);
     squeeze(input, parallel);
     const auto add_positions = [&](const ResizeAxis& axis, int64_t length,
                                    const float* const* learned, float* queries) {
@@ -120,7 +134,7 @@ class SeaAttention {
     add_positions(squeezed_.columns, shape_.width, weights_.position + 2, heads_.columns());
     attend(parallel);
     const Gate gate(*this, input, output);
-    filter_.run(input, parallel, gate);
+    filter_.run(rows, parallel, gate);
   }
 
  private:
@@ -153,10 +167,6 @@ class SeaAttention {
                   all_columns = shape_.batch * shape_.width;
     float* attended = squeezed_.attended;
     heads_.attend(attended, attended + all_rows * values, parallel);
-    for (int64_t i = 0; i < (all_rows + all_columns) * values; ++i) {
-      const float x = attended[i];
-      attended[i] = x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x;
-    }
     over_channels(values, parallel, [&](int64_t begin, int64_t count) {
       const auto project = [&](const float* weights, int64_t first, int64_t positions) {
         pointwise_.run({attended + first * values, values, weights + begin * (values + 1),
@@ -178,23 +188,24 @@ class SeaAttention {
       const Widths& widths = block_.widths_;
       const float* projected = block_.squeezed_.projected;
       block_.axial_.combine(
-          {pixels.expanded + 2 * widths.keys, pixels.stride,
+          {pixels.unfiltered + 2 * widths.keys, pixels.stride,
            projected + (block_.row_position(pixels.image) + pixels.y) * widths.values,
            projected + (block_.column_position(pixels.image) + pixels.x) * widths.values,
            pixels.extra, gate_stride(widths), pixels.count, widths.values});
     }
 
-    void finish(const float* pixels, int64_t stride, float* extra, int64_t first,
-                int64_t count) const override {
+    void finish(const BandedFilter::Chunk& chunk) const override {
       const Widths& widths = block_.widths_;
       const int64_t channels = widths.channels, extra_stride = gate_stride(widths);
-      float* detail = extra + widths.values;
-      block_.pointwise_.run({pixels, stride, block_.weights_.detail, detail, extra_stride, nullptr,
-                             0, nullptr, 0, count, widths.all, channels, Activation::kNone});
-      block_.pointwise_.run({extra, extra_stride, block_.weights_.project,
-                             output_ + first * channels, channels, detail, extra_stride,
-                             block_.shape_.residual ? input_ + first * channels : nullptr, channels,
-                             count, widths.values, channels, Activation::kHardSigmoid});
+      float* detail = chunk.extra + widths.values;
+      block_.pointwise_.run({chunk.filtered, chunk.stride, block_.weights_.detail, detail,
+                             extra_stride, nullptr, 0, nullptr, 0, chunk.count, widths.all,
+                             channels, Activation::kNone});
+      block_.pointwise_.run({chunk.extra, extra_stride, block_.weights_.project,
+                             output_ + chunk.first * channels, channels, detail, extra_stride,
+                             block_.shape_.residual ? input_ + chunk.first * channels : nullptr,
+                             channels, chunk.count, widths.values, channels,
+                             Activation::kHardSigmoid});
     }
 
    private:

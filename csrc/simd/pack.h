@@ -39,7 +39,10 @@ SEAFORMER_BINARY(greater_equal, Mask, F32)
 SEAFORMER_BINARY(equal, Mask, F32)
 SEAFORMER_BINARY(unordered, Mask, F32)
 SEAFORMER_BINARY(either, Mask, Mask)
+SEAFORMER_BINARY(add, F32, F32)
 SEAFORMER_BINARY(add, I32, I32)
+SEAFORMER_BINARY(at_least, F32, F32)
+SEAFORMER_BINARY(at_most, F32, F32)
 #undef SEAFORMER_BINARY
 
 template <int N>

@@ -55,7 +55,7 @@ class Settings:
 
     isas: tuple[str, ...]
     seconds: float = 8.0
-    min_rounds: int = 7
+    min_rounds: int = 10
     minutes: float = 30.0
 
 

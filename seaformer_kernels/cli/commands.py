@@ -7,6 +7,7 @@ import click
 import seaformer_kernels as sk
 from seaformer_kernels.cli.bench import bench
 from seaformer_kernels.cli.demo import demo
+from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
 from seaformer_kernels.cli.segment import segment
 
@@ -25,3 +26,4 @@ seaformer.add_command(info)
 seaformer.add_command(segment)
 seaformer.add_command(demo)
 seaformer.add_command(bench)
+seaformer.add_command(export)

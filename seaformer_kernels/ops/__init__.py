@@ -5,11 +5,13 @@ gradients. Each block op takes its weights packed, from the `pack_*` function of
 """
 
 from seaformer_kernels.ops._packed import POSITIONS
+from seaformer_kernels.ops._plan import Step, Task, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
 from seaformer_kernels.ops.detail_enhancement import detail_enhancement
 from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
 from seaformer_kernels.ops.inverted_residual import inverted_residual, pack_inverted_residual
+from seaformer_kernels.ops.network import network_labels, network_logits, release_memory
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import pack_sea_attention, sea_attention
 from seaformer_kernels.ops.segmentation_head import (
@@ -19,27 +21,37 @@ from seaformer_kernels.ops.segmentation_head import (
 )
 from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attention
 from seaformer_kernels.ops.stem import pack_stem, stem
+from seaformer_kernels.ops.stem_block import pack_stem_block, stem_block
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 __all__ = [
     "POSITIONS",
+    "Step",
+    "Task",
     "axial_mean",
     "classification_head",
     "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
+    "memory_of",
+    "network_labels",
+    "network_logits",
     "pack_classification_head",
     "pack_fusion_gate",
     "pack_inverted_residual",
+    "pack_plan",
     "pack_pointwise",
     "pack_sea_attention",
     "pack_segmentation_head",
     "pack_stem",
+    "pack_stem_block",
     "pointwise",
+    "release_memory",
     "sea_attention",
     "segmentation_head",
     "segmentation_labels",
     "squeeze_axial_attention",
     "stem",
+    "stem_block",
     "upsample_argmax",
 ]

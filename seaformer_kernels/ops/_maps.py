@@ -33,6 +33,17 @@ def check_filled(op: str, name: str, x: Tensor) -> None:
         )
 
 
+def check_image(op: str, image: Tensor) -> None:
+    """Raises ValueError unless image is a float32 or uint8 [batch, 3, height, width]."""
+    if image.dim() != 4 or image.shape[1] != 3:
+        raise ValueError(
+            f"{op}: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
+        )
+    if image.dtype not in (torch.float32, torch.uint8):
+        raise ValueError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")
+    check_filled(op, "image", image)
+
+
 def check_batches(op: str, local: Tensor, coarse: Tensor) -> None:
     """Raises ValueError unless both maps hold as many images."""
     if local.shape[0] != coarse.shape[0]:

@@ -22,21 +22,29 @@ from seaformer_kernels.ops._packed import (
 )
 
 
+def check_geometry(
+    op: str, in_channels: int, out_channels: int, kernel_size: int, stride: int, *, residual: bool
+) -> None:
+    """Raises ValueError unless there is such a block."""
+    if kernel_size not in (3, 5) or stride not in (1, 2):
+        raise ValueError(
+            f"{op}: expected kernel_size 3 or 5 and stride 1 or 2, got {kernel_size} and {stride}"
+        )
+    if residual and (stride != 1 or out_channels != in_channels):
+        raise ValueError(
+            f"{op}: expected stride 1 and as many output as input channels for a residual, got "
+            f"stride {stride}, {in_channels} in and {out_channels} out"
+        )
+
+
 def _fake(
     x: Tensor, packed: Tensor, out_channels: int, kernel_size: int, stride: int, residual: bool
 ) -> Tensor:
     _maps.check_map("inverted_residual", "x", x)
     _maps.check_positive("inverted_residual", "out_channels", out_channels)
-    if kernel_size not in (3, 5) or stride not in (1, 2):
-        raise ValueError(
-            "inverted_residual: expected kernel_size 3 or 5 and stride 1 or 2, got "
-            f"{kernel_size} and {stride}"
-        )
-    if residual and (stride != 1 or out_channels != x.shape[1]):
-        raise ValueError(
-            "inverted_residual: expected stride 1 and as many output as input channels for a "
-            f"residual, got stride {stride}, {x.shape[1]} in and {out_channels} out"
-        )
+    check_geometry(
+        "inverted_residual", x.shape[1], out_channels, kernel_size, stride, residual=residual
+    )
     check_buffer("inverted_residual", packed)
     batch, _, height, width = x.shape
     return _maps.empty_map(
@@ -44,11 +52,18 @@ def _fake(
     )
 
 
-def _plain(
-    x: Tensor, packed: Tensor, out_channels: int, kernel_size: int, stride: int, residual: bool
+def plain(
+    x: Tensor,
+    packed: Tensor,
+    out_channels: int,
+    kernel_size: int,
+    stride: int,
+    residual: bool,
+    op: str = "inverted_residual",
 ) -> Tensor:
+    """The op in plain PyTorch; messages begin with `op`."""
     header = read_header(
-        "inverted_residual",
+        op,
         Kind.INVERTED_RESIDUAL,
         packed,
         in_channels=x.shape[1],
@@ -75,7 +90,7 @@ def _plain(
 register(
     "inverted_residual(Tensor x, Tensor packed, int out_channels, int kernel_size, int stride, "
     "bool residual) -> Tensor",
-    plain=_plain,
+    plain=plain,
     fake=_fake,
     differentiable_output=True,
 )

@@ -23,27 +23,23 @@ from seaformer_kernels.ops._packed import (
 )
 
 
-def _header(out_channels: int) -> Header:
+def header_of(out_channels: int) -> Header:
+    """The header of a stem's packed weights."""
     return Header(Kind.STEM, in_channels=3, out_channels=out_channels, kernel_size=3, stride=2)
 
 
 def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
-    if image.dim() != 4 or image.shape[1] != 3:
-        raise ValueError(
-            f"stem: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
-        )
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"stem: expected a float32 or uint8 image, got {image.dtype}")
-    _maps.check_filled("stem", "image", image)
+    _maps.check_image("stem", image)
     _maps.check_positive("stem", "out_channels", out_channels)
     check_buffer("stem", packed)
-    check_length("stem", _header(out_channels), packed)
+    check_length("stem", header_of(out_channels), packed)
     batch, _, height, width = image.shape
     return _maps.empty_map(image, batch, out_channels, (height + 1) // 2, (width + 1) // 2)
 
 
-def _plain(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
-    header = read_header("stem", Kind.STEM, packed, in_channels=3, out_channels=out_channels)
+def plain(image: Tensor, packed: Tensor, out_channels: int, op: str = "stem") -> Tensor:
+    """The op in plain PyTorch; messages begin with `op`."""
+    header = read_header(op, Kind.STEM, packed, in_channels=3, out_channels=out_channels)
     (weight, bias), (_, normalisation) = unpack(header, packed)
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
     x = (image - mean) * inverse_std
@@ -53,7 +49,7 @@ def _plain(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
 
 register(
     "stem(Tensor image, Tensor packed, int out_channels) -> Tensor",
-    plain=_plain,
+    plain=plain,
     fake=_fake,
     differentiable_output=True,
 )
@@ -83,7 +79,7 @@ def pack_stem(
             f"{list(mean)} and {list(std)}"
         )
     normalisation = torch.tensor([*mean, *(1 / value for value in std)], dtype=torch.float32)
-    return pack(_header(len(weights[0])), weights, (normalisation.new_empty(6, 0), normalisation))
+    return pack(header_of(len(weights[0])), weights, (normalisation.new_empty(6, 0), normalisation))
 
 
 def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:

@@ -10,18 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from seaformer_kernels import _extension
 from seaformer_kernels.modules import Stem
-from seaformer_kernels.modules.fused import FusedBlock
+from seaformer_kernels.modules.fused import FusedBlock, Unservable
 from seaformer_kernels.optimize.convert import Converter
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report
+from seaformer_kernels.optimize.whole_graph import whole_network
 
 __all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
 
 
 @torch.no_grad()
 def optimize(
-    model: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    model: nn.Module,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    whole_graph: bool = False,
 ) -> OptimizedModel:
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
@@ -40,6 +45,9 @@ def optimize(
             the CPU. A module used in several places stays shared.
         mean, std: of R, G and B in the range 0..255; the stem then normalises, and the model takes
             raw RGB values, float32 or uint8 [B, 3, H, W], such as a channels_last view of an image.
+        whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
+            share memory that stays with the process (`ops.release_memory`). For models of
+            `create_model` whose blocks can all be fused; there are no backbone features then.
 
     Returns:
         A module called like the model. It pickles, copies, compiles and exports; its weights have
@@ -48,7 +56,9 @@ def optimize(
     Raises:
         TypeError: model is not a module.
         ValueError: model is optimised, compiled or scripted already, holds a tensor that is not on
-            the CPU or not float32, or mean and std are not what they should be, or not of use.
+            the CPU or not float32, or mean and std are not what they should be, or not of use; or
+            whole_graph is asked of a model that cannot have it.
+        RuntimeError: whole_graph is asked for, and the native extension is missing.
     """
     _check_model(model)
     mean, std = _normalisation(mean, std)
@@ -60,7 +70,26 @@ def optimize(
     if mean is not None and (plain or not stems):
         got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
-    return OptimizedModel(module, report)
+    return OptimizedModel(_whole(module, report) if whole_graph else module, report)
+
+
+def _whole(module: nn.Module, report: Report) -> nn.Module:
+    if _extension.module is None:
+        raise RuntimeError(
+            f"optimize: whole_graph needs the native extension, but {_extension.reason}"
+        )
+    if report.plain:
+        entry = report.plain[0]
+        raise ValueError(
+            "optimize: whole_graph needs a model whose blocks can all be fused, got "
+            f"{entry.path}, which {entry.reason}."
+        )
+    try:
+        return whole_network(module)
+    except Unservable as error:
+        raise ValueError(
+            f"optimize: whole_graph needs a model as create_model makes it, but {error}."
+        ) from None
 
 
 def _check_model(model: nn.Module) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Sequence
 
 from torch import nn
@@ -25,6 +27,7 @@ from seaformer_kernels.modules.fused import (
     FusedSeaAttention,
     FusedSegmentationHead,
     FusedStem,
+    FusedStemBlock,
     Unservable,
     check_forward,
     folded_convolution,
@@ -102,6 +105,17 @@ class Converter:
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = self.convert(child, _join(path, name))
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            _join_stem(module)
+
+
+def _join_stem(sequence: nn.Sequential) -> None:
+    """Lets a fused stem do the work of the block behind it, if one op can do both."""
+    for (name, stem), (next_name, block) in itertools.pairwise(sequence.named_children()):
+        if type(stem) is FusedStem and type(block) is FusedInvertedResidual:
+            with contextlib.suppress(Unservable):
+                sequence._modules[name] = FusedStemBlock.of(stem, block)
+                sequence._modules[next_name] = nn.Identity()
 
 
 def _join(path: str, name: str) -> str:

@@ -96,6 +96,7 @@ stage "page alignment" check_page_alignment "$build/libseaformer_ops.so" "$build
 for cpu in "${kernel_cpus[@]}"; do
   stage "kernel tests, $cpu" "$here/run.sh" "$cpu" "$build/kernel_tests" || true
 done
+stage "native program" "$here/test_native.sh" || true
 for cpu in "${python_cpus[@]}"; do
   stage "python tests, $cpu" run_python_tests "$cpu" || true
 done

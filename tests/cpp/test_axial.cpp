@@ -60,7 +60,7 @@ struct Heads {
 
 // What softmax attention is, and how far float32 may be from it.
 void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float scale = 0.5f,
-                 float spread = 1.0f) {
+                 float spread = 1.0f, float low = -kInfinity, float high = kInfinity) {
   const int64_t q_stride = h.key_dim + 1, v_stride = h.value_dim + 2;
   Guarded<float> q((h.length - 1) * q_stride + h.key_dim, side), k(q.size(), side);
   Guarded<float> v((h.length - 1) * v_stride + h.value_dim, side), output(v.size(), side);
@@ -70,7 +70,7 @@ void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float 
   std::reverse(k.data(), k.data() + k.size());
   fill(v);
   kernel.attend({q.data(), k.data(), v.data(), q_stride, q_stride, v_stride, output.data(),
-                 v_stride, h.length, h.key_dim, h.value_dim, scale, scratch.data()});
+                 v_stride, h.length, h.key_dim, h.value_dim, scale, low, high, scratch.data()});
   for (int64_t i = 0; i < h.length; ++i) {
     std::vector<double> score(h.length);
     double score_error = 0;
@@ -93,6 +93,7 @@ void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float 
       }
       // An error of a score is one of its weight, in numerator and denominator; then rounding.
       const double bound = (4 * score_error + (2.0 * h.length + 12) * kEps) * magnitude + 1e-37;
+      sum = std::clamp(sum, double{low}, double{high});
       const float got = output[i * v_stride + c];
       check(std::abs(got - sum) <= bound, "length ", h.length, " keys ", h.key_dim, ": position ",
             i, " channel ", c, " is ", got, ", expected ", sum, " within ", bound);
@@ -152,6 +153,7 @@ TEST(axial_attend) {
     attend_case(kernel, {64, 16, 32}, Against::kEnd);
     // Scores so far apart that most weights vanish.
     attend_case(kernel, {33, 16, 32}, Against::kEnd, 4.0f, 5.0f);
+    attend_case(kernel, {17, 16, 32}, Against::kEnd, 1.0f, 1.0f, 0.0f, 0.3f);
   });
 }
 
@@ -163,7 +165,8 @@ TEST(axial_attend_weights_are_exponentials) {
     for (double x = -86.5; x <= 0; x += 0.0137) {
       const float k[2] = {0.0f, static_cast<float>(x)};
       float output[2];
-      kernel.attend({q, k, v, 1, 1, 1, output, 1, 2, 1, 1, 1.0f, scratch.data()});
+      kernel.attend(
+          {q, k, v, 1, 1, 1, output, 1, 2, 1, 1, 1.0f, -kInfinity, kInfinity, scratch.data()});
       const double e = std::exp(double{k[1]}), expected = e / (1 + e);
       check(std::abs(output[0] - expected) <= 8 * kEps * expected, "exp of ", x, ": ", output[0],
             ", expected ", expected);
@@ -178,7 +181,8 @@ TEST(axial_attend_nan_and_infinity) {
     const auto attend = [&](float q0, float k0, float k1, float k2) {
       const float q[3] = {q0, q0, q0}, k[3] = {k0, k1, k2};
       std::vector<float> output(3);
-      kernel.attend({q, k, v, 1, 1, 1, output.data(), 1, 3, 1, 1, 1.0f, scratch.data()});
+      kernel.attend({q, k, v, 1, 1, 1, output.data(), 1, 3, 1, 1, 1.0f, -kInfinity, kInfinity,
+                     scratch.data()});
       return output[0];
     };
     check(attend(1, -kInfinity, 0, 0) == 3.0f, "a score of -inf has no weight");

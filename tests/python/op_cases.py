@@ -96,6 +96,29 @@ def stem(
     return Case("stem", (image,), sk.ops.pack_stem(weights, mean=mean, std=std), (out,), expected)
 
 
+def stem_block(
+    channels: int = 16,
+    out: int = 16,
+    k: int = 3,
+    stride: int = 1,
+    *,
+    residual: bool = False,
+    batch: int = 1,
+    h: int = 8,
+    w: int = 8,
+    normalise: bool = False,
+) -> Case:
+    first = stem(channels, batch, h, w, normalise)
+    second = inverted_residual(channels, None, out, k, stride, residual=residual, seed=1)
+    return Case(
+        "stem_block",
+        first.inputs,
+        sk.ops.pack_stem_block(first.packed, second.packed),
+        (*first.arguments, *second.arguments),
+        lambda x: second.expected(first.expected(x)),
+    )
+
+
 def inverted_residual(
     channels: int = 8,
     hidden: int | None = 24,
@@ -264,6 +287,7 @@ def sea_attention(
 # One call of each op, for what does not depend on sizes.
 SIMPLE: dict[str, Callable[..., Case]] = {
     "stem": stem,
+    "stem_block": stem_block,
     "inverted_residual": inverted_residual,
     "fusion_gate": fusion_gate,
     "segmentation_head": segmentation_head,

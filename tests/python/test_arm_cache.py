@@ -64,7 +64,7 @@ def load(*offsets: int) -> str:
         ((0, 128, 0, 128), 2, 2),  # two ways of a set
         ((0, 128, 256, 0), 4, 3),  # three lines for two ways: the oldest goes, to the next cache
         ((0, 128, 0, 256, 0), 3, 3),  # used again, the first is not the oldest
-        (tuple(range(0, 9 * 128, 128)) + (0,), 10, 10),  # nine lines for eight ways
+        ((*tuple(range(0, 9 * 128, 128)), 0), 10, 10),  # nine lines for eight ways
     ],
 )
 def test_loads_miss_as_in_least_recently_used_sets(tmp_path, offsets, l1_misses, l2_misses):

@@ -129,7 +129,7 @@ def test_plan_starts_with_what_matters_and_checks_names():
     assert not {"compiled_frozen", "executorch"} & set(cases[0].peers)
     assert set(suite.default_plan()[0].peers) == set(peers.PEERS)
     assert len({(c.height, c.width) for c in suite.default_plan()}) == 4
-    with pytest.raises(ValueError, match="expected models among .*, got 'huge'"):
+    with pytest.raises(ValueError, match=r"expected models among .*, got 'huge'"):
         suite.default_plan(names=["huge"])
     with pytest.raises(ValueError, match="threads, one a core, got 9999"):
         suite.default_plan(threads=[9999])
@@ -150,7 +150,7 @@ def test_laps_add_up_and_leave_no_hooks():
 
 def test_wrong_results_are_told():
     contenders.check("x", torch.tensor([1.0, 2.0005]), torch.tensor([1.0, 2.0]))
-    with pytest.raises(contenders.Mismatch, match="^x: differs from plain PyTorch by 0.1"):
+    with pytest.raises(contenders.Mismatch, match=r"^x: differs from plain PyTorch by 0\.1"):
         contenders.check("x", torch.tensor([1.0, 2.1]), torch.tensor([1.0, 2.0]))
     with pytest.raises(contenders.Mismatch, match=r"only 50\.000% of the labels"):
         contenders.check("x", torch.tensor([1, 2]), torch.tensor([1, 3]))

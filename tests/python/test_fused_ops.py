@@ -47,6 +47,12 @@ SHAPES = [
     cases.stem(out=16, batch=2, h=64, w=96, normalise=True),
     cases.stem(out=16, h=5, w=6, normalise=True),
     cases.stem(batch=0),
+    cases.stem_block(),
+    cases.stem_block(residual=True, batch=3, h=33, w=47),
+    cases.stem_block(5, 9, 5, h=1, w=1),
+    cases.stem_block(17, 8, 3, 2, h=1, w=30),
+    cases.stem_block(32, 32, residual=True, batch=2, h=64, w=96, normalise=True),
+    cases.stem_block(batch=0),
     ir(),
     ir(16, None, 16, residual=True, h=20, w=37),
     ir(16, 64, 16, stride=2, h=32, w=33),
@@ -135,10 +141,11 @@ def test_layout_does_not_matter(isa, simple, view):
     assert all(torch.equal(x, y) for x, y in zip(inputs, before, strict=True))
 
 
+@pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("view", ["nchw", "channels_last", "cropped"])
-def test_stem_reads_bytes(isa, normalise, view):
-    case = cases.stem(out=18, batch=2, h=13, w=20, normalise=normalise)
+def test_stem_reads_bytes(isa, make, normalise, view):
+    case = make(18, batch=2, h=13, w=20, normalise=normalise)
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (2, 3, 13, 20), dtype=torch.uint8, generator=generator)
     got = case(VIEWS[view](image))
@@ -438,6 +445,12 @@ def test_a_wrong_input_is_refused(simple, shape, message):
     [
         ("stem", 0, 32),
         ("stem", 0, 0),
+        ("stem_block", 0, 32),
+        ("stem_block", 0, 0),
+        ("stem_block", 1, 17),
+        ("stem_block", 2, 7),
+        ("stem_block", 3, 2),
+        ("stem_block", 3, 0),
         ("inverted_residual", 0, 16),
         ("inverted_residual", 0, -8),
         ("inverted_residual", 1, 5),
@@ -532,7 +545,7 @@ def resized(case: Case, batch: int, h: int, w: int) -> list[torch.Tensor]:
 
 def test_export_with_dynamic_sizes(simple, tmp_path):
     # torch.export wants to know that a computed size is not 1.
-    least = 3 if simple.op == "stem" else 1
+    least = 3 if simple.op.startswith("stem") else 1
     batch = torch.export.Dim("batch", min=1, max=64)
     dims = []
     for number in range(len(simple.inputs)):

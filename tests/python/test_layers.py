@@ -38,6 +38,10 @@ CPP_LAYERS = (
     Layer("csrc/kernels/*/*", ("csrc/core/*", "csrc/simd/*", "{op}/*"), isa_safe=True),
     Layer("csrc/kernels/*", ("csrc/core/*", "csrc/kernels/*")),
     Layer("csrc/blocks/*", ("csrc/core/*", "csrc/kernels/*", "csrc/blocks/*")),
+    Layer("csrc/network/*", ("csrc/core/*", "csrc/kernels/*", "csrc/blocks/*", "csrc/network/*")),
+    Layer("csrc/capi/seaformer.h", ()),
+    Layer("csrc/capi/*", ("csrc/core/*", "csrc/blocks/*", "csrc/network/*", "csrc/capi/*")),
+    Layer("csrc/cli/*", ("csrc/capi/seaformer.h", "csrc/cli/*")),
     Layer("python/*", ("csrc/*", "python/*"), foreign=True),
 )
 # No C++ header: the linker may keep an ISA file's copy of a std:: inline function for everyone.

@@ -2,8 +2,9 @@
 // rows and columns, attention along one axis, and the return to the map.
 //
 //   squeeze   row_sum[c] = sum_x input[x][c];   column_sum[x][c] += input[x][c]
-//   attend    output[i] = sum_j softmax_j(scale * q[i] . k[j]) v[j]      one head, positions i and
-//   j combine   output[x][c] = relu6(v[x][c] + row[c] + column[x][c])
+//   attend    output[i] = clamp(sum_j softmax_j(scale * q[i] . k[j]) v[j], low, high)
+//             of one head, at positions i and j
+//   combine   output[x][c] = relu6(v[x][c] + row[c] + column[x][c])
 //
 // Free of std:: code, so ISA files may include it.
 //
@@ -40,7 +41,8 @@ struct AxialAttend {
   int64_t output_stride;
   int64_t length, key_dim, value_dim;
   float scale;
-  float* scratch;  // of axial_scratch_floats
+  float low, high;  // infinities where outputs have no bounds
+  float* scratch;   // of axial_scratch_floats
 };
 
 struct AxialCombine {

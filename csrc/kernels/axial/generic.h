@@ -8,30 +8,23 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
+#include "simd/each_span.h"
 #include "simd/exp.h"
-
-// f(c, lanes) for every vector of `count` channels: where it begins and how many there are of it.
-template <class F>
-SEAFORMER_INLINE void for_vectors(int64_t count, const F& f) {
-  int64_t c = 0;
-  for (; c + kLanes <= count; c += kLanes) f(c, kLanes);
-  if (c < count) f(c, static_cast<int>(count - c));
-}
 
 void squeeze(const AxialSqueeze& given) {
   const AxialSqueeze args = given;  // a copy that the stores cannot change
-  for_vectors(args.channels, [&](int64_t c, int lanes) {
-    F32 sum = splat(0.0f);
+  each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
+    auto sum = splat_span(span, 0.0f);
     const float* input = args.input + c;
     float* column = args.column_sum + c;
     for (int64_t x = 0; x < args.width; ++x) {
-      const F32 value = load_first(input, lanes);
+      const auto value = span.load(input);
       sum = add(sum, value);
-      store_first(column, add(load_first(column, lanes), value), lanes);
+      span.store(column, add(span.load(column), value));
       input += args.input_stride;
       column += args.column_stride;
     }
-    store_first(args.row_sum + c, sum, lanes);
+    span.store(args.row_sum + c, sum);
   });
 }
 
@@ -72,28 +65,31 @@ void attend(const AxialAttend& given) {
       store(scores + j, exp_nonpositive(sub(load(scores + j), shift)));
     }
     for (int64_t j = 0; j < args.length; ++j) total += scores[j];
-    const F32 share = splat(1.0f / total);
+    const float share = 1.0f / total;
     float* output = args.output + i * args.output_stride;
-    for_vectors(args.value_dim, [&](int64_t c, int lanes) {
-      F32 sum = splat(0.0f);
-      for (int64_t j = 0; j < args.length; ++j) {
-        sum = fma(splat(scores[j]), load_first(args.v + j * args.v_stride + c, lanes), sum);
+    each_span(args.value_dim, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
+      auto sum = splat_span(span, 0.0f);
+      const float* v = args.v + c;
+      for (int64_t j = 0; j < args.length; ++j, v += args.v_stride) {
+        sum = fma(splat_span(span, scores[j]), span.load(v), sum);
       }
-      store_first(output + c, mul(sum, share), lanes);
+      const auto mean = mul(sum, splat_span(span, share));
+      const auto bounded = at_least(mean, splat_span(span, args.low));
+      span.store(output + c, at_most(bounded, splat_span(span, args.high)));
     });
   }
 }
 
 void combine(const AxialCombine& given) {
   const AxialCombine args = given;
-  const F32 low = splat(0.0f), high = splat(6.0f);
-  for_vectors(args.channels, [&](int64_t c, int lanes) {
-    const F32 row = load_first(args.row + c, lanes);
+  each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
+    const auto low = splat_span(span, 0.0f), high = splat_span(span, 6.0f);
+    const auto row = span.load(args.row + c);
     const float *v = args.v + c, *column = args.column + c;
     float* output = args.output + c;
     for (int64_t x = 0; x < args.width; ++x) {
-      const F32 sum = add(add(load_first(v, lanes), row), load_first(column, lanes));
-      store_first(output, at_most(at_least(sum, low), high), lanes);
+      const auto sum = add(add(span.load(v), row), span.load(column));
+      span.store(output, at_most(at_least(sum, low), high));
       v += args.v_stride;
       column += args.channels;
       output += args.output_stride;

@@ -8,24 +8,19 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
-// Calls body(i, lanes) for every vector of `count` floats; only the last may have fewer lanes.
-template <class Body>
-SEAFORMER_INLINE void each_vector(int64_t count, const Body& body) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
-  if (i < count) body(i, static_cast<int>(count - i));
-}
+#include "simd/each_span.h"
 
-SEAFORMER_INLINE F32 between(F32 low_weight, F32 low, F32 high_weight, F32 high) {
+template <int N>
+SEAFORMER_INLINE F32Group<N> between(F32Group<N> low_weight, F32Group<N> low,
+                                     F32Group<N> high_weight, F32Group<N> high) {
   return fma(high_weight, high, mul(low_weight, low));
 }
 
 void blend(const float* low, const float* high, float low_weight, float high_weight, int64_t count,
            float* output) {
-  const F32 l = splat(low_weight), h = splat(high_weight);
-  each_vector(count, [&](int64_t i, int lanes) SEAFORMER_LAMBDA_INLINE {
-    store_first(output + i, between(l, load_first(low + i, lanes), h, load_first(high + i, lanes)),
-                lanes);
+  each_span(count, [&](int64_t i, auto span) SEAFORMER_LAMBDA_INLINE {
+    const auto l = splat_span(span, low_weight), h = splat_span(span, high_weight);
+    span.store(output + i, between(l, span.load(low + i), h, span.load(high + i)));
   });
 }
 
@@ -36,15 +31,16 @@ SEAFORMER_INLINE void multiply_run(const BilinearMultiply& args, const ResizeRun
   const float *low = args.row + run.low * args.channels,
               *high = args.row + run.high * args.channels;
   float* output = args.output + (begin - args.begin) * args.output_stride;
-  const F32 zero = splat(0.0f);
-  each_vector(args.channels, [&](int64_t c, int lanes) SEAFORMER_LAMBDA_INLINE {
-    const F32 l = load_first(low + c, lanes), h = load_first(high + c, lanes);
-    const F32 shift = shifts ? load_first(args.shift + c, lanes) : zero;
+  each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
+    const auto l = span.load(low + c), h = span.load(high + c);
+    const auto zero = splat_span(span, 0.0f);
+    const auto shift = shifts ? span.load(args.shift + c) : zero;
     float* at = output + c;
     for (int64_t x = begin; x < end; ++x, at += args.output_stride) {
-      const F32 gate = between(splat(args.low_weight[x]), l, splat(args.high_weight[x]), h);
-      const F32 y = load_first(at, lanes);
-      store_first(at, shifts ? at_least(fma(y, gate, shift), zero) : mul(y, gate), lanes);
+      const auto gate = between(splat_span(span, args.low_weight[x]), l,
+                                splat_span(span, args.high_weight[x]), h);
+      const auto y = span.load(at);
+      span.store(at, shifts ? at_least(fma(y, gate, shift), zero) : mul(y, gate));
     }
   });
 }

@@ -17,6 +17,15 @@ constexpr float kRectified[3] = {0.0f, 6.0f, 1.0f}, kSigmoid[3] = {-3.0f, 3.0f, 
 // What a tile does with its sums beside rectifying them, as bits.
 constexpr int64_t kBounded = 1, kShifted = 2, kMultiplied = 4, kAdded = 8;
 
+// Input channels that the assembly takes in one go, and in one turn of its loop.
+constexpr int64_t kGroup = 8, kPair = 2 * kGroup;
+
+// What comes before the pairs of groups: single input channels, as a number; whether a group; and
+// whether no pair is left.
+SEAFORMER_INLINE int64_t odd_channels(int64_t channels) {
+  return channels % kPair | (channels < kPair ? kPair : 0);
+}
+
 // What the assembly loads for every panel, in its order; steps are bytes, from the last pixel of a
 // panel to the first of the next one.
 struct PanelSteps {
@@ -48,7 +57,7 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
   void sum_tiles<pixels, vectors>(const Pointwise& args, int64_t pixel, int64_t tiles,            \
                                   int64_t channel, int64_t panels) {                              \
     const int64_t taps = args.in_channels + 1, rows = kBytes * tiles * pixels;                    \
-    const PanelSteps steps = {tiles, kBytes * kPanel * taps,                                      \
+    const PanelSteps steps = {tiles, kBytes * kPanel * (taps - kPair),                            \
                               kBytes * kPanel - rows * args.output_stride,                        \
                               kBytes * kPanel - rows * args.multiplier_stride,                    \
                               kBytes * kPanel - rows * args.residual_stride};                     \
@@ -57,18 +66,18 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
     const float *multiplier = args.multiplier, *residual = args.residual;                         \
     if (multiplier != nullptr) multiplier += pixel * args.multiplier_stride + channel;            \
     if (residual != nullptr) residual += pixel * args.residual_stride + channel;                  \
-    const float *input0, *input1, *input2, *input3, *at, *end;                                    \
+    const float *input0, *input1, *input2, *input3, *at, *last;                                    \
     int64_t tile, count;                                                                          \
     __asm__ volatile(                                                                             \
         code                                                                                      \
         : [input0] "=&r"(input0), [input1] "=&r"(input1), [input2] "=&r"(input2),                 \
-          [input3] "=&r"(input3), [at] "=&r"(at), [end] "=&r"(end), [tile] "=&r"(tile),           \
+          [input3] "=&r"(input3), [at] "=&r"(at), [last] "=&r"(last), [tile] "=&r"(tile),          \
           [count] "=&r"(count), [weights] "+&r"(weights), [output] "+&r"(output),                 \
           [multiplier] "+&r"(multiplier), [residual] "+&r"(residual), [panels] "+&r"(panels)      \
         : [steps] "r"(&steps), [input] "r"(args.input + pixel * args.input_stride),               \
           [input_stride] "r"(kBytes * args.input_stride),                                         \
-          [next_tile] "r"(kBytes * (pixels * args.input_stride - args.in_channels)),              \
-          [singles] "r"(args.in_channels % 8), [tap] "r"(kBytes * kPanel),                        \
+          [next_tile] "r"(kBytes * (pixels * args.input_stride - args.in_channels + kGroup)),     \
+          [odd] "r"(odd_channels(args.in_channels)), [tap] "r"(kBytes * kPanel),                  \
           [output_stride] "r"(kBytes * args.output_stride),                                       \
           [multiplier_stride] "r"(kBytes * args.multiplier_stride),                               \
           [residual_stride] "r"(kBytes * args.residual_stride),                                   \

@@ -3,13 +3,15 @@
     python csrc/kernels/pointwise/neon_tiles.py > csrc/kernels/pointwise/neon_tiles.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.5 instructions for each multiply-add at 384 input
-channels and 2.7 at 16, most of them moves, spills and addresses. This takes 142 for 128
-multiply-adds, and 35 more a tile with bias and ReLU.
+channels and 2.7 at 16, most of them moves, spills and addresses. This takes 282 for 256
+multiply-adds, and 31 more a tile with bias and ReLU.
 
 A tile is 4 pixels by a panel of 16 output channels, or fewer of either at the end. Its sums stay in
 v16 to v31. Eight input channels at a time: the inputs of a pixel come with one ldp, as scalars in
 lanes of v0 to v7; the weights of an input channel with one ld1 into v8 to v15, in turn, so that
-loads run ahead of the products. Input channels beyond a multiple of eight come first, one by one.
+loads run ahead of the products. The loop takes two such groups. Input channels beyond a multiple of
+sixteen come first, one by one and then a group; the last two groups stand behind the loop, where the
+last loads also lead on to the next tile.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from collections.abc import Iterator
 
 WEIGHTS, SUMS = 8, 16  # first registers
 GROUP = 8  # input channels
+GROUP_BYTES = 4 * GROUP
+ODD_GROUP, NO_PAIR = 3, 4  # bits of neon.cpp's `odd`
 
 
 class Tile:
@@ -45,7 +49,7 @@ class Tile:
         first, scalar = self.weights(step), f"s[{step % 4}]"
         return [
             f"fmla v{SUMS + p * len(self.vectors) + v}.4s, v{first + v}.4s, "
-            f"v{2 * p + step // 4}.{scalar}"
+            f"v{2 * p + step % GROUP // 4}.{scalar}"
             for p in self.pixels
             for v in self.vectors
         ]
@@ -63,7 +67,8 @@ class Tile:
                 yield f"{operation} v{r}.4s, v{r}.4s, v{first + v}.4s"
 
     def one_by_one(self) -> Iterator[str]:
-        yield "mov %[count], %[singles]"
+        yield "ands %[count], %[odd], #7"
+        yield "b.eq 31f"
         yield "3:"
         for p in self.pixels:
             yield f"ldr s{2 * p}, [%[input{p}]], #4"
@@ -71,22 +76,49 @@ class Tile:
         yield from self.products(0)
         yield "subs %[count], %[count], #1"
         yield "b.ne 3b"
-        yield "cmp %[at], %[end]"
-        yield "b.eq 5f"
+        yield "31:"
 
-    def by_groups(self) -> Iterator[str]:
-        yield "4:"
+    def load_input(self, pixel: int, *, last: bool) -> str:
+        """Eight channels of a pixel; the last ones lead on to the next tile."""
+        first = 2 * pixel
+        if last:
+            return f"ld1 {{v{first}.4s, v{first + 1}.4s}}, [%[input{pixel}]], %[next_tile]"
+        return f"ldp q{first}, q{first + 1}, [%[input{pixel}]], #{GROUP_BYTES}"
+
+    def by_groups(self, groups: int, *, last: bool = False) -> Iterator[str]:
+        steps = groups * GROUP
         yield self.load_weights(0)
-        for p in self.pixels:
-            yield f"ldp q{2 * p}, q{2 * p + 1}, [%[input{p}]], #32"
-        for step in range(GROUP):
+        for step in range(steps):
+            if step % GROUP == 0:
+                for p in self.pixels:
+                    yield self.load_input(p, last=last and step + GROUP == steps)
             products = self.products(step)
             yield products[0]
-            if step + 1 < GROUP:
+            if step + 1 < steps:
                 yield self.load_weights(step + 1)
             yield from products[1:]
-        yield "cmp %[at], %[end]"
-        yield "b.ne 4b"
+
+    def all_products(self) -> Iterator[str]:
+        yield "cbz %[odd], 4f"
+        yield from self.one_by_one()
+        yield f"tbz %[odd], #{ODD_GROUP}, 32f"
+        yield from self.by_groups(1)
+        yield "32:"
+        yield f"tbz %[odd], #{NO_PAIR}, 4f"
+        for p in self.pixels:
+            yield f"add %[input{p}], %[input{p}], %[next_tile]"
+            yield f"sub %[input{p}], %[input{p}], #{GROUP_BYTES}"
+        yield "b 5f"
+        yield "4:"
+        yield "cmp %[at], %[last]"
+        yield "b.eq 42f"
+        yield "41:"
+        yield from self.by_groups(2)
+        yield "cmp %[at], %[last]"
+        yield "b.ne 41b"
+        yield "42:"
+        yield from self.by_groups(2, last=True)
+        yield "5:"
 
     def epilogue(self) -> Iterator[str]:
         yield "cbz %[bounds], 6f"
@@ -114,7 +146,7 @@ class Tile:
     def loops(self) -> Iterator[str]:
         yield "1:"  # a panel
         yield "ldp %[tile], %[count], [%[steps]]"
-        yield "add %[end], %[weights], %[count]"
+        yield "add %[last], %[weights], %[count]"
         yield "mov %[input0], %[input]"
         for p in self.pixels[1:]:
             yield f"add %[input{p}], %[input{p - 1}], %[input_stride]"
@@ -123,13 +155,8 @@ class Tile:
         for p in self.pixels[:-1]:
             yield f"ld1 {self.sums(p)}, [%[at]]"  # the biases
         yield f"ld1 {self.sums(self.pixels[-1])}, [%[at]], {self.tap}"
-        yield "cbz %[singles], 4f"
-        yield from self.one_by_one()
-        yield from self.by_groups()
-        yield "5:"
+        yield from self.all_products()
         yield from self.epilogue()
-        for p in self.pixels:
-            yield f"add %[input{p}], %[input{p}], %[next_tile]"
         yield "subs %[tile], %[tile], #1"
         yield "b.ne 2b"
         yield "mov %[weights], %[at]"

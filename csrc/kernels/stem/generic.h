@@ -13,11 +13,6 @@ constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kVectors = kPanel / kLanes;
 constexpr int64_t kPanelFloats = 28 * kPanel;
 
-#if !defined(SEAFORMER_LOAD_PANEL)
-SEAFORMER_INLINE F32x16 load_panel(const float* p) { return load16(p); }
-SEAFORMER_INLINE F32x16 load_biases(const float* p) { return load16(p); }
-#endif
-
 // s[i] * b + c, for an i that is constant once loops are unrolled.
 SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, int i, F32 b, F32 c) {
   switch (i) {
@@ -61,7 +56,7 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
                            float* output, int64_t output_stride, int lanes) {
   F32x16 sum[pixels];
   SEAFORMER_UNROLL
-  for (int p = 0; p < pixels; ++p) sum[p] = load_biases(weights);
+  for (int p = 0; p < pixels; ++p) sum[p] = load16(weights);
   weights += kPanel;
   // Rolled, as compilers load weights far ahead of their use otherwise, and spill sums.
   SEAFORMER_NO_UNROLL
@@ -71,7 +66,7 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
     for (int c = 0; c < channels; ++c) {
       SEAFORMER_UNROLL
       for (int j = 0; j < 3; ++j) {
-        const F32x16 w = load_panel(weights + (c * 9 + j) * kPanel);
+        const F32x16 w = load16(weights + (c * 9 + j) * kPanel);
         SEAFORMER_UNROLL
         for (int p = 0; p < pixels; ++p) {
           SEAFORMER_UNROLL
@@ -134,13 +129,21 @@ void row(const Stem& given) {
   }
 }
 
-void run(const Stem& args) {
-  if (args.out_channels % kPanel == 0) {
-    args.interleaved ? row<3, true>(args) : row<1, true>(args);
-  } else {
-    args.interleaved ? row<3, false>(args) : row<1, false>(args);
-  }
+#if !defined(SEAFORMER_ROW_BY_HAND)
+// An ISA with rows written by hand defines this and row_by_hand before.
+template <int channels>
+SEAFORMER_INLINE bool row_by_hand(const Stem&) {
+  return false;
 }
+#endif
+
+template <int channels>
+void any_row(const Stem& args) {
+  if (row_by_hand<channels>(args)) return;
+  args.out_channels % kPanel == 0 ? row<channels, true>(args) : row<channels, false>(args);
+}
+
+void run(const Stem& args) { args.interleaved ? any_row<3>(args) : any_row<1>(args); }
 
 template <class Element>
 void normalize(const Element* from, int64_t count, const Normalization& by, float* to) {

@@ -1,18 +1,54 @@
 #include "simd/neon.h"
 
+#include "kernels/stem/stem.h"
+
 namespace seaformer {
 namespace neon {
 namespace {
 
-// With one instruction for four vectors.
-SEAFORMER_INLINE F32x16 load_panel(const float* p) {
-  const float32x4x4_t x = vld1q_f32_x4(p);
-  return {{x.val[0], x.val[1], x.val[2], x.val[3]}};
-}
-// The pointer is hidden, as gcc 12 would copy the biases from one pixel's registers to the next's.
-SEAFORMER_INLINE F32x16 load_biases(const float* p) {
-  asm volatile("" : "+r"(p));
-  return load16(p);
+constexpr int64_t kHandPixels = 4;
+
+// `tiles` tiles of kHandPixels outputs from x on, in all panels of channels.
+template <int channels>
+void sum_tiles(const Stem& args, int64_t x, int64_t tiles);
+
+// Steps are bytes. In rows of three channels the weights of a channel follow each other for three
+// taps; those of the next channel lie nine taps behind them.
+#define SEAFORMER_TILES(channels, code)                                                           \
+  template <>                                                                                     \
+  void sum_tiles<channels>(const Stem& args, int64_t x, int64_t tiles) {                          \
+    constexpr int64_t kBytes = sizeof(float), kTap = kBytes * kPanel, kRows = 9 / channels;       \
+    const int64_t panels = args.out_channels / kPanel, output_step = kBytes * args.output_stride; \
+    int64_t offset = kBytes * 2 * x * channels, panel;                                            \
+    float* output = args.output + x * args.output_stride;                                         \
+    const float *at, *weights;                                                                    \
+    __asm__ volatile(                                                                             \
+        code                                                                                      \
+        : [offset] "+&r"(offset), [panel] "=&r"(panel), [output] "+&r"(output), [at] "=&r"(at),   \
+          [weights] "=&r"(weights), [tiles] "+&r"(tiles)                                          \
+        : [row0] "r"(args.rows[0]), [row1] "r"(args.rows[1]), [row2] "r"(args.rows[2]),           \
+          [row3] "r"(args.rows[3 % kRows]), [row4] "r"(args.rows[4 % kRows]),                     \
+          [row5] "r"(args.rows[5 % kRows]), [row6] "r"(args.rows[6 % kRows]),                     \
+          [row7] "r"(args.rows[7 % kRows]), [row8] "r"(args.rows[8 % kRows]),                     \
+          [first_weights] "r"(args.weights), [panels] "r"(panels), [next_channel] "r"(7 * kTap),  \
+          [next_row] "r"(-17 * kTap), [output_step] "r"(output_step),                             \
+          [next_panel] "r"(kTap - kHandPixels * output_step),                                     \
+          [next_pixels] "r"(kHandPixels * output_step - panels * kTap)                            \
+        : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
+          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
+          "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
+  }
+#include "kernels/stem/neon_tiles.inc"
+#undef SEAFORMER_TILES
+
+// Computes a row if the assembly serves it; where tiles do not fit, the last begins early.
+template <int channels>
+SEAFORMER_INLINE bool row_by_hand(const Stem& args) {
+  const int64_t tiles = args.width / kHandPixels;
+  if (tiles == 0 || args.out_channels % kPanel != 0) return false;
+  sum_tiles<channels>(args, 0, tiles);
+  if (args.width % kHandPixels != 0) sum_tiles<channels>(args, args.width - kHandPixels, 1);
+  return true;
 }
 
 }  // namespace
@@ -21,6 +57,6 @@ SEAFORMER_INLINE F32x16 load_biases(const float* p) {
 
 #define SEAFORMER_ISA neon
 #define SEAFORMER_ISA_ENUM Isa::kNeon
-#define SEAFORMER_TILE_PIXELS 5
-#define SEAFORMER_LOAD_PANEL
+#define SEAFORMER_TILE_PIXELS 4
+#define SEAFORMER_ROW_BY_HAND
 #include "kernels/stem/generic.h"

@@ -13,6 +13,7 @@ from seaformer_kernels.modules.fused.mlp import FusedMlp
 from seaformer_kernels.modules.fused.sea_attention import FusedSeaAttention
 from seaformer_kernels.modules.fused.segmentation_head import FusedSegmentationHead
 from seaformer_kernels.modules.fused.stem import FusedStem
+from seaformer_kernels.modules.fused.stem_block import FusedStemBlock
 
 __all__ = [
     "FusedBlock",
@@ -23,6 +24,7 @@ __all__ = [
     "FusedSeaAttention",
     "FusedSegmentationHead",
     "FusedStem",
+    "FusedStemBlock",
     "Unservable",
     "check_forward",
     "folded_convolution",

@@ -12,6 +12,14 @@ from seaformer_kernels.modules.fused.folding import fold_conv_bn
 from seaformer_kernels.modules.stem import Stem
 
 
+def check_image_dtype(x: Tensor, normalizes: bool) -> None:
+    """Raises TypeError for raw pixels that a stem would not normalise."""
+    if x.dtype == torch.uint8 and not normalizes:
+        raise TypeError(
+            "Expected float32 images, as this stem has no mean and std, got torch.uint8."
+        )
+
+
 class FusedStem(FusedBlock):
     """A `Stem` for inference; float32 in, float32 channels_last out.
 
@@ -39,8 +47,5 @@ class FusedStem(FusedBlock):
         return cls(packed, len(folded.bias), mean is not None)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.uint8 and not self.normalizes:
-            raise TypeError(
-                "Expected float32 images, as this stem has no mean and std, got torch.uint8."
-            )
+        check_image_dtype(x, self.normalizes)
         return ops.stem(x, self.packed, self.out_channels)

@@ -1,0 +1,13 @@
+// The size of maps that a block works on.
+#pragma once
+
+#include <cstdint>
+
+namespace seaformer {
+
+// All sizes from 1 up.
+struct MapShape {
+  int64_t batch, height, width;
+};
+
+}  // namespace seaformer

@@ -1,0 +1,36 @@
+#include "blocks/stem_block.h"
+
+#include <algorithm>
+
+#include "blocks/inverted_residual.h"
+#include "blocks/stem_rows.h"
+#include "core/workspace.h"
+
+namespace seaformer {
+namespace {
+
+InvertedResidualShape block_shape(const StemShape& shape, const StemBlock& weights) {
+  return {shape.batch, stem_out(shape.height), stem_out(shape.width), weights.residual};
+}
+
+}  // namespace
+
+std::size_t stem_block_workspace(const StemShape& shape, const StemBlock& weights,
+                                 int64_t threads) {
+  Carver carver(nullptr);
+  carver.take<float>(StemRows::zero_floats(shape));
+  return carver.used() + inverted_residual_workspace(block_shape(shape, weights), weights.block,
+                                                     threads, StemRows::kScratch);
+}
+
+void stem_block(const StemShape& shape, const StemBlock& weights, const StemImages& images,
+                float* output, void* workspace, const Parallel& parallel) {
+  Carver carver(workspace);
+  float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
+  std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);
+  inverted_residual_of_rows(
+      block_shape(shape, weights), weights.block, StemRows(shape, weights.stem, images, zeros),
+      StemRows::kScratch, output, static_cast<unsigned char*>(workspace) + carver.used(), parallel);
+}
+
+}  // namespace seaformer

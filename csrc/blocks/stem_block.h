@@ -1,0 +1,29 @@
+// The stem and an inverted residual without expansion behind it, without ever storing the map
+// between them: the block filters rows of the stem as they are made.
+#pragma once
+
+#include <cstddef>
+
+#include "blocks/packed.h"
+#include "blocks/stem.h"
+#include "core/parallel.h"
+
+namespace seaformer {
+
+// Packed weights of both, which checked_header has checked and which fit together: the block does
+// not expand and has the stem's output channels; for a residual, stride 1 and as many of its own.
+struct StemBlock {
+  const PackedHeader& stem;
+  const PackedHeader& block;
+  bool residual;
+};
+
+// Bytes that stem_block needs, kWorkspaceAlignment aligned, when given this many threads.
+std::size_t stem_block_workspace(const StemShape& shape, const StemBlock& weights, int64_t threads);
+
+// To dense output as stem and inverted_residual in turn would write it, bit by bit, whatever the
+// number of threads.
+void stem_block(const StemShape& shape, const StemBlock& weights, const StemImages& images,
+                float* output, void* workspace, const Parallel& parallel);
+
+}  // namespace seaformer

@@ -1,0 +1,91 @@
+#include "network/network.h"
+
+#include "core/require.h"
+#include "kernels/upsample_argmax/upsample_argmax.h"
+#include "network/arena.h"
+#include "network/schedule.h"
+
+namespace seaformer {
+namespace {
+
+void check_side(const char* name, int64_t length) {
+  require(length >= 1 && length <= kMaxImageSide, "network: expected ", name, " from 1 to ",
+          kMaxImageSide, ", got ", length);
+}
+
+void check_shape(const StemShape& shape) {
+  check_side("a height", shape.height);
+  check_side("a width", shape.width);
+  require(shape.batch >= 1 && shape.batch <= kMaxImagePixels / (shape.height * shape.width),
+          "network: expected 1 image or more with at most ", kMaxImagePixels, " pixels, got ",
+          shape.batch, " of ", shape.height, "x", shape.width);
+}
+
+// Runs every step in the block; `logits` is where the last one writes.
+void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& images,
+               unsigned char* block, float* logits, int32_t* winners, const Parallel& parallel) {
+  const auto map = [&](uint32_t id) { return reinterpret_cast<float*>(block + schedule.map(id)); };
+  for (int64_t i = 0; i < plan.steps(); ++i) {
+    const StepRecord& record = plan.step(i);
+    float* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
+    run_step(schedule.steps()[i],
+             {images, map(record.inputs[0]), map(record.inputs[1]), output, winners,
+              block + schedule.workspace(i)},
+             parallel);
+  }
+}
+
+}  // namespace
+
+MapSize Network::logits_size(const StemShape& shape) const {
+  check_shape(shape);
+  return Schedule(plan_, shape, 1).logits();
+}
+
+void Network::check_images(const StemShape& shape, const StemImages& images) const {
+  check_shape(shape);
+  require(!images.bytes || plan_.header().normalizes == 1,
+          "network: expected normalised float32 images, as this plan has no mean and std, got "
+          "uint8 ones");
+}
+
+void Network::logits(const StemShape& shape, const StemImages& images, float* logits,
+                     const Parallel& parallel) const {
+  check_images(shape, images);
+  Schedule schedule(plan_, shape, parallel.threads());
+  const Arena arena(schedule.place());
+  run_steps(plan_, schedule, images, arena.data(), logits, nullptr, parallel);
+}
+
+template <class Label>
+void Network::labels(const StemShape& shape, const StemImages& images, int64_t height,
+                     int64_t width, Label* labels, const Parallel& parallel) const {
+  check_images(shape, images);
+  require(plan_.task() == Task::kSegmentation,
+          "network: expected a segmentation network for labels, got a classification network");
+  require(sizeof(Label) > 1 || plan_.header().classes <= 256,
+          "network: expected at most 256 classes for labels of a byte, got ",
+          plan_.header().classes);
+  check_side("labels with a height", height);
+  check_side("labels with a width", width);
+  const bool with_winners = plan_.header().classes >= kMinClasses;
+  Schedule schedule(plan_, shape, parallel.threads());
+  schedule.add_labels(height, width, with_winners);
+  const Arena arena(schedule.place());
+  unsigned char* const block = arena.data();
+  auto* const logits = reinterpret_cast<float*>(block + schedule.map(plan_.steps()));
+  auto* const winners =
+      with_winners ? reinterpret_cast<int32_t*>(block + schedule.winners()) : nullptr;
+  run_steps(plan_, schedule, images, block, logits, winners, parallel);
+  Logits view = channels_last(logits, schedule.upsampling());
+  view.winners = winners;
+  upsample_argmax(schedule.upsampling(), view, labels, block + schedule.workspace(plan_.steps()),
+                  parallel);
+}
+
+template void Network::labels(const StemShape&, const StemImages&, int64_t, int64_t, uint8_t*,
+                              const Parallel&) const;
+template void Network::labels(const StemShape&, const StemImages&, int64_t, int64_t, int32_t*,
+                              const Parallel&) const;
+
+}  // namespace seaformer

@@ -1,0 +1,47 @@
+// A whole network from image to logits or labels, in one block of memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "blocks/stem.h"
+#include "core/parallel.h"
+#include "network/plan.h"
+#include "network/step.h"
+
+namespace seaformer {
+
+// Images of a batch have this many pixels, and sides this long, at most.
+constexpr int64_t kMaxImageSide = int64_t{1} << 24;
+constexpr int64_t kMaxImagePixels = int64_t{1} << 40;
+
+// Runs a plan; any number of threads may at once. Results do not depend on `parallel`.
+class Network {
+ public:
+  // The plan's bytes must outlive it.
+  explicit Network(const Plan& plan) : plan_(plan) {}
+
+  const Plan& plan() const { return plan_; }
+
+  // Of the logits for such images; a classifier's are a map of one pixel. Throws
+  // std::invalid_argument when the images are empty or too large.
+  MapSize logits_size(const StemShape& shape) const;
+
+  // To dense logits of that size. Throws std::bad_alloc, and std::invalid_argument, like
+  // logits_size, and when the images are bytes and the plan does not normalise.
+  void logits(const StemShape& shape, const StemImages& images, float* logits,
+              const Parallel& parallel) const;
+
+  // To dense labels [batch, height, width], as upsample_argmax writes them. Of a segmentation
+  // network only; Label is uint8_t (at most 256 classes) or int32_t. Throws as logits does.
+  template <class Label>
+  void labels(const StemShape& shape, const StemImages& images, int64_t height, int64_t width,
+              Label* labels, const Parallel& parallel) const;
+
+ private:
+  void check_images(const StemShape& shape, const StemImages& images) const;
+
+  Plan plan_;
+};
+
+}  // namespace seaformer

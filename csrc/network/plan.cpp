@@ -1,0 +1,149 @@
+#include "network/plan.h"
+
+#include <bitset>
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "core/require.h"
+#include "network/checksum.h"
+
+namespace seaformer {
+namespace {
+
+constexpr uint64_t align(uint64_t offset) {
+  return (offset + kPlanAlignment - 1) / kPlanAlignment * kPlanAlignment;
+}
+
+// Kinds that a step can have; the drop-in pointwise op is none.
+bool is_kind(uint32_t kind) {
+  return kind >= static_cast<uint32_t>(PackedKind::kStem) &&
+         kind <= static_cast<uint32_t>(PackedKind::kSeaAttention) &&
+         kind != static_cast<uint32_t>(PackedKind::kPointwise);
+}
+
+template <std::size_t kCount>
+bool all_zero(const uint32_t (&values)[kCount]) {
+  for (const uint32_t value : values) {
+    if (value != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Plan::Plan(const void* data, uint64_t bytes)
+    : header_(static_cast<const PlanHeader*>(data)),
+      records_(reinterpret_cast<const StepRecord*>(header_ + 1)) {
+  require(reinterpret_cast<uintptr_t>(data) % alignof(PlanHeader) == 0,
+          "plan: expected memory aligned to ", alignof(PlanHeader), " bytes, got address ", data);
+  check_header(bytes);
+  check_weights();
+  check_maps();
+}
+
+void Plan::check_header(uint64_t bytes) const {
+  require(bytes >= sizeof(PlanHeader), "plan: expected at least ", sizeof(PlanHeader),
+          " bytes, got ", bytes);
+  const PlanHeader& h = *header_;
+  require(std::memcmp(h.magic, kPlanMagic, sizeof kPlanMagic) == 0,
+          "plan: expected a SeaFormer model, got bytes that do not begin like one");
+  require(h.version == kPlanVersion, "plan: expected format version ", kPlanVersion,
+          ", got version ", h.version);
+  require(h.bytes == bytes, "plan: expected the ", h.bytes, " bytes that its header states, got ",
+          bytes);
+  require(h.task == static_cast<uint32_t>(Task::kSegmentation) ||
+              h.task == static_cast<uint32_t>(Task::kClassification),
+          "plan: expected task 1 (segmentation) or 2 (classification), got ", h.task);
+  require(h.normalizes <= 1 && all_zero(h.reserved),
+          "plan: expected 0 or 1 as its flag and zeros in reserved fields, got others");
+  require(h.steps >= 2 && h.steps <= kMaxSteps, "plan: expected 2 to ", kMaxSteps, " steps, got ",
+          h.steps);
+  const uint64_t table = sizeof(PlanHeader) + h.steps * sizeof(StepRecord);
+  require(table <= bytes, "plan: expected ", table, " bytes for its ", h.steps, " steps, got ",
+          bytes);
+}
+
+void Plan::check_weights() const {
+  uint64_t end = sizeof(PlanHeader) + header_->steps * sizeof(StepRecord);
+  for (int64_t i = 0; i < steps(); ++i) {
+    const StepRecord& step = records_[i];
+    require(is_kind(step.kind), "plan: expected step ", i, " of a known kind, got kind ",
+            step.kind);
+    // Nothing is shared, so that a file's length bounds the work for a pixel.
+    require(step.offset == align(end) && step.offset <= header_->bytes &&
+                step.bytes <= header_->bytes - step.offset,
+            "plan: expected the weights of step ", i, " at byte ", align(end), " of ",
+            header_->bytes, ", got ", step.bytes, " bytes at ", step.offset);
+    end = step.offset + step.bytes;
+    const std::string name = "plan: step " + std::to_string(i);
+    const PackedHeader& packed = checked_header(name.c_str(), static_cast<PackedKind>(step.kind),
+                                                &weights(i), static_cast<int64_t>(step.bytes));
+    const bool last = i == steps() - 1;
+    require(written_channels(packed) <= (last ? kMaxClasses : kMaxMapChannels) &&
+                packed.out_channels <= (last ? kMaxClasses : kMaxMapChannels) &&
+                packed.hidden_channels <= kMaxHiddenChannels,
+            name, ": expected at most ", kMaxMapChannels, " channels, ", kMaxHiddenChannels,
+            " hidden ones and ", kMaxClasses, " classes, got ", packed.out_channels, ", ",
+            packed.hidden_channels, " and ", packed.kernel_size);
+  }
+  require(end == header_->bytes, "plan: expected the last weights to end it, got ",
+          header_->bytes - end, " bytes behind them");
+}
+
+void Plan::check_maps() const {
+  const PackedKind head = task() == Task::kSegmentation ? PackedKind::kSegmentationHead
+                                                        : PackedKind::kClassificationHead;
+  std::bitset<kMaxSteps + 1> read;
+  for (int64_t i = 0; i < steps(); ++i) {
+    const StepRecord& step = records_[i];
+    const PackedHeader& packed = weights(i);
+    const auto kind = static_cast<PackedKind>(step.kind);
+    const bool is_head =
+        kind == PackedKind::kSegmentationHead || kind == PackedKind::kClassificationHead;
+    require((kind == PackedKind::kStem) == (i == 0) && (kind == head) == (i == steps() - 1) &&
+                (!is_head || kind == head),
+            "plan: expected a stem as its first step and the head of task ", header_->task,
+            " as its last only, got kind ", step.kind, " as step ", i);
+
+    const bool two = reads_two_maps(kind);
+    const int32_t wanted[2] = {packed.in_channels, packed.hidden_channels};
+    for (int k = 0; k < (two ? 2 : 1); ++k) {
+      const uint32_t map = step.inputs[k];
+      require(i == 0 ? map == 0 : map >= 1 && map <= i, "plan: expected step ", i,
+              " to read a map that was written, got map ", map);
+      read.set(map);
+      const int32_t channels = map == 0 ? 3 : written_channels(weights(map - 1));
+      require(channels == wanted[k], "plan: expected step ", i, " to read ", wanted[k],
+              " channels, got the ", channels, " of map ", map);
+    }
+    require((two || step.inputs[1] == 0) && all_zero(step.reserved),
+            "plan: expected zeros in the unused fields of step ", i, ", got others");
+    const bool may_add = kind == PackedKind::kSeaAttention ||
+                         (kind == PackedKind::kInvertedResidual && packed.stride == 1 &&
+                          packed.in_channels == packed.out_channels);
+    require(step.residual == 0 || (step.residual == 1 && may_add), "plan: expected step ", i,
+            " without a residual, got flag ", step.residual);
+  }
+  for (int64_t map = 1; map < steps(); ++map) {
+    require(read[map], "plan: expected every map to be read, got map ", map, " that is not");
+  }
+  const int32_t classes = written_channels(weights(steps() - 1));
+  require(header_->classes == static_cast<uint32_t>(classes), "plan: expected the ", classes,
+          " classes of its head, got ", header_->classes);
+}
+
+void Plan::verify_checksum() const {
+  constexpr std::size_t kBegin = offsetof(PlanHeader, checksum) + sizeof(header_->checksum);
+  const uint32_t found =
+      crc32(reinterpret_cast<const char*>(header_) + kBegin, header_->bytes - kBegin);
+  require(found == header_->checksum, "plan: expected bytes with checksum ", header_->checksum,
+          ", got ", found, ": it is damaged");
+}
+
+const PackedHeader& Plan::weights(int64_t i) const {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(header_);
+  return *reinterpret_cast<const PackedHeader*>(bytes + records_[i].offset);
+}
+
+}  // namespace seaformer

@@ -1,0 +1,90 @@
+// A whole network as one range of bytes: the format of model files, and of the plan that torch ops
+// take. Little-endian.
+//
+//   header     64 bytes, PlanHeader
+//   steps      64 bytes each, StepRecord; step i writes map i + 1, and map 0 is the image
+//   weights    of each step in turn, as blocks/packed.h describes them, each from the next multiple
+//              of 64 on; zeros in between; the last ends the plan
+//
+// Weights are used where they lie. The first step is the stem, the only one that reads the image;
+// the last is the head of the task, and every other map is read by a later step.
+#pragma once
+
+#include <cstdint>
+
+#include "blocks/packed.h"
+
+namespace seaformer {
+
+enum class Task : uint32_t { kSegmentation = 1, kClassification = 2 };
+
+constexpr char kPlanMagic[8] = {'S', 'e', 'a', 'F', 'o', 'r', 'm', '\n'};
+constexpr uint32_t kPlanVersion = 1;
+constexpr uint64_t kPlanAlignment = 64;
+
+// Limits that keep the memory for an image of given size within what a network may need.
+constexpr uint32_t kMaxSteps = 1024;
+constexpr int32_t kMaxMapChannels = 1 << 12;
+constexpr int32_t kMaxHiddenChannels = 1 << 14;
+constexpr int32_t kMaxClasses = 1 << 16;
+
+struct PlanHeader {
+  char magic[8];
+  uint64_t bytes;     // of the whole plan
+  uint32_t checksum;  // crc32 of everything behind this field
+  uint32_t version;
+  uint32_t task;
+  uint32_t classes;
+  uint32_t steps;
+  uint32_t normalizes;  // 1: the stem takes raw RGB values, uint8 too; 0: normalised ones
+  uint32_t reserved[6];
+};
+static_assert(sizeof(PlanHeader) == 64);
+
+struct StepRecord {
+  uint32_t kind;       // PackedKind
+  uint32_t inputs[2];  // maps; the second, of gates and the segmentation head, is the coarse one
+  uint32_t residual;   // 1: the input is added to the output
+  uint64_t offset, bytes;  // of the packed weights, from the plan's start
+  uint32_t reserved[8];
+};
+static_assert(sizeof(StepRecord) == 64);
+
+// A plan whose every number was checked; it refers to the bytes, which must outlive it.
+class Plan {
+ public:
+  // Costs microseconds, as the weights and the checksum are not looked at. Throws
+  // std::invalid_argument with what was expected and what came. `data` is aligned to 8 bytes.
+  Plan(const void* data, uint64_t bytes);
+
+  // Throws std::invalid_argument unless the bytes are those that were written.
+  void verify_checksum() const;
+
+  const PlanHeader& header() const { return *header_; }
+  Task task() const { return static_cast<Task>(header_->task); }
+  int64_t steps() const { return header_->steps; }
+  const StepRecord& step(int64_t i) const { return records_[i]; }
+  const PackedHeader& weights(int64_t i) const;
+
+ private:
+  void check_header(uint64_t bytes) const;
+  void check_weights() const;
+  void check_maps() const;
+
+  const PlanHeader* header_;
+  const StepRecord* records_;
+};
+
+// Whether steps of a kind read two maps.
+constexpr bool reads_two_maps(PackedKind kind) {
+  return kind == PackedKind::kFusionGate || kind == PackedKind::kSegmentationHead;
+}
+
+// Channels of the map that a step writes.
+constexpr int32_t written_channels(const PackedHeader& weights) {
+  return static_cast<PackedKind>(weights.kind) == PackedKind::kSegmentationHead
+             ? weights.kernel_size
+             : weights.out_channels;
+}
+
+}  // namespace seaformer

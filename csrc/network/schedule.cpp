@@ -1,0 +1,41 @@
+#include "network/schedule.h"
+
+#include <algorithm>
+
+namespace seaformer {
+
+Schedule::Schedule(const Plan& plan, const StemShape& images, int64_t threads) : threads_(threads) {
+  const int64_t count = plan.steps();
+  sizes_.push_back({images.batch, images.height, images.width, 3});
+  maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
+  for (int64_t i = 0; i < count; ++i) {
+    const StepRecord& record = plan.step(i);
+    const auto kind = static_cast<PackedKind>(record.kind);
+    steps_.push_back({kind, plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
+                      sizes_[record.inputs[1]]});
+    sizes_.push_back(output_size(steps_.back()));
+    const bool caller_has_it = i == count - 1;
+    maps_.push_back(add(caller_has_it ? 0 : sizes_.back().floats() * sizeof(float), i, i));
+    workspaces_.push_back(add(step_workspace(steps_.back(), threads), i, i));
+    for (const uint32_t map : record.inputs) slots_[maps_[map]].last = i;
+  }
+}
+
+void Schedule::add_labels(int64_t height, int64_t width, bool with_winners) {
+  const MapSize& size = logits();
+  const auto step = static_cast<int64_t>(steps_.size());
+  slots_[maps_.back()].bytes = size.floats() * sizeof(float);
+  slots_[maps_.back()].last = step;
+  const int64_t pixels = size.batch * size.height * size.width;
+  winners_ = add(with_winners ? pixels * sizeof(int32_t) : 0, step - 1, step);
+  upsampling_ = {size.batch, size.channels, size.height, size.width, height, width};
+  const Logits view = channels_last(nullptr, upsampling_);
+  workspaces_.push_back(add(upsample_argmax_workspace(upsampling_, view, threads_), step, step));
+}
+
+std::size_t Schedule::add(std::size_t bytes, int64_t first, int64_t last) {
+  slots_.push_back({bytes, first, last});
+  return slots_.size() - 1;
+}
+
+}  // namespace seaformer

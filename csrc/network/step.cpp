@@ -1,0 +1,96 @@
+#include "network/step.h"
+
+#include "blocks/classification_head.h"
+#include "blocks/fusion_gate.h"
+#include "blocks/inverted_residual.h"
+#include "blocks/sea_attention.h"
+#include "blocks/segmentation_head.h"
+
+namespace seaformer {
+namespace {
+
+StemShape stem_shape(const Step& s) { return {s.input.batch, s.input.height, s.input.width}; }
+
+InvertedResidualShape inverted_residual_shape(const Step& s) {
+  return {s.input.batch, s.input.height, s.input.width, s.residual};
+}
+
+SeaAttentionShape sea_attention_shape(const Step& s) {
+  return {s.input.batch, s.input.height, s.input.width, s.residual};
+}
+
+GateShape gate_shape(const Step& s) {
+  return {s.input.batch, s.input.height, s.input.width, s.coarse.height, s.coarse.width};
+}
+
+ClassificationHeadShape classification_head_shape(const Step& s) {
+  return {s.input.batch, s.input.height, s.input.width};
+}
+
+}  // namespace
+
+MapSize output_size(const Step& step) {
+  MapSize size = step.input;
+  size.channels = written_channels(step.weights);
+  switch (step.kind) {
+    case PackedKind::kStem:
+      size.height = stem_out(size.height), size.width = stem_out(size.width);
+      break;
+    case PackedKind::kInvertedResidual:
+      size.height = inverted_residual_out(step.weights, size.height);
+      size.width = inverted_residual_out(step.weights, size.width);
+      break;
+    case PackedKind::kClassificationHead:
+      size.height = size.width = 1;
+      break;
+    default:
+      break;
+  }
+  return size;
+}
+
+std::size_t step_workspace(const Step& step, int64_t threads) {
+  switch (step.kind) {
+    case PackedKind::kStem:
+      return stem_workspace(stem_shape(step), threads);
+    case PackedKind::kInvertedResidual:
+      return inverted_residual_workspace(inverted_residual_shape(step), step.weights, threads);
+    case PackedKind::kSeaAttention:
+      return sea_attention_workspace(sea_attention_shape(step), step.weights, threads);
+    case PackedKind::kFusionGate:
+      return fusion_gate_workspace(gate_shape(step), step.weights, threads);
+    case PackedKind::kSegmentationHead:
+      return segmentation_head_workspace(gate_shape(step), step.weights, threads);
+    case PackedKind::kClassificationHead:
+      return classification_head_workspace(classification_head_shape(step), step.weights, threads);
+    case PackedKind::kPointwise:
+      break;  // no step of a plan
+  }
+  return 0;
+}
+
+void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
+  switch (step.kind) {
+    case PackedKind::kStem:
+      return stem(stem_shape(step), step.weights, a.images, a.output, a.workspace, parallel);
+    case PackedKind::kInvertedResidual:
+      return inverted_residual(inverted_residual_shape(step), step.weights, a.input, a.output,
+                               a.workspace, parallel);
+    case PackedKind::kSeaAttention:
+      return sea_attention(sea_attention_shape(step), step.weights, a.input, a.output, a.workspace,
+                           parallel);
+    case PackedKind::kFusionGate:
+      return fusion_gate(gate_shape(step), step.weights, a.input, a.coarse, a.output, a.workspace,
+                         parallel);
+    case PackedKind::kSegmentationHead:
+      return segmentation_head(gate_shape(step), step.weights, a.input, a.coarse, a.output,
+                               a.winners, a.workspace, parallel);
+    case PackedKind::kClassificationHead:
+      return classification_head(classification_head_shape(step), step.weights, a.input, a.output,
+                                 a.workspace, parallel);
+    case PackedKind::kPointwise:
+      break;  // no step of a plan
+  }
+}
+
+}  // namespace seaformer

@@ -1,0 +1,44 @@
+// Images that ops take as float32 or uint8, and read where they lie.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include "blocks/stem.h"
+#include "checks.h"
+
+namespace seaformer {
+
+// A tensor [batch, 3, height, width] in a layout that the stem reads: itself, or a copy.
+class ImageTensor {
+ public:
+  ImageTensor(const char* op, const torch::stable::Tensor& given) : tensor_(given) {
+    using torch::headeronly::ScalarType;
+    require(given.dim() == 4 && given.size(1) == 3, op,
+            ": expected image of shape [batch, 3, height, width], got ", shape_text(given.sizes()));
+    bytes_ = given.scalar_type() == ScalarType::Byte;
+    require(bytes_ || given.scalar_type() == ScalarType::Float, op,
+            ": expected a float32 or uint8 image, got another dtype");
+    require(given.size(2) > 0 && given.size(3) > 0, op,
+            ": expected an image with at least one channel, row and column, got ",
+            shape_text(given.sizes()));
+    const bool readable = given.size(3) == 1 || given.stride(3) == 1 ||
+                          (given.stride(1) == 1 && given.stride(3) == 3);
+    if (!readable) tensor_ = torch::stable::contiguous(given);
+  }
+
+  const torch::stable::Tensor& tensor() const { return tensor_; }
+  StemShape shape() const { return {tensor_.size(0), tensor_.size(2), tensor_.size(3)}; }
+  StemImages view() const {
+    const void* data = bytes_ ? static_cast<const void*>(tensor_.const_data_ptr<uint8_t>())
+                              : tensor_.const_data_ptr<float>();
+    return {
+        data, bytes_, tensor_.stride(0), tensor_.stride(1), tensor_.stride(2), tensor_.stride(3)};
+  }
+
+ private:
+  torch::stable::Tensor tensor_;
+  bool bytes_;
+};
+
+}  // namespace seaformer

@@ -1,0 +1,75 @@
+// The op seaformer::stem_block. Its fake kernel, autograd and documentation are in Python.
+#include "blocks/stem_block.h"
+
+#include <torch/csrc/stable/library.h>
+
+#include "../image_tensor.h"
+#include "../packed_tensor.h"
+#include "../torch_parallel.h"
+#include "blocks/inverted_residual.h"
+#include "core/workspace.h"
+
+namespace seaformer {
+namespace {
+
+constexpr const char* kOp = "stem_block";
+
+// The packed weights of both, one behind the other.
+StemBlock stem_block_weights(const Tensor& packed, int64_t stem_channels, bool residual) {
+  check_packed_tensor(kOp, packed);
+  require(stem_channels > 0 && stem_channels <= kMaxPackedChannels, kOp,
+          ": expected stem_channels from 1 to ", kMaxPackedChannels, ", got ", stem_channels);
+  PackedHeader stem{};
+  stem.kind = static_cast<int32_t>(PackedKind::kStem);
+  stem.out_channels = static_cast<int32_t>(stem_channels);
+  const int64_t first = packed_bytes(stem);
+  require(packed.size(0) > first, kOp, ": expected packed weights of more than ", first,
+          " bytes, got ", packed.size(0));
+  const uint8_t* data = packed.const_data_ptr<uint8_t>();
+  return {checked_header(kOp, PackedKind::kStem, data, first),
+          checked_header(kOp, PackedKind::kInvertedResidual, data + first, packed.size(0) - first),
+          residual};
+}
+
+Tensor stem_block_op(const Tensor& given, const Tensor& packed, int64_t stem_channels,
+                     int64_t out_channels, int64_t kernel_size, int64_t stride, bool residual) {
+  const ImageTensor image(kOp, given);
+  const StemBlock weights = stem_block_weights(packed, stem_channels, residual);
+  const PackedHeader& block = weights.block;
+  require(weights.stem.out_channels == stem_channels, kOp, ": expected packed weights for ",
+          stem_channels, " channels of the stem, got ", weights.stem.out_channels);
+  require(!expands(block) && block.in_channels == stem_channels, kOp,
+          ": expected packed weights of a block without expansion of ", stem_channels,
+          " channels, got one of ", block.in_channels, expands(block) ? " that expands" : "");
+  require(out_channels == block.out_channels && kernel_size == block.kernel_size &&
+              stride == block.stride,
+          kOp, ": expected out_channels, kernel_size and stride of the packed weights, ",
+          block.out_channels, ", ", block.kernel_size, " and ", block.stride, ", got ",
+          out_channels, ", ", kernel_size, " and ", stride);
+  require(!residual || (stride == 1 && stem_channels == out_channels), kOp,
+          ": expected stride 1 and equal widths for a residual, got stride ", stride, ", ",
+          stem_channels, " channels in and ", out_channels, " out");
+
+  const StemShape shape = image.shape();
+  Tensor output = empty_map(image.tensor(), shape.batch, out_channels,
+                            inverted_residual_out(block, stem_out(shape.height)),
+                            inverted_residual_out(block, stem_out(shape.width)));
+  if (shape.batch == 0) return output;
+  const TorchParallel parallel;
+  const Workspace workspace(stem_block_workspace(shape, weights, parallel.threads()));
+  stem_block(shape, weights, image.view(), output.mutable_data_ptr<float>(), workspace.data(),
+             parallel);
+  return output;
+}
+
+}  // namespace
+}  // namespace seaformer
+
+STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
+  m.def(
+      "stem_block(Tensor image, Tensor packed, int stem_channels, int out_channels, "
+      "int kernel_size, int stride, bool residual) -> Tensor");
+}
+STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
+  m.impl("stem_block", TORCH_BOX(&seaformer::stem_block_op));
+}

@@ -1,0 +1,63 @@
+"""`seaformer export`: a model file for programs without torch or Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+
+import seaformer_kernels as sk
+from seaformer_kernels.cli import images
+from seaformer_kernels.cli.errors import reason
+from seaformer_kernels.cli.outputs import show
+
+
+@click.command()
+@click.argument("model", type=click.Choice(sk.list_models()))
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Checkpoint, .pth or .safetensors.  [default: seeded random weights]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file; one that is there is replaced.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["segmentation", "classification"]),
+    default="segmentation",
+    show_default=True,
+)
+@click.option(
+    "--num-classes",
+    type=click.IntRange(1, 1 << 16),
+    help="Classes of the model.  [default: 150 for segmentation, 1000 for classification]",
+)
+def export(model: str, weights: Path | None, out: Path, task: str, num_classes: int | None) -> None:
+    """Write MODEL as a file for seaformer-native and the C API.
+
+    Programs run it without torch or Python, on images as raw RGB values.
+    """
+    torch.manual_seed(0)
+    network = sk.create_model(model, task, num_classes)
+    if weights is None:
+        click.echo(f"No --weights: {model} gets random ones (seed 0).", err=True)
+    else:
+        try:
+            report = sk.load_checkpoint(network, weights)
+        except (sk.CheckpointError, ImportError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+        if report.fresh:
+            raise click.ClickException(f"The checkpoint fills only a part of the model. {report}")
+        click.echo(str(report), err=True)
+    try:
+        written = sk.export_native(network, out, images.MEAN, images.STD)
+    except OSError as error:
+        raise click.ClickException(f"{show(out)} cannot be written: {reason(error)}") from None
+    click.echo(
+        f"{show(out)}: {written.task}, {written.num_classes} classes, {written.bytes:,} bytes"
+    )

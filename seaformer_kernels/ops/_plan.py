@@ -1,0 +1,78 @@
+"""Plans: a whole network as one buffer, laid out as csrc/network/plan.h says."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import enum
+import struct
+import zlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MAGIC = b"SeaForm\n"
+VERSION = 1
+ALIGNMENT = 64
+_HEADER = struct.Struct("<8sQ6I24x")
+_STEP = struct.Struct("<4I2Q32x")
+_UNCHECKED = 20  # the magic, the length and the checksum itself
+
+
+class Task(enum.IntEnum):
+    """What a network is for."""
+
+    SEGMENTATION = 1
+    CLASSIFICATION = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A block of a network; step i writes map i + 1, and map 0 is the image.
+
+    Attributes:
+        packed: weights from the block's `pack_*`, which tell what it does.
+        inputs: the map it reads, and for gates and segmentation heads the coarse one.
+        residual: whether the input is added to the output.
+    """
+
+    packed: Tensor
+    inputs: tuple[int] | tuple[int, int]
+    residual: bool = False
+
+
+def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[Step]) -> Tensor:
+    """The uint8 buffer of a network; C++ checks that its steps fit each other.
+
+    Args:
+        task, num_classes: of the head, which is the last step.
+        normalizes: whether the stem, the first step, was packed with a mean and std.
+        steps: in the order in which they run.
+    """
+    table, end = [], _HEADER.size + len(steps) * _STEP.size
+    for step in steps:
+        kind = int(step.packed[8:12].view(torch.int32))
+        offset = -(-end // ALIGNMENT) * ALIGNMENT
+        end = offset + len(step.packed)
+        inputs = (*step.inputs, 0)[:2]
+        table.append((kind, *inputs, step.residual, offset, len(step.packed)))
+    plan = torch.zeros(end, dtype=torch.uint8)
+    for step, (*_, offset, length) in zip(steps, table, strict=True):
+        plan[offset : offset + length] = step.packed
+    memory = memory_of(plan)
+    for number, record in enumerate(table):
+        _STEP.pack_into(memory, _HEADER.size + number * _STEP.size, *record)
+
+    def write_header(checksum: int) -> None:
+        fields = (checksum, VERSION, task, num_classes, len(steps), normalizes)
+        _HEADER.pack_into(memory, 0, MAGIC, end, *fields)
+
+    write_header(0)
+    write_header(zlib.crc32(memory[_UNCHECKED:]))
+    return plan
+
+
+def memory_of(plan: Tensor) -> memoryview:
+    """The bytes of a buffer, where they lie: the tensor must outlive it."""
+    return memoryview((ctypes.c_ubyte * len(plan)).from_address(plan.data_ptr())).cast("B")

@@ -1,0 +1,132 @@
+"""A whole network in one call, in memory that is planned ahead and kept between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seaformer_kernels import _extension
+from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._library import register
+from seaformer_kernels.reference.upsample_argmax import label_dtype
+
+
+def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
+    _maps.check_image(op, image)
+    if plan.dtype != torch.uint8 or plan.dim() != 1 or not plan.is_contiguous():
+        raise ValueError(
+            f"{op}: expected plan as a contiguous one-dimensional uint8 tensor, got shape "
+            f"{list(plan.shape)} of {plan.dtype}"
+        )
+    _maps.check_positive(op, "num_classes", num_classes)
+
+
+def _fake_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: int) -> Tensor:
+    _check("network_logits", image, plan, num_classes)
+    if downsampling < 0:
+        raise ValueError(
+            f"network_logits: expected downsampling not to be negative, got {downsampling}"
+        )
+    batch, _, height, width = image.shape
+    if downsampling == 0:
+        return image.new_empty((batch, num_classes), dtype=torch.float32)
+    height, width = ((side + downsampling - 1) // downsampling for side in (height, width))
+    return _maps.empty_map(image, batch, num_classes, height, width)
+
+
+def _fake_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[int]) -> Tensor:
+    _check("network_labels", image, plan, num_classes)
+    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
+        raise ValueError(
+            f"network_labels: expected size to be (height, width), both positive, got {list(size)}"
+        )
+    return image.new_empty((image.shape[0], *size), dtype=label_dtype(num_classes))
+
+
+def _plain(image: Tensor, *_: object) -> Tensor:
+    raise RuntimeError(
+        "A whole network in one op needs the native extension and images on the CPU, got images on "
+        f"{image.device} and {_extension.reason or 'the extension'}; optimize without whole_graph "
+        "makes a model that runs without."
+    )
+
+
+register(
+    "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling) -> Tensor",
+    plain=_plain,
+    fake=_fake_logits,
+    differentiable_output=True,
+)
+register(
+    "network_labels(Tensor image, Tensor plan, int num_classes, SymInt[2] size) -> Tensor",
+    plain=_plain,
+    fake=_fake_labels,
+)
+
+
+def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: int) -> Tensor:
+    """The logits of a whole network, bit for bit those of its blocks called one by one.
+
+    Maps and workspaces share one block of memory, which is kept for the next call: see
+    `release_memory`. There is no gradient, and no form of it in plain PyTorch.
+
+    Args:
+        image: [B, 3, H, W] on the CPU, any batch, H and W from 1, any strides; float32, or uint8 if
+            the plan normalises.
+        plan: from `optimize(..., whole_graph=True)`; its numbers are checked in every call, its
+            checksum is not.
+        num_classes: of the plan.
+        downsampling: pixels of the image a side of a pixel of the logits, 8 in SeaFormer; 0 for a
+            classification network.
+
+    Returns:
+        float32 [B, num_classes, ceil(H / downsampling), ceil(W / downsampling)], channels_last, or
+        [B, num_classes].
+
+    Raises:
+        TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
+        ValueError: a shape is wrong, or plan is damaged or not for this call.
+        RuntimeError: image requires grad, and grad mode is on; or the extension is missing.
+    """
+    _check_types("network_logits", image, plan, num_classes=num_classes, downsampling=downsampling)
+    return torch.ops.seaformer.network_logits(image, plan, num_classes, downsampling)
+
+
+def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[int]) -> Tensor:
+    """The labels of a whole segmentation network, `upsample_argmax(network_logits(...), size)`.
+
+    Args:
+        image, plan, num_classes: as for `network_logits`.
+        size: (H, W) of the labels, each from 1.
+
+    Returns:
+        Labels [B, *size], contiguous; uint8 for at most 256 classes, else int32. They have no
+        gradient.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as `network_logits`, but for gradients.
+    """
+    _check_types("network_labels", image, plan, num_classes=num_classes)
+    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
+        raise TypeError(f"network_labels: expected size to be two integers, got {size!r}")
+    return torch.ops.seaformer.network_labels(image, plan, num_classes, size)
+
+
+def release_memory() -> int:
+    """Gives memory that whole networks keep for their next call back to the system.
+
+    As many blocks are kept as calls ever ran at once, each of the size of the largest image that it
+    was used for. Calls that are running keep theirs.
+
+    Returns:
+        How many bytes it was.
+    """
+    return _extension.module.release_arenas() if _extension.module else 0
+
+
+def _check_types(op: str, image: Tensor, plan: Tensor, **integers: int) -> None:
+    _maps.check_types(op, {"image": image, "plan": plan}, integers)
+    if image.dtype not in (torch.float32, torch.uint8):
+        raise TypeError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")

@@ -1,0 +1,99 @@
+"""Model files for programs without torch or Python."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from seaformer_kernels import ops
+from seaformer_kernels.modules.fused import Unservable
+from seaformer_kernels.optimize import optimize
+from seaformer_kernels.optimize.model import OptimizedModel
+from seaformer_kernels.optimize.whole_graph import WholeSegmenter, whole_network
+
+
+@dataclass(frozen=True)
+class NativeFile:
+    """What `export_native` wrote; `str()` says it in a line.
+
+    Attributes:
+        path: the file.
+        task: "segmentation" or "classification".
+        num_classes: number of classes.
+        bytes: length of the file.
+    """
+
+    path: Path
+    task: str
+    num_classes: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.task}, {self.num_classes} classes, {self.bytes / 1e6:.1f} MB"
+
+
+def export_native(
+    model: nn.Module,
+    path: str | os.PathLike,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> NativeFile:
+    """Writes a model for `seaformer-native` and the C API, which run it without torch or Python.
+
+    The file appears whole or not at all; one that is there is replaced. It is the same for every
+    processor, and needs no native extension to write. csrc/network/plan.h has its format.
+
+    Args:
+        model: from `create_model`, or what `optimize` made of it with a mean and std.
+        path: the file.
+        mean, std: of R, G and B in the range 0..255, as for `optimize`; those of a model that is
+            optimised already are inside.
+
+    Raises:
+        TypeError: model is not a module.
+        ValueError: the model has blocks that cannot be fused, or is not one of `create_model`; or
+            it has no mean and std, or is given them twice.
+        OSError: the file cannot be written.
+    """
+    if isinstance(model, OptimizedModel):
+        if mean is not None or std is not None:
+            raise ValueError(
+                "export_native: expected mean and std for a plain model only, got them with one "
+                "that is optimised."
+            )
+    else:
+        model = optimize(model, mean, std)
+    try:
+        whole = whole_network(model.module)
+    except Unservable as error:
+        raise ValueError(
+            "export_native: expected a model of create_model whose blocks can all be fused, but "
+            f"{error}."
+        ) from None
+    if not whole.normalizes:
+        raise ValueError(
+            "export_native: expected mean and std, as programs give raw RGB values, got neither."
+        )
+    path = Path(path)
+    _write(path, ops.memory_of(whole.plan))
+    task = "segmentation" if isinstance(whole, WholeSegmenter) else "classification"
+    return NativeFile(path, task, whole.num_classes, len(whole.plan))
+
+
+def _write(path: Path, content: memoryview) -> None:
+    """Writes beside the path, then renames."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,195 @@
+// Plans of small networks in memory, for tests.
+#pragma once
+
+#include <cstring>
+#include <new>
+#include <random>
+#include <vector>
+
+#include "kernels/depthwise/variants.h"
+#include "kernels/pointwise/variants.h"
+#include "network/checksum.h"
+#include "network/plan.h"
+
+namespace seaformer::test {
+
+// Bytes of just their length, aligned as plans have to be.
+class AlignedBytes {
+ public:
+  AlignedBytes(const void* from, std::size_t count)
+      : size_(count),
+        data_(static_cast<unsigned char*>(::operator new(count + !count, std::align_val_t{64}))) {
+    if (count > 0) std::memcpy(data_, from, count);
+  }
+  AlignedBytes(const AlignedBytes& other) : AlignedBytes(other.data_, other.size_) {}
+  AlignedBytes& operator=(const AlignedBytes&) = delete;
+  ~AlignedBytes() { ::operator delete(data_, std::align_val_t{64}); }
+
+  unsigned char* data() { return data_; }
+  const unsigned char* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+  PlanHeader& header() { return *reinterpret_cast<PlanHeader*>(data_); }
+  StepRecord& step(int64_t i) {
+    return reinterpret_cast<StepRecord*>(data_ + sizeof(PlanHeader))[i];
+  }
+  // Makes the checksum right again, as damage that it does not find would.
+  void seal() {
+    if (size_ >= 20) header().checksum = crc32(data_ + 20, size_ - 20);
+  }
+
+ private:
+  std::size_t size_;
+  unsigned char* data_;
+};
+
+class PlanBuilder {
+ public:
+  PlanBuilder(Task task, bool normalizes) : task_(task), normalizes_(normalizes) {}
+
+  // Adds a step with random weights of what `h` says; returns the map that it writes.
+  uint32_t add(PackedHeader h, uint32_t input, uint32_t coarse = 0, bool residual = false) {
+    Record record{{}, {}};
+    record.step.kind = static_cast<uint32_t>(h.kind);
+    record.step.inputs[0] = input, record.step.inputs[1] = coarse;
+    record.step.residual = residual;
+    std::vector<float> floats(section_floats(h));
+    std::normal_distribution<float> normal(0.0f, 0.3f);
+    for (float& x : floats) x = normal(random_);
+    if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
+      const float mean = normalizes_ ? 120.0f : 0.0f, inverse_std = normalizes_ ? 0.02f : 1.0f;
+      floats.insert(floats.end(), 3, mean);
+      floats.insert(floats.end(), 3, inverse_std);
+      floats.resize(floats.size() + kPanel - 6);
+    }
+    const auto append = [&](const void* from, std::size_t bytes) {
+      const auto* at = static_cast<const unsigned char*>(from);
+      record.bytes.insert(record.bytes.end(), at, at + bytes);
+    };
+    append(&h, sizeof h);
+    append(floats.data(), floats.size() * sizeof(float));
+    classes_ = static_cast<uint32_t>(written_channels(h));
+    records_.push_back(record);
+    return static_cast<uint32_t>(records_.size());
+  }
+
+  uint32_t stem(int32_t out) { return add(header(PackedKind::kStem, 3, 0, out), 0); }
+  uint32_t inverted_residual(uint32_t input, int32_t in, int32_t hidden, int32_t out,
+                             int32_t kernel_size, int32_t stride, bool residual) {
+    PackedHeader h = header(PackedKind::kInvertedResidual, in, hidden ? hidden : in, out);
+    h.kernel_size = kernel_size, h.stride = stride, h.flags = hidden ? kPackedExpands : 0;
+    h.expand_activation = h.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
+    return add(h, input, 0, residual);
+  }
+  uint32_t sea_attention(uint32_t input, int32_t channels, int32_t heads, int32_t key_dim) {
+    PackedHeader h = header(PackedKind::kSeaAttention, channels, 4 * heads * key_dim, channels);
+    h.kernel_size = 3, h.stride = 1, h.flags = kPackedExpands, h.heads = heads;
+    h.key_dim = key_dim, h.depthwise_activation = static_cast<int32_t>(Activation::kRelu6);
+    return add(h, input, 0, true);
+  }
+  uint32_t fusion_gate(uint32_t local, int32_t in, uint32_t coarse, int32_t hidden, int32_t out) {
+    return add(header(PackedKind::kFusionGate, in, hidden, out), local, coarse);
+  }
+  uint32_t segmentation_head(uint32_t local, int32_t in, uint32_t coarse, int32_t hidden,
+                             int32_t out, int32_t classes) {
+    PackedHeader h = header(PackedKind::kSegmentationHead, in, hidden, out);
+    h.kernel_size = classes;
+    return add(h, local, coarse);
+  }
+  uint32_t classification_head(uint32_t input, int32_t in, int32_t classes) {
+    return add(header(PackedKind::kClassificationHead, in, 0, classes), input);
+  }
+
+  AlignedBytes finish() {
+    const auto align = [](uint64_t n) { return (n + 63) / 64 * 64; };
+    uint64_t end = sizeof(PlanHeader) + records_.size() * sizeof(StepRecord);
+    for (Record& record : records_) {
+      record.step.offset = align(end), record.step.bytes = record.bytes.size();
+      end = record.step.offset + record.step.bytes;
+    }
+    std::vector<unsigned char> bytes(end);
+    PlanHeader h{};
+    std::memcpy(h.magic, kPlanMagic, sizeof h.magic);
+    h.bytes = end, h.version = kPlanVersion, h.task = static_cast<uint32_t>(task_);
+    h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
+    h.normalizes = normalizes_;
+    std::memcpy(bytes.data(), &h, sizeof h);
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      const Record& r = records_[i];
+      std::memcpy(&bytes[sizeof h + i * sizeof r.step], &r.step, sizeof r.step);
+      std::memcpy(&bytes[r.step.offset], r.bytes.data(), r.bytes.size());
+    }
+    AlignedBytes plan(bytes.data(), bytes.size());
+    plan.seal();
+    return plan;
+  }
+
+ private:
+  struct Record {
+    StepRecord step;
+    std::vector<unsigned char> bytes;
+  };
+
+  static PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
+    PackedHeader h{};
+    h.magic = kPackedMagic, h.version = kPackedVersion, h.kind = static_cast<int32_t>(kind);
+    h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
+    return h;
+  }
+
+  // Floats behind a header, but for a stem's normalisation.
+  static int64_t section_floats(const PackedHeader& h) {
+    const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
+    switch (static_cast<PackedKind>(h.kind)) {
+      case PackedKind::kStem:
+        return packed_pointwise_floats(27, out);
+      case PackedKind::kInvertedResidual:
+        return (h.flags & kPackedExpands ? packed_pointwise_floats(in, hidden) : 0) +
+               packed_depthwise_floats(hidden, h.kernel_size) +
+               packed_pointwise_floats(hidden, out);
+      case PackedKind::kFusionGate:
+        return packed_pointwise_floats(in, out) + packed_pointwise_floats(hidden, out);
+      case PackedKind::kSegmentationHead:
+        return packed_pointwise_floats(in, out) + packed_pointwise_floats(hidden, out) +
+               panels(out) * kPanel + packed_pointwise_floats(out, h.kernel_size);
+      case PackedKind::kSeaAttention: {
+        const int64_t keys = int64_t{h.heads} * h.key_dim, values = hidden - 2 * keys;
+        return packed_pointwise_floats(in, hidden) + packed_depthwise_floats(hidden, 3) +
+               packed_pointwise_floats(hidden, in) + 2 * packed_pointwise_floats(values, values) +
+               packed_pointwise_floats(values, in) + 4 * 16 * keys;
+      }
+      default:
+        return packed_pointwise_floats(in, out);
+    }
+  }
+
+  Task task_;
+  bool normalizes_;
+  uint32_t classes_ = 0;
+  std::vector<Record> records_;
+  std::mt19937 random_{5};
+};
+
+// Every kind of step, residuals, and a map that is read late.
+inline AlignedBytes small_segmenter(int32_t classes = 19) {
+  PlanBuilder plan(Task::kSegmentation, true);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t first = plan.inverted_residual(stem, 6, 0, 6, 3, 1, true);
+  const uint32_t fine = plan.inverted_residual(first, 6, 12, 8, 5, 2, false);
+  const uint32_t attended = plan.sea_attention(fine, 8, 2, 2);
+  const uint32_t middle = plan.inverted_residual(attended, 8, 16, 8, 3, 1, true);
+  const uint32_t coarse = plan.inverted_residual(middle, 8, 16, 10, 3, 2, false);
+  const uint32_t gated = plan.fusion_gate(fine, 8, middle, 8, 12);
+  plan.segmentation_head(gated, 12, coarse, 10, 20, classes);
+  return plan.finish();
+}
+
+inline AlignedBytes small_classifier() {
+  PlanBuilder plan(Task::kClassification, false);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t map = plan.inverted_residual(stem, 6, 12, 8, 3, 2, false);
+  plan.classification_head(map, 8, 7);
+  return plan.finish();
+}
+
+}  // namespace seaformer::test

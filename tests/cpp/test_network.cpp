@@ -1,0 +1,250 @@
+// Whole networks against their blocks, one after another in memory of their own; and the memory.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "blocks/upsample_argmax.h"
+#include "check.h"
+#include "core/workspace.h"
+#include "guarded.h"
+#include "network/arena.h"
+#include "network/memory_plan.h"
+#include "network/network.h"
+#include "on_isas.h"
+#include "plan_builder.h"
+#include "threads.h"
+
+using namespace seaformer;
+using test::AlignedBytes;
+using test::check;
+using test::Guarded;
+
+namespace {
+
+struct Image {
+  Image(const StemShape& shape, uint32_t seed)
+      : shape(shape), bytes(shape.batch * shape.height * shape.width * 3, test::Against::kEnd) {
+    std::mt19937 random(seed);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(random());
+  }
+  StemImages view() const {
+    return {bytes.data(), true, shape.height * shape.width * 3, 1, shape.width * 3, 3};
+  }
+  StemShape shape;
+  Guarded<uint8_t> bytes;
+};
+
+// Every step with arrays between guard pages that nothing else uses.
+std::vector<float> step_by_step(const Plan& plan, const Image& image) {
+  std::vector<std::unique_ptr<Guarded<float>>> maps(1);
+  std::vector<MapSize> sizes{{image.shape.batch, image.shape.height, image.shape.width, 3}};
+  const StemImages images = image.view();
+  for (int64_t i = 0; i < plan.steps(); ++i) {
+    const StepRecord& r = plan.step(i);
+    const Step step{static_cast<PackedKind>(r.kind), plan.weights(i), r.residual != 0,
+                    sizes[r.inputs[0]], sizes[r.inputs[1]]};
+    sizes.push_back(output_size(step));
+    maps.push_back(std::make_unique<Guarded<float>>(sizes.back().floats(), test::Against::kEnd));
+    Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
+    const auto map = [&](uint32_t id) { return id == 0 ? nullptr : maps[id]->data(); };
+    run_step(step,
+             {images, map(r.inputs[0]), map(r.inputs[1]), maps.back()->data(), nullptr,
+              workspace.data()},
+             Sequential());
+  }
+  return {maps.back()->data(), maps.back()->data() + maps.back()->size()};
+}
+
+std::vector<float> logits(const Network& network, const Image& image, int64_t threads) {
+  Guarded<float> out(network.logits_size(image.shape).floats(), test::Against::kEnd);
+  network.logits(image.shape, image.view(), out.data(), test::Threads(threads));
+  return {out.data(), out.data() + out.size()};
+}
+
+template <class Label>
+std::vector<Label> labels(const Network& network, const Image& image, int64_t height, int64_t width,
+                          int64_t threads) {
+  Guarded<Label> out(image.shape.batch * height * width, test::Against::kEnd);
+  network.labels(image.shape, image.view(), height, width, out.data(), test::Threads(threads));
+  return {out.data(), out.data() + out.size()};
+}
+
+template <class Label>
+std::vector<Label> labels_of(const Network& network, const Image& image,
+                             const std::vector<float>& logits, int64_t height, int64_t width) {
+  const MapSize size = network.logits_size(image.shape);
+  const UpsampleArgmaxShape shape{size.batch, size.channels, size.height,
+                                  size.width, height,        width};
+  const Logits view = channels_last(logits.data(), shape);
+  Guarded<unsigned char> workspace(upsample_argmax_workspace(shape, view, 1), test::Against::kEnd);
+  std::vector<Label> out(size.batch * height * width);
+  upsample_argmax(shape, view, out.data(), workspace.data(), Sequential());
+  return out;
+}
+
+const StemShape kShapes[] = {{1, 1, 1}, {1, 5, 7}, {2, 33, 18}, {1, 64, 48}, {3, 8, 40}};
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+template <class Body>
+std::string fault(const Body& body) {
+  try {
+    body();
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+TEST(network_logits_are_those_of_its_steps) {
+  AlignedBytes segmenter = test::small_segmenter(), raw = test::small_classifier();
+  raw.header().normalizes = 1;  // so that it takes bytes
+  for (AlignedBytes* bytes : {&segmenter, &raw}) {
+    const Network network(Plan(bytes->data(), bytes->size()));
+    test::on_every_isa([&] {
+      for (const StemShape& shape : kShapes) {
+        const Image image(shape, 1);
+        const std::vector<float> expected = step_by_step(network.plan(), image);
+        for (int64_t threads = 1; threads <= 8; ++threads) {
+          check(same(logits(network, image, threads), expected), threads, " threads, ",
+                shape.height, "x", shape.width, ": other logits");
+        }
+      }
+    });
+  }
+}
+
+TEST(network_labels_are_those_of_its_logits) {
+  // On both sides of a vector of classes, and of a byte.
+  for (const int32_t classes : {5, 19, 300}) {
+    const AlignedBytes bytes = test::small_segmenter(classes);
+    const Network network(Plan(bytes.data(), bytes.size()));
+    test::on_every_isa([&] {
+      for (const StemShape& shape : kShapes) {
+        const Image image(shape, 2);
+        const std::vector<float> of = step_by_step(network.plan(), image);
+        for (const int64_t side : {1, 37}) {
+          const bool good = classes <= 256 ? labels<uint8_t>(network, image, side, 41, 3) ==
+                                                 labels_of<uint8_t>(network, image, of, side, 41)
+                                           : labels<int32_t>(network, image, side, 41, 3) ==
+                                                 labels_of<int32_t>(network, image, of, side, 41);
+          check(good, classes, " classes, ", shape.height, "x", shape.width, ": other labels");
+        }
+      }
+    });
+  }
+}
+
+TEST(network_runs_in_many_threads_at_once) {
+  const AlignedBytes bytes = test::small_segmenter();
+  const Network network(Plan(bytes.data(), bytes.size()));
+  std::vector<int> wrong(8);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 20; ++round) {
+        const Image image({1 + static_cast<int64_t>(t) % 2, 20 + 3 * round, 17 + 5 * round},
+                          static_cast<uint32_t>(t));
+        wrong[t] += !same(logits(network, image, 1), step_by_step(network.plan(), image));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t t = 0; t < wrong.size(); ++t) check(wrong[t] == 0, "thread ", t, " differs");
+}
+
+TEST(network_refuses_what_it_cannot_run) {
+  const AlignedBytes segmenter = test::small_segmenter(300), plain = test::small_classifier();
+  const Network network(Plan(segmenter.data(), segmenter.size()));
+  const Network other(Plan(plain.data(), plain.size()));
+  const Image image({1, 4, 4}, 1);
+  float out[64];
+  uint8_t label[1];
+  const auto expect = [](const std::string& got, const char* part) {
+    check(got.find(part) != std::string::npos, "expected \"", part, "\", got \"", got, "\"");
+  };
+  const Sequential one;
+  for (const StemShape& shape : {StemShape{0, 4, 4},
+                                 {1, 0, 4},
+                                 {1, 4, -1},
+                                 {1, 4, 1 << 25},
+                                 {int64_t{1} << 40, 4, 4},
+                                 {1, 1 << 24, 1 << 24}}) {
+    expect(fault([&] { network.logits(shape, image.view(), out, one); }), "network: expected");
+  }
+  expect(fault([&] { other.logits(image.shape, image.view(), out, one); }), "normalised float32");
+  StemImages floats = image.view();
+  floats.bytes = false;
+  expect(fault([&] { other.labels(image.shape, floats, 1, 1, label, one); }), "a segmentation");
+  expect(fault([&] { network.labels(image.shape, image.view(), 1, 1, label, one); }), "256");
+  int32_t wide[1];
+  expect(fault([&] { network.labels(image.shape, image.view(), 0, 1, wide, one); }), "a height");
+}
+
+TEST(memory_plan_keeps_arrays_apart) {
+  std::mt19937 random(3);
+  const auto below = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
+  for (int round = 0; round < 200; ++round) {
+    const int64_t steps = 1 + below(20);
+    std::vector<Slot> slots;
+    for (int64_t i = 0; i < below(60); ++i) {
+      const int64_t first = below(steps);
+      slots.push_back(
+          {static_cast<std::size_t>(below(3) * below(5000)), first, first + below(steps - first)});
+    }
+    const std::size_t total = place_slots(slots);
+    std::size_t sum = 0, most = 0;
+    for (const Slot& a : slots) {
+      sum += align_up(a.bytes);
+      check(a.offset % kWorkspaceAlignment == 0 && a.offset + a.bytes <= total, "a slot at ",
+            a.offset, " of ", total);
+      for (const Slot& b : slots) {
+        const bool at_once = a.first <= b.last && b.first <= a.last;
+        const bool apart = a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+        check(&a == &b || !at_once || apart, "slots at ", a.offset, " and ", b.offset);
+      }
+    }
+    for (int64_t step = 0; step < steps; ++step) {
+      std::size_t used = 0;
+      for (const Slot& a : slots) used += a.first <= step && step <= a.last ? a.bytes : 0;
+      most = std::max(most, used);
+    }
+    check(most <= total && total <= sum, most, " <= ", total, " <= ", sum);
+  }
+}
+
+TEST(memory_plan_reuses_what_is_dead) {
+  // A chain of equal maps takes two of them.
+  std::vector<Slot> slots;
+  for (int64_t i = 0; i < 10; ++i) slots.push_back({1024, i, i + 1});
+  check(place_slots(slots) == 2048, "a chain takes ", place_slots(slots));
+}
+
+TEST(arenas_are_kept_and_released) {
+  release_arenas();
+  const unsigned char* first;
+  {
+    const Arena arena(1000), second(3 << 20);
+    first = arena.data();
+    check(reinterpret_cast<uintptr_t>(first) % kWorkspaceAlignment == 0, "it is not aligned");
+    check(first != second.data(), "two arenas are one");
+    second.data()[(3 << 20) - 1] = 1;
+  }
+  {
+    const Arena again(500);
+    check(again.data() == first, "the smaller arena was idle");
+  }
+  {
+    const Arena grown(5 << 20);
+  }  // in place of the larger one
+  const std::size_t bytes = release_arenas();
+  check(bytes >= (5u << 20) + 1000 && bytes < (7u << 20), "released ", bytes, " bytes");
+  check(release_arenas() == 0, "nothing is left");
+}

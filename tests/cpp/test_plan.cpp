@@ -1,0 +1,176 @@
+// What a plan must be, and every kind of damage to one: a clear error, never a crash.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "guarded.h"
+#include "network/checksum.h"
+#include "network/network.h"
+#include "network/plan.h"
+#include "plan_builder.h"
+
+using namespace seaformer;
+using test::AlignedBytes;
+using test::check;
+
+namespace {
+
+// The message of the error that a plan makes, or nothing.
+std::string fault(const AlignedBytes& bytes, bool checksum = false) {
+  try {
+    const Plan plan(bytes.data(), bytes.size());
+    if (checksum) plan.verify_checksum();
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+template <class Damage>
+void expect_fault(const AlignedBytes& good, const char* part, const Damage& damage) {
+  AlignedBytes bytes = good;
+  damage(bytes);
+  bytes.seal();
+  const std::string message = fault(bytes, true);
+  check(message.find(part) != std::string::npos, "expected a message with \"", part, "\", got \"",
+        message, "\"");
+}
+
+// Runs what the checks let through, on an image of few pixels.
+void run(const AlignedBytes& bytes) {
+  const Network network(Plan(bytes.data(), bytes.size()));
+  const StemShape shape{1, 5, 7};
+  test::Guarded<float> image(3 * 5 * 7, test::Against::kEnd);
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7);
+  const MapSize size = network.logits_size(shape);
+  test::Guarded<float> logits(size.floats(), test::Against::kEnd);
+  network.logits(shape, {image.data(), false, 0, 1, 21, 3}, logits.data(), Sequential());
+}
+
+}  // namespace
+
+TEST(checksum_is_crc32) {
+  check(crc32("", 0) == 0, "got ", crc32("", 0));
+  check(crc32("123456789", 9) == 0xCBF43926u, "got ", crc32("123456789", 9));
+  const char* text = "The quick brown fox jumps over the lazy dog";
+  check(crc32(text, 43) == 0x414FA339u, "got ", crc32(text, 43));
+}
+
+TEST(plan_accepts_good_ones) {
+  for (const AlignedBytes& bytes : {test::small_segmenter(), test::small_classifier()}) {
+    check(fault(bytes, true).empty(), fault(bytes, true));
+    run(bytes);
+  }
+}
+
+TEST(plan_names_what_is_wrong) {
+  const AlignedBytes good = test::small_segmenter();
+  expect_fault(good, "do not begin", [](AlignedBytes& b) { b.header().magic[0] = 's'; });
+  expect_fault(good, "version 1, got version 2", [](AlignedBytes& b) { b.header().version = 2; });
+  expect_fault(good, "that its header states", [](AlignedBytes& b) { b.header().bytes += 1; });
+  expect_fault(good, "expected task", [](AlignedBytes& b) { b.header().task = 3; });
+  expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
+  expect_fault(good, "19 classes of its head", [](AlignedBytes& b) { b.header().classes = 20; });
+  expect_fault(good, "2 to 1024 steps", [](AlignedBytes& b) { b.header().steps = 1; });
+  expect_fault(good, "2 to 1024 steps", [](AlignedBytes& b) { b.header().steps = 1u << 31; });
+  expect_fault(good, "weights of step 0", [](AlignedBytes& b) { b.header().steps = 7; });
+  expect_fault(good, "reserved fields", [](AlignedBytes& b) { b.header().reserved[3] = 1; });
+  expect_fault(good, "known kind", [](AlignedBytes& b) { b.step(1).kind = 6; });
+  expect_fault(good, "of kind 3, got kind 2", [](AlignedBytes& b) { b.step(1).kind = 3; });
+  expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset += 64; });
+  expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset = ~0ull - 63; });
+  expect_fault(good, "weights of step 7", [](AlignedBytes& b) { b.step(7).bytes = ~0ull; });
+  expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 3; });
+  expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 0; });
+  expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(6).inputs[1] = ~0u; });
+  expect_fault(good, "to read 8 channels", [](AlignedBytes& b) { b.step(5).inputs[0] = 2; });
+  expect_fault(good, "every map", [](AlignedBytes& b) {
+    b.step(5).inputs[0] = 4;
+    b.step(6).inputs[1] = 4;
+  });
+  expect_fault(good, "unused fields", [](AlignedBytes& b) { b.step(3).inputs[1] = 1; });
+  expect_fault(good, "unused fields", [](AlignedBytes& b) { b.step(3).reserved[7] = 1; });
+  expect_fault(good, "without a residual", [](AlignedBytes& b) { b.step(2).residual = 1; });
+  expect_fault(good, "without a residual", [](AlignedBytes& b) { b.step(1).residual = 2; });
+}
+
+TEST(plan_checksum_finds_damage) {
+  AlignedBytes bytes = test::small_segmenter();
+  bytes.data()[bytes.size() - 1] ^= 1;
+  check(fault(bytes).empty(), "the weights are not looked at, yet: ", fault(bytes));
+  check(fault(bytes, true).find("damaged") != std::string::npos, "got ", fault(bytes, true));
+}
+
+TEST(plan_refuses_every_truncation) {
+  for (const AlignedBytes& good : {test::small_segmenter(), test::small_classifier()}) {
+    for (std::size_t length = 0; length < good.size(); ++length) {
+      AlignedBytes bytes(good.data(), length);
+      check(!fault(bytes).empty(), length, " bytes are accepted");
+      if (length < sizeof(PlanHeader)) continue;
+      bytes.header().bytes = length;
+      check(!fault(bytes).empty(), length, " bytes that say so are accepted");
+      // As before, but nothing behind the last byte can be read.
+      if (length % 8 != 0) continue;
+      test::Guarded<unsigned char> guarded(length, test::Against::kEnd);
+      std::memcpy(guarded.data(), bytes.data(), length);
+      try {
+        const Plan plan(guarded.data(), length);
+        check(false, length, " guarded bytes are accepted");
+      } catch (const std::invalid_argument&) {
+      }
+    }
+  }
+}
+
+TEST(plan_survives_every_changed_byte) {
+  for (const AlignedBytes& good : {test::small_segmenter(), test::small_classifier()}) {
+    AlignedBytes steps = good;
+    const int64_t count = steps.header().steps;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < sizeof(PlanHeader) + count * sizeof(StepRecord); ++i) {
+      places.push_back(i);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < sizeof(PackedHeader); ++k) {
+        places.push_back(steps.step(i).offset + k);
+      }
+    }
+    int64_t refused = 0, run_anyway = 0;
+    for (const std::size_t place : places) {
+      for (const int change : {1, 2, 4, 8, 16, 32, 64, 128, 255}) {
+        AlignedBytes bytes = good;
+        bytes.data()[place] ^= change;
+        bytes.seal();
+        if (fault(bytes, true).empty()) {
+          run(bytes);
+          ++run_anyway;
+        } else {
+          ++refused;
+        }
+      }
+    }
+    check(refused > run_anyway && run_anyway > 0, refused, " refused, ", run_anyway, " run");
+  }
+}
+
+TEST(plan_limits_channels) {
+  test::PlanBuilder wide(Task::kClassification, false);
+  wide.classification_head(wide.stem(kMaxMapChannels + 1), kMaxMapChannels + 1, 2);
+  check(fault(wide.finish()).find("at most 4096 channels") != std::string::npos, "accepted");
+  test::PlanBuilder hidden(Task::kClassification, false);
+  const uint32_t map =
+      hidden.inverted_residual(hidden.stem(1), 1, kMaxHiddenChannels + 1, 1, 3, 1, false);
+  hidden.classification_head(map, 1, 2);
+  check(fault(hidden.finish()).find("hidden ones") != std::string::npos, "accepted");
+}
+
+TEST(plan_needs_alignment) {
+  const AlignedBytes good = test::small_classifier();
+  try {
+    const Plan plan(good.data() + 4, good.size() - 4);
+    check(false, "accepted");
+  } catch (const std::invalid_argument& error) {
+    check(std::string(error.what()).find("aligned to 8") != std::string::npos, error.what());
+  }
+}

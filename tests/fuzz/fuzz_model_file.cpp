@@ -1,0 +1,66 @@
+// Fuzzes the reader of model files: any bytes are refused with a sentence, or run.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "../cpp/plan_builder.h"
+#include "capi/seaformer.h"
+
+using seaformer::test::AlignedBytes;
+
+// Written by libFuzzer.
+extern "C" std::size_t LLVMFuzzerMutate(uint8_t* data, std::size_t size, std::size_t most);
+
+// Good plans, now and then; else changed bytes. Without one to begin from, fuzzing would have to
+// find the magic number and every length by chance.
+extern "C" std::size_t LLVMFuzzerCustomMutator(uint8_t* data, std::size_t size, std::size_t most,
+                                               unsigned int seed) {
+  if (size < sizeof(seaformer::PlanHeader) || seed % 64 == 0) {
+    const AlignedBytes good =
+        seed % 128 == 0 ? seaformer::test::small_segmenter() : seaformer::test::small_classifier();
+    if (good.size() <= most) {
+      std::memcpy(data, good.data(), good.size());
+      size = good.size();
+    }
+  }
+  const uint64_t before = size;
+  // Mostly the numbers at the front, where a change matters.
+  const std::size_t front = seed % 4 == 0 ? size : std::min<std::size_t>(size, 64 * 10);
+  if (front < size) {
+    std::vector<uint8_t> part(data, data + front);
+    const std::size_t length = LLVMFuzzerMutate(part.data(), front, front);
+    std::memcpy(data, part.data(), length);
+  } else {
+    size = LLVMFuzzerMutate(data, size, most);
+  }
+  // A length that fits, so that fuzzing gets past it.
+  if (size >= sizeof(seaformer::PlanHeader) && size != before) {
+    const uint64_t length = size;
+    std::memcpy(data + offsetof(seaformer::PlanHeader, bytes), &length, sizeof length);
+  }
+  return size;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  AlignedBytes bytes(data, size);
+  if (size >= sizeof(seaformer::PlanHeader)) bytes.seal();  // as an attacker would
+  seaformer_model* model = nullptr;
+  if (seaformer_open_memory(bytes.data(), bytes.size(), &model) != SEAFORMER_OK) {
+    if (model != nullptr || std::strlen(seaformer_error()) == 0) std::abort();
+    return 0;
+  }
+  seaformer_model_info info;
+  if (seaformer_info(model, &info) != SEAFORMER_OK) std::abort();
+  const std::vector<uint8_t> rgb(9 * 11 * 3, 100);
+  int64_t height, width;
+  if (seaformer_logits_size(model, 9, 11, &height, &width) != SEAFORMER_OK) std::abort();
+  std::vector<float> logits(static_cast<std::size_t>(height * width * info.classes));
+  seaformer_logits(model, rgb.data(), 9, 11, 33, logits.data(), logits.size());
+  std::vector<uint8_t> labels(static_cast<std::size_t>(info.label_bytes) * 5 * 7);
+  seaformer_labels(model, rgb.data(), 9, 11, 33, labels.data(), labels.size(), 5, 7);
+  seaformer_close(model);
+  return 0;
+}
