@@ -17,6 +17,7 @@ from seaformer_kernels.modules.fused import (
     FusedSeaAttention,
     FusedSegmentationHead,
     FusedStem,
+    FusedStemBlock,
 )
 
 REST = "between blocks"  # what no block takes
@@ -24,8 +25,11 @@ LABELS = "head to labels"  # one op, from the head's maps to the labels
 
 
 def group(name: str, block: FusedBlock) -> str:
-    """The part of the network that a block, by its name in the model, counts for."""
-    if isinstance(block, FusedStem):
+    """The part of the network that a block, by its name in the model, counts for.
+
+    The stem may be one op with the first block of stage 1.
+    """
+    if isinstance(block, FusedStem | FusedStemBlock):
         return "stem"
     if isinstance(block, FusedSeaAttention):
         return "attention"

@@ -20,11 +20,14 @@ def work(variant: str, model: nn.Module, image: Tensor) -> dict[str, dict[str, i
     weights: what has to move if no map stays in a cache from one block to the next.
     """
     macs = multiply_adds(variant, *image.shape[2:])
-    blocks = {
-        name.removeprefix("module."): block
-        for name, block in model.named_modules()
-        if isinstance(block, FusedBlock)
-    }
+    blocks: dict[str, FusedBlock] = {}
+    for name, module in model.named_modules():
+        name = name.removeprefix("module.")
+        if isinstance(module, FusedBlock):
+            blocks[name] = module
+        elif isinstance(module, nn.Identity) and macs.get(name):
+            # The op before it does the work of the block that stood here.
+            macs[next(reversed(blocks))] += macs[name]
     found: dict[str, dict[str, int]] = defaultdict(lambda: {"macs": 0, "bytes": 0})
 
     def note(name: str, block: FusedBlock, inputs: tuple, output: Tensor) -> None:
