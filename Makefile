@@ -10,11 +10,10 @@ NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 # Seconds under emulation; test-arm runs all, built by another compiler.
 CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
-COUNTED := pointwise depthwise stem inverted_residual
 CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench count-arm \
-        lint clean
+.PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench bench-ops \
+        bench-arm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,17 +67,16 @@ cross: $(VENV)/.cross  ## build the core for macOS on ARM, and static for ARM Li
 	for tests in $(CROSS_TESTS); do \
 	  qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $$tests || exit 1; done
 
-bench: $(VENV)/.package  ## time ops, blocks and models against PyTorch (BENCH_ARGS=--quick: less)
+bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quick: 3 minutes)
+	$(BIN)/seaformer bench $(BENCH_ARGS)
+
+bench-ops: $(VENV)/.package  ## time ops and blocks against PyTorch (BENCH_ARGS=--quick: less)
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
-count-arm: $(VENV)/.package $(VENV)/.cross  ## count ARM instructions of ops, blocks, a model (COUNT_ARGS=--all: all models)
-	cmake --preset aarch64
-	cmake --build --preset aarch64 --target bench_upsample_argmax $(COUNTED:%=bench_%)
-	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
-	for program in $(COUNTED); do \
-	  $(BIN)/python benchmarks/arm/count_layers.py $$program || exit 1; done
+bench-arm: $(VENV)/.package $(VENV)/.cross  ## counts, cycles and cache misses on ARM (BENCH_ARGS=--quick: 3 minutes)
 	tests/arm/make_site.sh
-	$(BIN)/python benchmarks/arm/count_model.py $(COUNT_ARGS)
+	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
+	$(BIN)/python benchmarks/arm/bench_arm.py $(BENCH_ARGS)
 
 lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .

@@ -8,12 +8,12 @@ import onednn
 import pytest
 import torch
 from blocks import make_block
-from implementations import check_close, vector_isas
 from torch import Tensor
 from traced import Shape, shapes
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.bench.implementations import check_close, vector_isas
 
 if _extension.module is None:
     pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)

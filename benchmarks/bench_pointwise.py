@@ -7,13 +7,13 @@ from collections.abc import Callable
 import onednn
 import pytest
 import torch
-from implementations import check_close, vector_isas
 from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Shape, shapes
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.bench.implementations import check_close, vector_isas
 
 if _extension.module is None:
     pytest.skip(f"there is no kernel to time: {_extension.reason}", allow_module_level=True)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from implementations import forced
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.bench.implementations import forced
 
 if _extension.module is None:
     pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)

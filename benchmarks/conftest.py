@@ -13,16 +13,12 @@ import contextlib
 import dataclasses
 import io
 import statistics
-import time
 from collections.abc import Callable, Iterable, Sequence
 
-import machine
 import pytest
-from implementations import forced
 
-# A round calls an implementation for this long, but once at least: a single fast call would be
-# dominated by the caches that the one before it left.
-SECONDS_A_ROUND = 0.01
+from seaformer_kernels.bench import machine, rounds
+from seaformer_kernels.bench.tables import number, spread
 
 # A load average above this at the start shows that other programs were running.
 QUIET_LOAD = 0.5
@@ -37,66 +33,10 @@ class Result:
     calls: dict[str, int]  # that a round makes of each
     peers: Sequence[str]  # the implementations that the others are held against
     family: str = ""  # the cases over which medians of ratios are taken, if any
-    extra_mb: dict[str, float | None] = dataclasses.field(default_factory=dict)  # by implementation
 
     def ratios(self, ours: str, peer: str) -> list[float]:
         """How many times faster than `peer`, round by round."""
-        pairs = zip(self.seconds[ours], self.seconds[peer], strict=True)
-        return [theirs / own for own, theirs in pairs]
-
-
-def calls_to_fill(function: Callable[[], object], seconds: float, clock: Callable) -> int:
-    """How many calls of a warm `function` take `seconds`; at least 1."""
-    function()
-    start = clock()
-    function()
-    return max(1, round(seconds / max(clock() - start, 1e-9)))
-
-
-def interleave(
-    functions: dict[str, Callable[[], object]],
-    budget: float,
-    min_rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Times the functions in turn, round by round, until `budget` seconds are over.
-
-    Returns:
-        By name the seconds a call of every round, and how many calls a round makes.
-    """
-    calls = {}
-    for name, function in functions.items():
-        with forced(name):
-            calls[name] = calls_to_fill(function, SECONDS_A_ROUND, clock)
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    end = clock() + budget
-    rounds = 0
-    while rounds < min_rounds or clock() < end:
-        for name, function in functions.items():
-            with forced(name):
-                start = clock()
-                for _ in range(calls[name]):
-                    function()
-                seconds[name].append((clock() - start) / calls[name])
-        rounds += 1
-    return seconds, calls
-
-
-def measure_memory(functions: dict[str, Callable[[], object]]) -> dict[str, float | None]:
-    """By name the megabytes a call takes at its peak, or None where that cannot be measured."""
-    extra = {}
-    for name, function in functions.items():
-        with forced(name):
-            size = machine.peak_extra_bytes(function)
-        extra[name] = None if size is None else size / 2**20
-    return extra
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """First quartile, median, third quartile."""
-    if len(values) == 1:
-        return (values[0],) * 3
-    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
+        return rounds.ratios(self.seconds[ours], self.seconds[peer])
 
 
 class Recording:
@@ -109,10 +49,10 @@ class Recording:
         return self.now
 
     def play(self, benchmark, seconds: list[float]) -> None:
-        rounds = iter(seconds)
+        remaining = iter(seconds)
 
         def call() -> None:
-            self.now += next(rounds)
+            self.now += next(remaining)
 
         benchmark.pedantic(call, rounds=len(seconds), iterations=1)
 
@@ -177,7 +117,6 @@ def interleaved(benchmark, request):
         threads: int,
         seconds: float = 8.0,
         family: str = "",
-        memory: bool = False,
     ) -> None:
         """Reports the time of `prepare()[implementation]`, which takes no arguments.
 
@@ -192,7 +131,6 @@ def interleaved(benchmark, request):
             threads: that torch may use; the process gets as many cores.
             seconds: for the rounds, unless --budget says otherwise; --quick takes an eighth.
             family: cases with this name are summed up by the median of their ratios.
-            memory: measure what each implementation allocates, too.
         """
         if case not in results:
             if threads > len(machine.cores()):
@@ -203,19 +141,18 @@ def interleaved(benchmark, request):
                     benchmark(functions[implementation])
                     return
                 time_to_fill = seconds / 8 if quick else seconds
-                times, calls = interleave(
+                times, calls = rounds.interleave(
                     functions,
                     time_to_fill if budget is None else budget,
                     min_rounds=3 if quick else 7,
                 )
-                extra = measure_memory(functions) if memory else {}
-            results[case] = Result(labels, times, calls, peers, family, extra)
+            results[case] = Result(labels, times, calls, peers, family)
         result = results[case]
         benchmark.group = case
         benchmark.extra_info |= labels | {"calls_a_round": result.calls[implementation]}
         if implementation not in peers:
             for peer in peers:
-                ratio = quartiles(result.ratios(implementation, peer))
+                ratio = rounds.quartiles(result.ratios(implementation, peer))
                 benchmark.extra_info[f"times_faster_than_{peer}_quartiles"] = ratio
         RECORDING.play(benchmark, result.seconds[implementation])
 
@@ -269,7 +206,6 @@ def summary(result: Result) -> tuple[tuple[str, ...], list[list[str]]]:
         "ours, ms",
         *(f"{peer}, ms" for peer in result.peers),
         *(f"{peer} / ours" for peer in result.peers),
-        *(["ours, MB", *(f"{peer}, MB" for peer in result.peers)] if result.extra_mb else []),
     )
 
     def milliseconds(name: str) -> str:
@@ -283,7 +219,6 @@ def summary(result: Result) -> tuple[tuple[str, ...], list[list[str]]]:
             milliseconds(name),
             *(milliseconds(peer) for peer in result.peers),
             *(spread(result.ratios(name, peer)) for peer in result.peers),
-            *(megabytes(result.extra_mb[who]) for who in (name, *result.peers) if result.extra_mb),
         ]
         for name, seconds in result.seconds.items()
         if name not in result.peers
@@ -317,22 +252,6 @@ def medians(results: Iterable[Result]) -> list[list[str]]:
         ]
         for (family, name, peer), values in ratios.items()
     ]
-
-
-def spread(values: Sequence[float]) -> str:
-    """The median and the quartiles."""
-    low, median, high = map(number, quartiles(values))
-    return f"{median} [{low}, {high}]"
-
-
-def number(x: float) -> str:
-    """Three digits, or the whole number."""
-    return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
-
-
-def megabytes(x: float | None) -> str:
-    """A size that may not be known."""
-    return "?" if x is None else number(x)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

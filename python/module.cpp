@@ -46,6 +46,9 @@ PYBIND11_MODULE(_C, m) {
       },
       py::arg("name"),
       "Forces an instruction set, or None for the automatic choice; returns the last.");
+  m.def("run_fma_rounds", &run_fma_rounds, py::arg("rounds"),
+        py::call_guard<py::gil_scoped_release>(),
+        "Multiplies and adds in registers with the active ISA; returns how many multiply-adds.");
   m.def("release_arenas", &release_arenas,
         "Gives memory kept for the next call of a whole network back; returns how many bytes.");
   m.def(

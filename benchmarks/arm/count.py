@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PLUGIN = HERE.parents[1] / "build" / "arm" / "insn_count_plugin.so"
-SOURCES = (HERE / "insn_count_plugin.cpp", HERE / "qemu_plugin_api.h")
+BUILD = HERE.parents[1] / "build" / "arm"
+COUNT, CACHE = "insn_count_plugin", "cache_plugin"
 ARM_LIBRARIES = "/usr/aarch64-linux-gnu"
 
 
@@ -29,25 +29,28 @@ class CountError(RuntimeError):
     """The program could not be counted."""
 
 
-def build_plugin() -> Path:
-    """Compiles the plugin, unless it is newer than its sources."""
-    built = PLUGIN.stat().st_mtime if PLUGIN.exists() else 0.0
-    if built > max(source.stat().st_mtime for source in SOURCES):
-        return PLUGIN
-    PLUGIN.parent.mkdir(parents=True, exist_ok=True)
+def build_plugin(name: str) -> Path:
+    """Compiles a plugin, unless it is newer than its sources."""
+    plugin, source = BUILD / f"{name}.so", HERE / f"{name}.cpp"
+    built = plugin.stat().st_mtime if plugin.exists() else 0.0
+    if built > max(path.stat().st_mtime for path in (source, *HERE.glob("*.h"))):
+        return plugin
+    BUILD.mkdir(parents=True, exist_ok=True)
     # Renamed when complete: another process may load the plugin at the same time.
-    unfinished = PLUGIN.with_suffix(f".{os.getpid()}.so")
+    unfinished = plugin.with_suffix(f".{os.getpid()}.so")
     flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"]
-    run(["g++", *flags, "-o", str(unfinished), str(SOURCES[0])])
-    unfinished.replace(PLUGIN)
-    return PLUGIN
+    run(["g++", *flags, "-o", str(unfinished), str(source)])
+    unfinished.replace(plugin)
+    return plugin
 
 
-def run(command: list[str]) -> str:
-    """What the command prints."""
+def run(command: list[str], text: str | None = None) -> str:
+    """What the command prints, given a text to read."""
     if shutil.which(command[0]) is None:
         raise CountError(f"{command[0]} was not found on PATH")
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, input=text
+    )
     if done.returncode != 0:
         raise CountError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stdout}")
     return done.stdout
@@ -58,33 +61,50 @@ def emulator(cpu: str = "cortex-a76") -> list[str]:
     return ["qemu-aarch64", "-cpu", cpu, "-L", ARM_LIBRARIES]
 
 
-def count(exe: str | Path, args: list[str] | None = None, cpu: str = "cortex-a76") -> list[dict]:
-    """Runs `exe args` as `cpu`; returns the counts of each window in the order they ended.
+def count(
+    exe: str | Path,
+    args: list[str] | None = None,
+    cpu: str = "cortex-a76",
+    plugin: str = COUNT,
+    options: dict[str, int] | None = None,
+) -> list[dict]:
+    """Runs `exe args` as `cpu`; returns what a plugin tells of each window, in order of their ends.
 
-    The keys are "window", "total" and a class of instructions each, "vec_fma" for one.
+    The keys are "window", and for COUNT "total" and a class of instructions each, "vec_fma" for
+    one. `options` are those of the plugin.
     """
     if not Path(exe).is_file():
         raise CountError(f"{exe}: no such program")
     windows, _ = count_command(
-        lambda plugin: [*emulator(cpu), "-plugin", plugin, str(exe), *(args or [])], str(exe)
+        lambda value: [*emulator(cpu), "-plugin", value, str(exe), *(args or [])],
+        str(exe),
+        plugin,
+        options,
     )
     return windows
 
 
-def count_command(command: Callable[[str], list[str]], name: str) -> tuple[list[dict], str]:
+def count_command(
+    command: Callable[[str], list[str]],
+    name: str,
+    plugin: str = COUNT,
+    options: dict[str, int] | None = None,
+) -> tuple[list[dict], str]:
     """As `count`, for any command that runs the emulator.
 
     Args:
         command: makes the command from the value of the emulator's option -plugin.
         name: what errors call the program.
+        plugin, options: as for `count`.
 
     Returns:
         The windows, and what the program printed.
     """
-    plugin = build_plugin()
+    library = build_plugin(plugin)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "windows.jsonl"
-        printed = run(command(f"{plugin},out={out}"))
+        values = "".join(f",{key}={value}" for key, value in (options or {}).items())
+        printed = run(command(f"{library},out={out}{values}"))
         windows = [json.loads(line) for line in out.read_text().splitlines()]
     for window in windows:
         if "error" in window:

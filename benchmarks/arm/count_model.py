@@ -16,10 +16,9 @@ import sys
 from pathlib import Path
 
 import count
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import seaformer_kernels as sk
+from seaformer_kernels.bench.models import multiply_adds
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -41,17 +40,7 @@ Windows = dict[str, dict]  # by what run_model.py says they hold
 
 def ideal_fmas(variant: str) -> dict[str, int]:
     """By module, "" for the whole model: the vector FMAs that its multiply-adds fill."""
-    with torch.device("meta"):
-        model, image = sk.create_model(variant), torch.empty(1, 3, *SIZE)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(image)
-    flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    root = type(model).__name__
-    return {
-        name.removeprefix(root).removeprefix("."): number // 8
-        for name, number in flops.items()
-        if name.startswith(root)
-    }
+    return {name: macs // 4 for name, macs in multiply_adds(variant, *SIZE).items()}
 
 
 def build_markers() -> None:
@@ -61,22 +50,36 @@ def build_markers() -> None:
     count.run(["aarch64-linux-gnu-g++", *flags, "-o", str(MARKERS), str(HERE / "markers.cpp")])
 
 
-def count_runs(variant: str, runs: list[str], cpu: str) -> Windows:
-    """The counts of what run_model.py runs."""
+def count_runs(
+    variant: str,
+    runs: list[str],
+    cpu: str,
+    plugin: str = count.COUNT,
+    options: dict[str, int] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Windows:
+    """What a plugin tells of what run_model.py runs, with more variables in its environment."""
     if not SITE.is_dir():
         raise count.CountError(f"{SITE}: no such folder; tests/arm/make_site.sh makes it")
     build_markers()
-    environment = [f"PYTHONPATH={SITE}", "PYTHONHASHSEED=0", "OMP_NUM_THREADS=1"]
+    variables = {
+        "PYTHONPATH": str(SITE),
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        **(environment or {}),
+    }
     guest = ["python", str(GUEST), str(MARKERS), variant, *runs]
     windows, printed = count.count_command(
-        lambda plugin: [
+        lambda value: [
             str(ROOT / "tests" / "arm" / "run.sh"),
             cpu,
-            f"QEMU_PLUGIN={plugin}",
-            *environment,
+            f"QEMU_PLUGIN={value}",
+            *(f"{name}={text}" for name, text in variables.items()),
             *guest,
         ],
         GUEST.name,
+        plugin,
+        options,
     )
     # Others print too: oneDNN, for one, that the emulator hides the processor's model from it.
     lines = (line.split() for line in printed.splitlines())

@@ -1,19 +1,17 @@
-// QEMU plugin: counts the instructions an aarch64 program executes between `hint #112` and
-// `hint #113` (markers.h), by class. Each such window gives one line of JSON, in the file named by
-// the option out=FILE, or on standard error. The counts are exact, and the same in every run,
-// while the program has one thread: "threads" says how many it has started.
-#include <cstdio>
-#include <cstring>
+// QEMU plugin: counts the instructions an aarch64 program executes in each window (markers.h), by
+// class. The counts are exact, and the same in every run, while the program has one thread:
+// "threads" says how many it has started. With the option blocks=1 each window also lists the
+// blocks of instructions that it ran: address in the program, instructions, and how often.
+#include <deque>
 
-#include "qemu_plugin_api.h"
+#include "plugin_windows.h"
 
 int qemu_plugin_version = 1;
 
 namespace {
 
-constexpr uint32_t hint(uint32_t number) { return 0xd503201f | number << 5; }
-constexpr uint32_t kBegin = hint(112);
-constexpr uint32_t kEnd = hint(113);
+using windows::encoding;
+using windows::is_marker;
 
 // ---- Classes ----
 
@@ -103,42 +101,47 @@ struct Counts {
   uint64_t of[kClasses];
 };
 
+// A piece of the program as it was translated; the same piece may be translated several times.
+struct Block {
+  uint64_t offset;  // of its address from where the program's code begins
+  uint64_t insns;
+  uint64_t runs;           // in the whole run
+  uint64_t runs_at_begin;  // of the open window
+};
+
 Counts g_counts;    // of the whole run
 Counts g_at_begin;  // g_counts when the open window began
-bool g_open = false;
-unsigned g_windows = 0;
-unsigned g_threads = 0;
-FILE* g_out = stderr;
-
-void write_error(const char* what) {
-  fprintf(g_out, "{\"error\": \"window %u: %s\"}\n", g_windows, what);
-  fflush(g_out);
-}
+bool g_list_blocks = false;
+std::deque<Block> g_blocks;  // whose addresses stay
 
 void begin_window(unsigned, void*) {
-  if (g_open) write_error("it begins again before its end");
-  g_open = true;
+  windows::begin();
   g_at_begin = g_counts;
+  for (Block& block : g_blocks) block.runs_at_begin = block.runs;
+}
+
+void write_blocks() {
+  fprintf(windows::g_out, ", \"blocks\": [");
+  const char* separator = "";
+  for (const Block& block : g_blocks) {
+    const uint64_t runs = block.runs - block.runs_at_begin;
+    if (runs == 0) continue;
+    fprintf(windows::g_out, "%s[%llu, %llu, %llu]", separator,
+            static_cast<unsigned long long>(block.offset),
+            static_cast<unsigned long long>(block.insns), static_cast<unsigned long long>(runs));
+    separator = ", ";
+  }
+  fprintf(windows::g_out, "]");
 }
 
 void end_window(unsigned, void*) {
-  if (!g_open) return write_error("it ends without a beginning");
-  g_open = false;
+  if (!windows::end()) return;
   uint64_t counts[kClasses], total = 0;
   for (int c = 0; c < kClasses; ++c) total += counts[c] = g_counts.of[c] - g_at_begin.of[c];
-  fprintf(g_out, "{\"window\": %u, \"threads\": %u, \"total\": %llu", g_windows++, g_threads,
-          static_cast<unsigned long long>(total));
-  for (int c = 0; c < kClasses; ++c) {
-    fprintf(g_out, ", \"%s\": %llu", kNames[c], static_cast<unsigned long long>(counts[c]));
-  }
-  fprintf(g_out, "}\n");
-  fflush(g_out);
-}
-
-uint32_t encoding(const qemu_plugin_insn* insn) {
-  uint32_t bits;
-  memcpy(&bits, qemu_plugin_insn_data(insn), sizeof bits);
-  return bits;
+  windows::write_field("total", total);
+  for (int c = 0; c < kClasses; ++c) windows::write_field(kNames[c], counts[c]);
+  if (g_list_blocks) write_blocks();
+  windows::finish_line();
 }
 
 // A block without markers is counted as a whole when it is entered, which is faster. One with
@@ -149,10 +152,16 @@ void translate_block(qemu_plugin_id_t, qemu_plugin_tb* tb) {
   bool has_marker = false;
   for (size_t i = 0; i < n; ++i) {
     const uint32_t bits = encoding(qemu_plugin_tb_get_insn(tb, i));
-    has_marker |= bits == kBegin || bits == kEnd;
+    has_marker |= is_marker(bits);
     ++block.of[classify(bits)];
   }
   if (!has_marker) {
+    if (g_list_blocks) {
+      // Code of libraries gets offsets that lie outside of the program.
+      g_blocks.push_back({qemu_plugin_tb_vaddr(tb) - qemu_plugin_start_code(), n, 0, 0});
+      qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64,
+                                               &g_blocks.back().runs, 1);
+    }
     for (int c = 0; c < kClasses; ++c) {
       if (block.of[c] == 0) continue;
       qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &g_counts.of[c],
@@ -163,9 +172,9 @@ void translate_block(qemu_plugin_id_t, qemu_plugin_tb* tb) {
   for (size_t i = 0; i < n; ++i) {
     qemu_plugin_insn* insn = qemu_plugin_tb_get_insn(tb, i);
     const uint32_t bits = encoding(insn);
-    if (bits == kBegin || bits == kEnd) {
-      qemu_plugin_register_vcpu_insn_exec_cb(insn, bits == kBegin ? begin_window : end_window,
-                                             QEMU_PLUGIN_CB_NO_REGS, nullptr);
+    if (is_marker(bits)) {
+      const auto call = bits == windows::kBegin ? begin_window : end_window;
+      qemu_plugin_register_vcpu_insn_exec_cb(insn, call, QEMU_PLUGIN_CB_NO_REGS, nullptr);
     } else {
       qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
                                                  &g_counts.of[classify(bits)], 1);
@@ -173,32 +182,21 @@ void translate_block(qemu_plugin_id_t, qemu_plugin_tb* tb) {
   }
 }
 
-void start_thread(qemu_plugin_id_t, unsigned) { ++g_threads; }
-
-void finish(qemu_plugin_id_t, void*) {
-  if (g_open) write_error("the program ended inside it");
-}
-
 }  // namespace
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int argc, char** argv) {
-  if (strcmp(info->target_name, "aarch64") != 0) {
-    fprintf(stderr, "insn_count_plugin: expected an aarch64 guest, got %s\n", info->target_name);
-    return -1;
-  }
+  if (!windows::is_aarch64(info)) return -1;
   for (int i = 0; i < argc; ++i) {
-    if (strncmp(argv[i], "out=", 4) != 0) {
-      fprintf(stderr, "insn_count_plugin: expected the option out=FILE, got %s\n", argv[i]);
-      return -1;
-    }
-    g_out = fopen(argv[i] + 4, "w");
-    if (g_out == nullptr) {
-      perror(argv[i] + 4);
+    if (const char* path = windows::option(argv[i], "out")) {
+      if (!windows::open_output(path)) return -1;
+    } else if (const char* list = windows::option(argv[i], "blocks")) {
+      g_list_blocks = strcmp(list, "0") != 0;
+    } else {
+      fprintf(stderr, "insn_count_plugin: expected out=FILE or blocks=1, got %s\n", argv[i]);
       return -1;
     }
   }
-  qemu_plugin_register_vcpu_init_cb(id, start_thread);
+  windows::watch_threads_and_end(id);
   qemu_plugin_register_vcpu_tb_trans_cb(id, translate_block);
-  qemu_plugin_register_atexit_cb(id, finish, nullptr);
   return 0;
 }

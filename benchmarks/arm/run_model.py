@@ -2,22 +2,25 @@
 
     python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT...
 
-MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours` or `eager`, OUTPUT `logits` or
-`labels`. `ours:blocks` makes a window of each fused block, from the end of the one before it.
-Prints a line `window NAME` for each.
+MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `eager`, `onnxruntime` or `ncnn`,
+OUTPUT `logits` or `labels`. Models of the other runtimes lie in the folder that the environment's
+SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a window of each fused block, from
+the end of the one before it. Prints a line `window NAME` for each.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels.bench.models import ToLabels, plain_model
 from seaformer_kernels.modules.fused.block import FusedBlock
 
 SIZE = (512, 512)
@@ -26,19 +29,23 @@ WARM_UP = 2
 
 def models(variant: str) -> dict[str, nn.Module]:
     """The model of a variant, optimised and plain."""
-    torch.manual_seed(0)
-    plain = sk.create_model(variant).requires_grad_(False)
-    nn.init.normal_(plain.decode_head.conv_seg.weight, std=1.0)  # labels that differ
+    plain = plain_model(variant, "logits")
     return {"ours": sk.optimize(plain), "eager": plain}
 
 
-def inference(model: nn.Module, implementation: str, output: str) -> Callable[[Tensor], Tensor]:
+def inference(
+    by_name: dict[str, nn.Module], variant: str, implementation: str, output: str
+) -> Callable[[Tensor], Tensor]:
     """What maps an image to the output."""
+    if implementation not in by_name:
+        import peer_models
+
+        folder = Path(os.environ["SEAFORMER_ARM_MODELS"])
+        return peer_models.load(implementation, folder, variant, output)
+    model = by_name[implementation]
     if output != "labels":
         return model
-    if implementation == "ours":
-        return model.predict
-    return lambda x: F.interpolate(model(x), SIZE, mode="bilinear", align_corners=False).argmax(1)
+    return model.predict if implementation == "ours" else ToLabels(model)
 
 
 def mark_blocks(model: nn.Module, markers: ctypes.CDLL) -> list[str]:
@@ -68,7 +75,7 @@ def main(library: str, variant: str, *runs: str) -> None:
     image = torch.randn(1, 3, *SIZE)
     for run in runs:
         implementation, output = run.split(":")
-        infer = inference(by_name[implementation], implementation, output)
+        infer = inference(by_name, variant, implementation, output)
         for _ in range(WARM_UP):
             infer(image)
         ended = mark_blocks(by_name[implementation], markers) if output == "blocks" else []

@@ -13,7 +13,7 @@
 
 #include "../arm/markers.h"
 #include "core/cpu.h"
-#include "fma_peak/measure.h"
+#include "measure.h"
 #include "memory.h"
 
 namespace seaformer::bench {

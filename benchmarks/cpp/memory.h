@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "fma_peak/measure.h"
+#include "measure.h"
 
 namespace seaformer::bench {
 

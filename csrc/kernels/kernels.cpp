@@ -3,6 +3,7 @@
 #include "kernels/axial/variants.h"
 #include "kernels/bilinear/variants.h"
 #include "kernels/depthwise/variants.h"
+#include "kernels/fma_peak/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
@@ -24,6 +25,12 @@ std::vector<KernelStatus> kernel_statuses() {
       status("axial", kAxialVariants),         status("bilinear", kBilinearVariants),
       status("depthwise", kDepthwiseVariants), status("pointwise", kPointwiseVariants),
       status("stem", kStemVariants),           status("upsample_argmax", kUpsampleArgmaxVariants)};
+}
+
+int64_t run_fma_rounds(int64_t rounds) {
+  const FmaPeak& fma = fma_peak();
+  [[maybe_unused]] volatile float sum = fma.rounds(rounds);
+  return rounds * fma.macs_a_round;
 }
 
 }  // namespace seaformer

@@ -1,6 +1,7 @@
 // The list of all kernels, for those who report on them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,5 +17,9 @@ struct KernelStatus {
 
 // Throws std::invalid_argument as active_isa() does.
 std::vector<KernelStatus> kernel_statuses();
+
+// Runs the loop of kernels/fma_peak/ with the ISA in use, and returns how many multiply-adds it
+// did: the caller's clock tells what share of the processor's peak a kernel reaches.
+int64_t run_fma_rounds(int64_t rounds);
 
 }  // namespace seaformer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import seaformer_kernels as sk
+from seaformer_kernels.cli.bench import bench
 from seaformer_kernels.cli.demo import demo
 from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
@@ -24,4 +25,5 @@ def seaformer() -> None:
 seaformer.add_command(info)
 seaformer.add_command(segment)
 seaformer.add_command(demo)
+seaformer.add_command(bench)
 seaformer.add_command(export)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels.bench import implementations, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -34,8 +34,6 @@ def load(path: Path, name: str):
     return module
 
 
-machine = load(BENCHMARKS / "machine.py", "machine")
-implementations = load(BENCHMARKS / "implementations.py", "implementations")
 onednn = load(BENCHMARKS / "onednn.py", "onednn")
 traced = load(BENCHMARKS / "traced.py", "traced")
 blocks = load(BENCHMARKS / "blocks.py", "blocks")
@@ -43,67 +41,6 @@ trace_shapes = load(BENCHMARKS / "trace_shapes.py", "trace_shapes")
 measuring = load(BENCHMARKS / "conftest.py", "benchmarks_conftest")
 arm = load(BENCHMARKS / "arm" / "bench_upsample_argmax.py", "arm_bench_upsample_argmax")
 count_layers = load(BENCHMARKS / "arm" / "count_layers.py", "count_layers")
-
-
-class FakeTime:
-    """A clock, and functions that take a stated time of it."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.log = []
-
-    def __call__(self):
-        return self.now
-
-    def function(self, name, *seconds):
-        """Takes these seconds, call by call, the last for ever."""
-        times = list(seconds)
-
-        def call():
-            self.log.append(name)
-            self.now += times.pop(0) if len(times) > 1 else times[0]
-
-        return call
-
-
-def test_interleave_calls_all_in_every_round():
-    clock = FakeTime()
-    functions = {"a": clock.function("a", 1.0), "b": clock.function("b", 2.0)}
-    seconds, calls = measuring.interleave(functions, budget=8.5, min_rounds=1, clock=clock)
-    assert calls == {"a": 1, "b": 1}
-    assert seconds == {"a": [1.0] * 3, "b": [2.0] * 3}
-    assert clock.log == ["a", "a", "b", "b", *["a", "b"] * 3]
-
-
-def test_interleave_makes_the_least_number_of_rounds():
-    clock = FakeTime()
-    seconds, _ = measuring.interleave(
-        {"a": clock.function("a", 1.0)}, budget=0.0, min_rounds=4, clock=clock
-    )
-    assert seconds == {"a": [1.0] * 4}
-
-
-def test_interleave_repeats_fast_calls_and_ignores_a_slow_first_one():
-    clock = FakeTime()
-    fast = clock.function("fast", 1.0, measuring.SECONDS_A_ROUND / 8)
-    functions = {"fast": fast, "slow": clock.function("slow", 1.0)}
-    seconds, calls = measuring.interleave(functions, budget=0.0, min_rounds=2, clock=clock)
-    assert calls == {"fast": 8, "slow": 1}
-    assert seconds["fast"] == pytest.approx([measuring.SECONDS_A_ROUND / 8] * 2)
-    assert clock.log[4:] == [*["fast"] * 8, "slow"] * 2
-
-
-@pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
-def test_an_implementation_named_after_a_set_runs_on_it():
-    seen = {}
-
-    def note(name):
-        return lambda: seen.setdefault(name, set()).add(sk.cpu.info().active_isa)
-
-    usual = sk.cpu.info().active_isa
-    functions = {name: note(name) for name in [*sk.cpu.supported_isas(), "peer"]}
-    measuring.interleave(functions, budget=0.0, min_rounds=1)
-    assert seen == {isa: {isa} for isa in sk.cpu.supported_isas()} | {"peer": {usual}}
 
 
 def test_ratios_are_of_the_same_round():
@@ -119,19 +56,6 @@ def test_ratios_are_of_the_same_round():
     assert rows == [["x", "3", "ours", "2 [1.5, 3]", "6 [4.5, 9]", "3 [3, 3]"]]
 
 
-def test_summary_has_memory_where_it_was_measured():
-    result = measuring.Result(
-        labels={},
-        seconds={"ours": [1e-3], "peer": [2e-3]},
-        calls={"ours": 1, "peer": 1},
-        peers=["peer"],
-        extra_mb={"ours": 1.5, "peer": None},
-    )
-    columns, (row,) = measuring.summary(result)
-    assert columns[-2:] == ("ours, MB", "peer, MB")
-    assert row[-2:] == ["1.5", "?"]
-
-
 def test_medians_are_over_the_cases_of_a_family():
     def result(family, a, b):
         seconds = {"ours": [1.0] * 3, "a": [a] * 3, "b": [b] * 3}
@@ -143,18 +67,6 @@ def test_medians_are_over_the_cases_of_a_family():
         ["f", "2", "ours", "b", "2", "1 to 3"],
         ["f", "2", "ours", "the fastest", "1.5", "1 to 2"],
     ]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
-def test_peak_memory_is_that_of_the_call():
-    def call():
-        torch.ones(8 << 20).add_(1)  # 32 MB, and gone when the call ends
-        return torch.ones(1 << 20)  # 4 MB
-
-    extra = machine.peak_extra_bytes(call)
-    if extra is None:
-        pytest.skip("this system does not tell the peak")
-    assert 31 << 20 < extra < 40 << 20
 
 
 def test_close_results_pass_and_others_are_named():
@@ -212,18 +124,6 @@ def test_forms_of_a_block_agree(kind):
             )
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([2.0], (2.0, 2.0, 2.0)),
-        ([1.0, 2.0], (1.25, 1.5, 1.75)),
-        ([5.0, 1.0, 4.0, 2.0, 3.0], (2.0, 3.0, 4.0)),
-    ],
-)
-def test_quartiles(values, expected):
-    assert measuring.quartiles(values) == expected
-
-
 @pytest.mark.parametrize("with_rich", [True, False])
 def test_table_holds_every_row_in_one_line(monkeypatch, with_rich):
     if with_rich:
@@ -234,52 +134,6 @@ def test_table_holds_every_row_in_one_line(monkeypatch, with_rich):
     lines = measuring.table(("a long heading", "b"), rows).splitlines()
     assert lines[0].split() == ["a", "long", "heading", "b"]
     assert [line.split() for line in lines[-2:]] == [[a, *b.split()] for a, b in rows]
-
-
-def test_machine_record_has_its_fields():
-    record = machine.describe()
-    assert set(record) == {
-        "cpu",
-        "processors",
-        "usable_cores",
-        "isas",
-        "governor",
-        "pinning",
-        "seaformer_kernels",
-        "torch",
-        "torch_threads",
-    }
-    assert record["cpu"]
-    assert 1 <= record["usable_cores"] <= record["processors"]
-    assert record["isas"] == sk.cpu.supported_isas()
-    assert set(machine.conditions()) == {"date", "load_average"}
-    json.dumps(record | machine.conditions())
-    assert f"torch: {torch.__version__}" in machine.text(record).splitlines()
-
-
-def test_pinned_holds_all_threads_and_gives_them_back():
-    def affinities():
-        if not hasattr(os, "sched_getaffinity"):
-            return set()
-        threads = [int(thread) for thread in os.listdir("/proc/self/task")]
-        return {frozenset(os.sched_getaffinity(thread)) for thread in threads}
-
-    torch.rand(1 << 16).exp()  # starts torch's threads
-    before = torch.get_num_threads(), affinities()
-    with machine.pinned(1):
-        assert torch.get_num_threads() == 1
-        if machine.describe()["pinning"]:
-            assert affinities() == {frozenset(machine.cores()[:1])}
-    assert (torch.get_num_threads(), affinities()) == before
-
-
-def test_pinned_refuses_more_threads_than_cores():
-    too_many = len(machine.cores()) + 1
-    with (
-        pytest.raises(ValueError, match=f"each of {too_many} threads, got {too_many - 1}"),
-        machine.pinned(too_many),
-    ):
-        pass
 
 
 def arm_counts(smooth_fused: int, noise_fused: int) -> dict:
@@ -372,7 +226,6 @@ def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
     [
         ("bench_pointwise.py", "conv_seg", "1x1 convolutions, threads: 1"),
         ("bench_blocks.py", "fuse1", "fusion_gate, threads: 1"),
-        ("bench_models.py", "1thread-logits", "image to logits, threads: 1"),
     ],
 )
 def test_suites_sum_up_their_families(suite, match, family):

@@ -58,6 +58,7 @@ PYTHON_LAYERS = (
     {"models"},
     {"optimize"},
     {"__init__"},
+    {"bench"},
     {"cli"},
 )
 

@@ -1,4 +1,4 @@
 #include "simd/scalar.h"
 #define SEAFORMER_ISA scalar
 #define SEAFORMER_ISA_ENUM Isa::kScalar
-#include "generic.h"
+#include "kernels/fma_peak/generic.h"

@@ -1,6 +1,6 @@
 """The machine of a measurement: what it is, how busy it was, and keeping a run on its cores.
 
-    python benchmarks/machine.py
+    python -m seaformer_kernels.bench.machine
 
 prints the record that the benchmarks keep with their figures.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
+import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -44,6 +45,15 @@ def conditions() -> dict:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "load_average": [round(x, 2) for x in load] if load else "not readable",
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Those of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def text(record: dict) -> str:

@@ -1,4 +1,4 @@
 #include "simd/avx512.h"
 #define SEAFORMER_ISA avx512
 #define SEAFORMER_ISA_ENUM Isa::kAvx512
-#include "generic.h"
+#include "kernels/fma_peak/generic.h"

@@ -1,5 +1,6 @@
 // A dozen independent chains of multiply-adds: enough for any processor.
-#include "fma_peak.h"
+#pragma once
+#include "kernels/fma_peak/fma_peak.h"
 
 namespace seaformer {
 namespace SEAFORMER_ISA {

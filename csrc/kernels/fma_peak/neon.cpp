@@ -1,4 +1,4 @@
 #include "simd/neon.h"
 #define SEAFORMER_ISA neon
 #define SEAFORMER_ISA_ENUM Isa::kNeon
-#include "generic.h"
+#include "kernels/fma_peak/generic.h"

@@ -1,4 +1,4 @@
 #include "simd/avx2.h"
 #define SEAFORMER_ISA avx2
 #define SEAFORMER_ISA_ENUM Isa::kAvx2
-#include "generic.h"
+#include "kernels/fma_peak/generic.h"

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/dispatch.h"
-#include "fma_peak.h"
+#include "kernels/kernels.h"
 
 namespace seaformer::bench {
 
@@ -16,19 +15,13 @@ inline double seconds_since(const std::chrono::steady_clock::time_point& start) 
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-inline constexpr const FmaPeak* kFmaPeaks[] = {
-    SEAFORMER_BUILT_ISAS(SEAFORMER_VARIANT_ADDRESS, fma_peak)};
-
 // Multiply-adds a second with the ISA in use: the best of several short runs.
 inline double fma_peak() {
-  constexpr int64_t kRounds = 100000;
-  const FmaPeak& fma = choose_variant(kFmaPeaks);
-  volatile float sink = 0;
   double best = 0;
   for (int i = 0; i < 20; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    sink = sink + fma.rounds(kRounds);
-    best = std::max(best, kRounds * fma.macs_a_round / seconds_since(start));
+    const auto macs = static_cast<double>(run_fma_rounds(100000));
+    best = std::max(best, macs / seconds_since(start));
   }
   return best;
 }

@@ -1,0 +1,122 @@
+"""The hot loops of an aarch64 program, and the cycles that llvm-mca gives them on several cores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import count
+
+# The names of llvm-mca, and the cores that they stand for.
+CORES = {
+    "cortex-a55": "Cortex-A55, in order",
+    "neoverse-n1": "Neoverse N1, as Cortex-A76",
+    "neoverse-v2": "Neoverse V2",
+}
+ITERATIONS = 100
+
+_FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
+_INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+([a-z][\w.]*)\s*(.*?)\s*(?://.*)?$")
+_BRANCH = re.compile(r"^(?:b|b\.\w+|cbn?z|tbn?z)$")
+_TARGET = re.compile(r"(?:0x)?([0-9a-f]+)\s*<.*>$")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction; `target` is where a direct branch goes, else None."""
+
+    address: int
+    name: str
+    operands: str
+    target: int | None
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An innermost loop: straight from its head to the branch back to it."""
+
+    function: str
+    body: tuple[Instruction, ...]
+
+    @property
+    def head(self) -> int:
+        """The address of its first instruction."""
+        return self.body[0].address
+
+    @property
+    def fmas(self) -> int:
+        """Vector multiply-adds in an iteration."""
+        return sum(i.name in ("fmla", "fmls") for i in self.body)
+
+
+def functions(disassembly: str) -> dict[str, list[Instruction]]:
+    """The instructions of every function, of what `objdump -d` prints."""
+    found: dict[str, list[Instruction]] = {}
+    body: list[Instruction] = []
+    for line in disassembly.splitlines():
+        if match := _FUNCTION.match(line):
+            body = found.setdefault(match[1], [])
+        elif match := _INSTRUCTION.match(line):
+            address, name, operands = match.groups()
+            target = _TARGET.search(operands) if _BRANCH.match(name) else None
+            goes_to = int(target[1], 16) if target else None
+            body.append(Instruction(int(address, 16), name, operands, goes_to))
+    return found
+
+
+def innermost(disassembly: str) -> list[Loop]:
+    """The loops that hold no other."""
+    loops = []
+    for name, body in functions(disassembly).items():
+        places = {i.address: place for place, i in enumerate(body)}
+        spans = {
+            (places[i.target], place)
+            for place, i in enumerate(body)
+            if i.target in places and places[i.target] <= place
+        }
+        for head, end in sorted(spans):
+            if not any(head <= a and b <= end and (a, b) != (head, end) for a, b in spans):
+                loops.append(Loop(name, tuple(body[head : end + 1])))
+    return loops
+
+
+def disassemble(program: Path) -> str:
+    """The program as text; addresses count from where its code is loaded."""
+    command = ["aarch64-linux-gnu-objdump", "-d", "-C", "--no-show-raw-insn", str(program)]
+    return count.run(command)
+
+
+def executed(loops: Iterable[Loop], blocks: list[list[int]]) -> dict[int, tuple[int, float]]:
+    """By head the instructions that a loop ran, and in how many iterations; ran ones only.
+
+    Args:
+        blocks: address, instructions and runs of each block that the counting plugin lists.
+    """
+    found = {}
+    for loop in loops:
+        end = loop.body[-1].address
+        inside = [(insns, runs) for at, insns, runs in blocks if loop.head <= at <= end]
+        if total := sum(insns * runs for insns, runs in inside):
+            found[loop.head] = total, total / len(loop.body)
+    return found
+
+
+def assembly(loop: Loop) -> str:
+    """The loop as llvm-mca reads it: branches inside it are taken to fall through."""
+    lines = []
+    for i in loop.body:
+        operands = _TARGET.sub("#0", i.operands) if i.target is not None else i.operands
+        lines.append(f"{i.name} {re.sub(r'<.*>$', '', operands)}")
+    return "\n".join(lines) + "\n"
+
+
+def cycles(loop: Loop, core: str) -> float:
+    """Cycles an iteration, all its data in the first-level cache."""
+    command = ["llvm-mca-19", "-mtriple=aarch64-linux-gnu", f"-mcpu={core}"]
+    printed = count.run([*command, f"-iterations={ITERATIONS}"], assembly(loop))
+    match = re.search(r"Total Cycles:\s+(\d+)", printed)
+    if match is None:
+        raise count.CountError(f"llvm-mca-19: expected a line of total cycles, got {printed!r}")
+    return int(match[1]) / ITERATIONS

@@ -1,0 +1,49 @@
+"""What this machine can do at most: multiply-adds from registers, and bytes from memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+import seaformer_kernels as sk
+from seaformer_kernels import _extension
+
+_ROUNDS = 100_000  # some milliseconds
+_COPIED = 64 << 20  # bytes, more than most caches hold
+_REPEATS = 10
+
+
+def fma_peak(isa: str, threads: int) -> float:
+    """Multiply-adds a second with an instruction set: the best of some runs on all threads."""
+    run = _extension.module.run_fma_rounds
+
+    def work(_: int) -> int:
+        return run(_ROUNDS)
+
+    with sk.cpu.force_isa(isa), ThreadPoolExecutor(threads) as pool:
+        return _best(lambda: sum(pool.map(work, range(threads))))
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second that copying reads and writes, on torch's threads: the best of some copies."""
+    source = torch.ones(_COPIED, dtype=torch.uint8)
+    target = torch.empty_like(source)
+
+    def copy() -> int:
+        target.copy_(source)
+        return 2 * _COPIED
+
+    return _best(copy)
+
+
+def _best(work: Callable[[], int]) -> float:
+    """The most that work did in a second, of what it returns."""
+    best = 0.0
+    for _ in range(_REPEATS + 1):  # the first warms up
+        start = time.perf_counter()
+        done = work()
+        best = max(best, done / (time.perf_counter() - start))
+    return best

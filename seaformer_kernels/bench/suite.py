@@ -1,0 +1,280 @@
+"""The plan of a run, and running it: case after case until the time is over."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+
+import seaformer_kernels as sk
+from seaformer_kernels.bench import contenders, limits, machine, models, rounds, traffic
+from seaformer_kernels.bench.contenders import Contender, Converter, Mismatch
+from seaformer_kernels.bench.implementations import forced
+from seaformer_kernels.bench.peers import PEERS
+from seaformer_kernels.bench.record import SCHEMA
+from seaformer_kernels.bench.split import Split
+
+SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
+PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
+
+Log = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One comparison: what is computed, and by whom beside ours."""
+
+    model: str
+    height: int
+    width: int
+    threads: int
+    output: str
+    peers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        size = f"{self.height}x{self.width}"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.model} {size} to {self.output}, {threads}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a run measures.
+
+    Attributes:
+        isas: instruction sets that ours runs on, widest first; the first is split into parts.
+        seconds: for the rounds of a case.
+        min_rounds: that a case takes whatever its seconds.
+        minutes: no case is started that would likely end later.
+    """
+
+    isas: tuple[str, ...]
+    seconds: float = 8.0
+    min_rounds: int = 10
+    minutes: float = 30.0
+
+
+def product(
+    names: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    threads: Sequence[int],
+    outputs: Sequence[str],
+    peers: Sequence[str],
+) -> list[Case]:
+    """The cases of all combinations."""
+    combined = itertools.product(threads, outputs, sizes, names)
+    return [Case(m, *size, t, output, tuple(peers)) for t, output, size, m in combined]
+
+
+def absent_peers(names: Iterable[str]) -> dict[str, str]:
+    """Those that cannot run here, and what is missing."""
+    missing = {name: PEERS[name].missing() for name in names}
+    return {name: f"not installed: {', '.join(parts)}" for name, parts in missing.items() if parts}
+
+
+def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
+    """Times the cases and returns the record that `record.check` describes.
+
+    Raises:
+        Mismatch: ours computes something else than plain PyTorch.
+    """
+    absent = absent_peers(dict.fromkeys(peer for case in cases for peer in case.peers))
+    conditions = machine.conditions()
+    threads = sorted({case.threads for case in cases})
+    record = {
+        "schema": SCHEMA,
+        "machine": machine.describe(),
+        "conditions": conditions,
+        "versions": machine.versions(PACKAGES),
+        "settings": dataclasses.asdict(settings) | {"isas": list(settings.isas)},
+        "limits": [limit for count in threads for limit in measure_limits(count, settings.isas)],
+        "absent": absent,
+        "cases": [],
+        "skipped": [],
+    }
+    converter = Converter()
+    start = time.monotonic()
+    longest = 0.0
+    for number, case in enumerate(cases, 1):
+        before = time.monotonic() - start
+        if before + longest > 60 * settings.minutes:
+            record["skipped"].append(str(case))
+            continue
+        log(f"[{number}/{len(cases)}] {case}")
+        record["cases"].append(run_case(case, settings, absent, converter, log))
+        longest = max(longest, time.monotonic() - start - before)
+    record["conditions"] = conditions | {"seconds": round(time.monotonic() - start, 1)}
+    return record
+
+
+def measure_limits(threads: int, isas: Iterable[str]) -> list[dict]:
+    """What the machine can do at most with these instruction sets on so many cores."""
+    with machine.pinned(threads):
+        bandwidth = limits.copy_bandwidth()
+        return [
+            {
+                "isa": isa,
+                "threads": threads,
+                "macs_per_s": limits.fma_peak(isa, threads),
+                "copy_bytes_per_s": bandwidth,
+            }
+            for isa in isas
+        ]
+
+
+def run_case(
+    case: Case, settings: Settings, absent: dict[str, str], converter: Converter, log: Log
+) -> dict:
+    """One entry of the record's cases; `absent` has the peers that it leaves out."""
+    plain = models.plain_model(case.model, case.output)
+    image = models.image(case.height, case.width)
+    failed: dict[str, str] = {}
+    key = case.model, case.height, case.width, case.output
+    peers = [name for name in case.peers if name not in absent]
+    with torch.inference_mode():
+        for name in peers:
+            with _surviving(name, failed, log):
+                converter.convert(name, key, plain, image)
+    with machine.pinned(case.threads), torch.inference_mode():
+        expected = contenders.expected_output(plain, image)
+        ready: dict[str, Contender] = {}
+        for isa in settings.isas:
+            ready[isa] = contenders.load_ours(plain, image, case.output, isa)
+            with forced(isa):
+                contenders.check(f"ours on {isa}", ready[isa].call(), expected)
+        for name in [name for name in peers if name not in failed]:
+            with _surviving(name, failed, log):
+                converted = converter.get(name, key, plain)
+                contender = contenders.load_peer(name, converted, image, case.threads)
+                contenders.check(name, contender.call(), expected)
+                ready[name] = contender
+        first = ready[settings.isas[0]]
+        split = Split(first.model, first.call)
+
+        def split_call() -> None:
+            with forced(settings.isas[0]):
+                split()
+
+        calls = {name: contender.call for name, contender in ready.items()}
+        seconds, count = rounds.interleave(
+            calls | {SPLIT: split_call}, settings.seconds, settings.min_rounds
+        )
+        extra = {name: _extra_bytes(name, call) for name, call in calls.items()}
+        parts = traffic.work(case.model, first.model, image)
+    split_seconds = split.rounds(len(seconds[SPLIT]), count[SPLIT])
+    return {
+        "model": case.model,
+        "height": case.height,
+        "width": case.width,
+        "threads": case.threads,
+        "output": case.output,
+        "implementations": [
+            _implementation(name, contender, seconds, count[name], extra[name], ready)
+            for name, contender in ready.items()
+        ],
+        "split": {"isa": settings.isas[0], "seconds": split_seconds},
+        "work": parts,
+        "failed": failed,
+    }
+
+
+@contextlib.contextmanager
+def _surviving(name: str, failed: dict[str, str], log: Log) -> Iterator[None]:
+    """A runtime of others can fail in any way: the run goes on without it, and says so."""
+    try:
+        yield
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        failed[name] = f"{type(error).__name__}: {first_line}"
+        log(f"    {name} failed: {failed[name]}")
+
+
+def _extra_bytes(name: str, call: Callable[[], object]) -> int | None:
+    with forced(name):
+        return machine.peak_extra_bytes(call)
+
+
+def _implementation(
+    name: str,
+    contender: Contender,
+    seconds: dict[str, list[float]],
+    calls: int,
+    extra: int | None,
+    ready: dict[str, Contender],
+) -> dict:
+    own = seconds[name]
+    ours = contender.model is not None
+    peers = [peer for peer, other in ready.items() if other.model is None] if ours else []
+    return {
+        "name": name,
+        "ours": ours,
+        "convert_s": contender.convert_s,
+        "load_s": contender.load_s,
+        "first_call_s": contender.first_call_s,
+        "extra_bytes": extra,
+        "calls_a_round": calls,
+        "seconds": own,
+        "median_s": statistics.median(own),
+        "p95_s": rounds.percentile(own, 0.95),
+        "min_s": min(own),
+        "times_faster": {p: rounds.quartiles(rounds.ratios(own, seconds[p])) for p in peers},
+    }
+
+
+def default_plan(
+    names: Sequence[str] | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
+    threads: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    peers: Sequence[str] | None = None,
+    quick: bool = False,
+) -> list[Case]:
+    """What a run times unless told otherwise, what matters most first.
+
+    Given values replace the usual ones. Without sizes, ours also runs at other sizes beside eager
+    PyTorch, for the chart over pixels.
+
+    Raises:
+        ValueError: a name is unknown, or there are fewer cores than threads.
+    """
+    known = sk.list_models()
+    cores = len(machine.cores())
+    names = list(names or (known[:1] if quick else known))
+    threads = list(threads or ([1] if quick else _powers_of_two(cores)))
+    outputs = list(outputs or models.OUTPUTS)
+    usual = [name for name, peer in PEERS.items() if not (quick and peer.slow)]
+    peers = list(usual if peers is None else peers)
+    for what, given, allowed in (
+        ("models", names, known),
+        ("outputs", outputs, models.OUTPUTS),
+        ("peers", peers, list(PEERS)),
+    ):
+        if unknown := [value for value in given if value not in allowed]:
+            raise ValueError(f"expected {what} among {', '.join(allowed)}, got {unknown[0]!r}")
+    if max(threads) > cores:
+        raise ValueError(f"expected at most {cores} threads, one a core, got {max(threads)}")
+    first, *more = ([count] for count in threads)
+    usual_sizes = sizes or [(512, 512)]
+    cases = product(names, usual_sizes, first, outputs, peers)
+    if not sizes:
+        sides = (256, 1024) if quick else (256, 1024, 2048)
+        others = [(side, side) for side in sides]
+        name = names[0] if quick or len(names) < 3 else names[2]
+        beside = [peer for peer in ("eager_channels_last",) if peer in peers]
+        cases += product([name], others, first, ["logits"], beside)
+    for count in more:
+        cases += product(names, usual_sizes, count, outputs, peers)
+    return cases
+
+
+def _powers_of_two(most: int) -> list[int]:
+    counts = [1 << n for n in range(most.bit_length()) if 1 << n <= most]
+    return counts if counts[-1] == most else [*counts, most]
+
+
+__all__ = ["Case", "Mismatch", "Settings", "default_plan", "product", "run", "run_case"]

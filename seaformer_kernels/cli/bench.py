@@ -1,0 +1,119 @@
+"""`seaformer bench`: whole models beside other runtimes, on this machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+import seaformer_kernels as sk
+from seaformer_kernels import _extension
+from seaformer_kernels.bench import models, record, suite, tables
+from seaformer_kernels.bench.implementations import vector_isas
+from seaformer_kernels.bench.peers import PEERS
+from seaformer_kernels.cli.outputs import show
+from seaformer_kernels.models.backbone import MIN_SIZE
+
+QUICK = {"seconds": 12.0, "min_rounds": 10, "minutes": 3.0}
+
+
+class Size(click.ParamType):
+    """HEIGHTxWIDTH, or the side of a square."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
+        if not match:
+            self.fail(f"expected HEIGHTxWIDTH or a side such as 512, got {value!r}", param, ctx)
+        height, width = int(match[1]), int(match[2] or match[1])
+        if min(height, width) < MIN_SIZE:
+            self.fail(f"both sides must be at least {MIN_SIZE} pixels, got {value}", param, ctx)
+        return height, width
+
+
+def _several(name: str, kind: Any, text: str) -> Any:
+    return click.option(name, multiple=True, type=kind, help=f"{text} May be repeated.")
+
+
+@click.command()
+@_several("--model", click.Choice(sk.list_models()), "Member of the family.")
+@_several("--size", Size(), "Height and width of the image.")
+@_several("--threads", click.IntRange(min=1), "Threads, as many as cores at most.")
+@_several("--isa", str, "Instruction set that ours runs on.")
+@_several("--output", click.Choice(models.OUTPUTS), "What is computed of the image.")
+@_several("--peer", click.Choice([*PEERS, "none"]), "What ours is held against.")
+@click.option("--quick", is_flag=True, help="The smallest model, few rounds: 3 minutes.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="For the rounds of a case.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Start no case that ends later.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="bench-output",
+    show_default=True,
+    help="Folder of the results, made if need be.",
+)
+@click.option("--charts/--no-charts", default=True, help="Draw charts; needs matplotlib.")
+def bench(
+    model: tuple[str, ...],
+    size: tuple[tuple[int, int], ...],
+    threads: tuple[int, ...],
+    isa: tuple[str, ...],
+    output: tuple[str, ...],
+    peer: tuple[str, ...],
+    quick: bool,
+    seconds: float | None,
+    minutes: float | None,
+    out: Path,
+    charts: bool,
+) -> None:
+    """Time whole models beside other runtimes.
+
+    All implementations of a case run in turn, round by round. Writes bench.json, bench.md and
+    charts. Peers that are not installed are named as absent:
+    pip install 'seaformer-kernels[peers]'.
+    """
+    if _extension.module is None:
+        raise click.ClickException(f"There is nothing to time: {_extension.reason}.")
+    drawing = _charts_module() if charts else None
+    chosen = {"seconds": seconds, "minutes": minutes}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    settings = suite.Settings(isas=_isas(isa), **((QUICK if quick else {}) | given))
+    peers = None if not peer else [name for name in peer if name != "none"]
+    try:
+        plan = suite.default_plan(model, size, threads, output, peers, quick)
+        out.mkdir(parents=True, exist_ok=True)
+        found = suite.run(plan, settings, log=lambda line: click.echo(line, err=True))
+    except (ValueError, suite.Mismatch, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    record.save(found, out / "bench.json")
+    report = tables.report(found)
+    (out / "bench.md").write_text(report)
+    written = [out / "bench.json", out / "bench.md"]
+    if drawing is not None and found["cases"]:
+        written += drawing.draw(found, out)
+    click.echo(report)
+    click.echo(f"Wrote {', '.join(show(path) for path in written)}.")
+
+
+def _isas(names: tuple[str, ...]) -> tuple[str, ...]:
+    supported = sk.cpu.supported_isas()
+    for name in names:
+        if name not in supported:
+            raise click.ClickException(
+                f"expected instruction sets among {', '.join(supported)}, got {name!r}"
+            )
+    return tuple(names or vector_isas())
+
+
+def _charts_module() -> Any:
+    try:
+        from seaformer_kernels.bench import charts
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"The charts need {error.name}: pip install 'seaformer-kernels[bench]', or give "
+            "--no-charts."
+        ) from None
+    return charts

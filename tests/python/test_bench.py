@@ -1,0 +1,197 @@
+"""`seaformer bench`: its plan, its record, its tables and charts, and a short run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+
+import pytest
+import torch
+
+pytest.importorskip("click")
+
+from click.testing import CliRunner
+
+import seaformer_kernels as sk
+from seaformer_kernels.bench import contenders, limits, peers, record, suite, tables, traffic
+from seaformer_kernels.bench.models import ToLabels, image, multiply_adds, plain_model
+from seaformer_kernels.bench.split import Split
+from seaformer_kernels.cli.commands import seaformer
+
+TINY = "seaformer_tiny"
+native = pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
+
+
+@pytest.fixture(scope="module")
+def found():
+    """The record of a short run beside a peer that works, one that fails and one that is absent."""
+    isas = tuple(sk.cpu.supported_isas())
+    settings = suite.Settings(isas=isas, seconds=0, min_rounds=4)
+    patch = pytest.MonkeyPatch()
+
+    def fail(model, image, threads):
+        raise RuntimeError("no such layer\nand more")
+
+    extra = {"broken": peers.Peer(fail), "gone": peers.Peer(fail, packages=("no_such_package",))}
+    patch.setattr(suite, "PEERS", peers.PEERS | extra)
+    patch.setattr(contenders, "PEERS", peers.PEERS | extra)
+    names = ("eager", "broken", "gone")
+    sizes = [(64, 64), (64, 96)]
+    cases = suite.product([TINY], sizes, [1], ["logits", "labels"], names)
+    try:
+        return suite.run(cases, settings, log=lambda _: None)
+    finally:
+        patch.undo()
+
+
+@native
+def test_a_run_is_a_record_with_everything_in_it(found):
+    record.check(json.loads(json.dumps(found)))
+    assert found["absent"] == {"gone": "not installed: no_such_package"}
+    assert len(found["cases"]) == 4
+    isas = sk.cpu.supported_isas()
+    for case in found["cases"]:
+        assert case["failed"] == {"broken": "RuntimeError: no such layer"}
+        assert [i["name"] for i in case["implementations"]] == [*isas, "eager"]
+        for i in case["implementations"]:
+            assert len(i["seconds"]) == 4
+            assert 0 < i["min_s"] <= i["median_s"] <= i["p95_s"]
+            assert set(i["times_faster"]) == ({"eager"} if i["ours"] else set())
+        split = case["split"]["seconds"]
+        head = "head" if case["output"] == "logits" else "head to labels"
+        assert {"stem", "stage 1", "attention", "mlp", head, "between blocks"} <= set(split)
+        assert all(len(seconds) == 4 and min(seconds) > 0 for seconds in split.values())
+        macs = multiply_adds(TINY, case["height"], case["width"])[""]
+        assert sum(part["macs"] for part in case["work"].values()) == macs
+
+
+@native
+def test_report_has_every_case_and_names_what_is_missing(found):
+    text = tables.report(found)
+    assert "`gone` is absent (not installed: no_such_package)." in text
+    assert "`broken` failed on tiny 64x96: RuntimeError: no such layer." in text
+    assert text.count("| tiny 64x96") == 2 * (2 * len(sk.cpu.supported_isas()) + 1 + 1)
+    for line in text.splitlines():
+        assert line.count("|") == 0 or line.startswith("| ")
+
+
+@native
+def test_charts_are_drawn(found, tmp_path):
+    charts = pytest.importorskip("seaformer_kernels.bench.charts", exc_type=ImportError)
+    names = {path.name for path in charts.draw(found, tmp_path, formats=["svg"])}
+    assert names == {
+        f"{n}.svg" for n in ["latency-logits", "latency-labels", "parts", "roofline", "pixels"]
+    }
+    for name in names:
+        assert "</svg>" in (tmp_path / name).read_text()
+
+
+@native
+def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
+    monkeypatch.setattr(suite, "run_case", lambda *_: time.sleep(0.03) or {})
+    monkeypatch.setattr(suite, "measure_limits", lambda *_: [])
+    cases = suite.product([TINY], [(64, 64)] * 5, [1], ["logits"], [])
+    settings = suite.Settings(isas=("scalar",), minutes=0.05 / 60)
+    result = suite.run(cases, settings, log=lambda _: None)
+    assert 1 <= len(result["cases"]) <= 2
+    assert result["skipped"] == [str(case) for case in cases[len(result["cases"]) :]]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (
+            lambda r: r.update(schema="x"),
+            "expected a record of schema 'seaformer-bench/1', got 'x'",
+        ),
+        (lambda r: r.pop("limits"), "expected the field 'limits' in the record"),
+        (lambda r: r.update(skipped=[1]), r"expected str in the record.skipped\[0\], got int"),
+        (
+            lambda r: r["cases"][0].update(width=True),
+            r"expected int in the record.cases\[0\].width",
+        ),
+        (lambda r: r.update(cases={}), "expected a list in the record.cases, got dict"),
+    ],
+)
+@native
+def test_what_is_no_record_is_refused(found, break_it, message):
+    broken = copy.deepcopy(found)
+    break_it(broken)
+    with pytest.raises(ValueError, match=message):
+        record.check(broken)
+
+
+def test_plan_starts_with_what_matters_and_checks_names():
+    cases = suite.default_plan(quick=True)
+    assert {case.model for case in cases} == {TINY}
+    assert {case.output for case in cases[:2]} == {"logits", "labels"}
+    assert not {"compiled_frozen", "executorch"} & set(cases[0].peers)
+    assert set(suite.default_plan()[0].peers) == set(peers.PEERS)
+    assert len({(c.height, c.width) for c in suite.default_plan()}) == 4
+    with pytest.raises(ValueError, match=r"expected models among .*, got 'huge'"):
+        suite.default_plan(names=["huge"])
+    with pytest.raises(ValueError, match="threads, one a core, got 9999"):
+        suite.default_plan(threads=[9999])
+
+
+def test_laps_add_up_and_leave_no_hooks():
+    model = sk.optimize(plain_model(TINY, "logits"))
+    now = iter(range(10**6))
+    split = Split(model, lambda: model.predict(image(64, 64)), clock=lambda: float(next(now)))
+    split()
+    (lap,) = split.laps
+    assert lap["attention"] == 4  # blocks, each between two readings of the clock
+    assert lap["head to labels"] == 2  # the gate inside reads the clock once more
+    assert split.rounds(1, 1) == {part: [seconds] for part, seconds in lap.items()}
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert "labels" not in vars(model.decode_head)
+
+
+def test_wrong_results_are_told():
+    contenders.check("x", torch.tensor([1.0, 2.0005]), torch.tensor([1.0, 2.0]))
+    with pytest.raises(contenders.Mismatch, match=r"^x: differs from plain PyTorch by 0\.1"):
+        contenders.check("x", torch.tensor([1.0, 2.1]), torch.tensor([1.0, 2.0]))
+    with pytest.raises(contenders.Mismatch, match=r"only 50\.000% of the labels"):
+        contenders.check("x", torch.tensor([1, 2]), torch.tensor([1, 3]))
+
+
+@native
+def test_limits_are_those_of_the_instruction_set():
+    peaks = [limits.fma_peak(isa, 1) for isa in sk.cpu.supported_isas()]
+    assert peaks[0] > 2 * peaks[-1] > 1e8  # vectors against scalars
+    assert limits.copy_bandwidth() > 1e8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["logits", "labels"])
+@pytest.mark.parametrize("name", [name for name, peer in peers.PEERS.items() if not peer.slow])
+def test_peers_compute_what_pytorch_does(name, output):
+    if missing := peers.PEERS[name].missing():
+        pytest.skip(f"not installed: {missing}")
+    plain, x = plain_model(TINY, output), image(64, 96)
+    assert isinstance(plain, ToLabels) == (output == "labels")
+    converter = contenders.Converter()
+    with torch.inference_mode():
+        converter.convert(name, "key", plain, x)
+        contender = contenders.load_peer(name, converter.get(name, "key", plain), x, 1)
+        contenders.check(name, contender.call(), plain(x))
+
+
+@native
+def test_command_writes_its_files(tmp_path):
+    options = "--model seaformer_tiny --size 64 --threads 1 --peer eager --seconds 0 --no-charts"
+    result = CliRunner().invoke(seaformer, ["bench", *options.split(), "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md"]
+    assert len(record.load(tmp_path / "bench.json")["cases"]) == 2
+    refused = CliRunner().invoke(seaformer, ["bench", "--size", "5"])
+    assert refused.exit_code == 2 and "at least 32 pixels" in refused.output
+
+
+@native
+def test_traffic_is_that_of_the_blocks():
+    model, x = sk.optimize(plain_model(TINY, "logits")), image(64, 64)
+    stem = traffic.work(TINY, model, x)["stem"]
+    packed = model.backbone.smb1.stem_block.packed.nbytes
+    assert stem["bytes"] == 4 * (3 * 64 * 64 + 16 * 32 * 32) + packed  # the map behind layer1
