@@ -7,7 +7,7 @@ namespace seaformer {
 namespace {
 
 constexpr int kMaxKernel = 5;
-constexpr int64_t kRingFloats = 48 * 1024;  // aimed at, of one thread: it stays in the L2
+constexpr int64_t kRingFloats = 96 * 1024;  // aimed at, of one thread: it stays in the L2
 constexpr int64_t kChunkFloats = 4096;      // aimed at, of a chunk: half of a small L1
 // Tiles of 4, 6 and 8 pixels all divide a chunk.
 constexpr int64_t kChunkPixels = 24;
