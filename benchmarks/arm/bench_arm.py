@@ -34,7 +34,7 @@ KERNELS = ("pointwise", "depthwise", "stem", "stem_block", "inverted_residual", 
 QUICK_LAYERS = 4  # of each kernel
 HOT = 0.02  # of a layer's instructions: loops that run less are not looked at
 CACHES = {"l1": 64 << 10, "l1_ways": 4, "l2": 512 << 10, "l2_ways": 8, "line": 64}
-NETWORKS = ("ours", "eager", "onnxruntime", "ncnn")
+NETWORKS = ("ours", "whole", "eager", "onnxruntime", "ncnn")
 NATIVE = count_layers.BUILD.parent / "release"
 
 

@@ -2,10 +2,10 @@
 
     python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT...
 
-MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `eager`, `onnxruntime` or `ncnn`,
-OUTPUT `logits` or `labels`. Models of the other runtimes lie in the folder that the environment's
-SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a window of each fused block, from
-the end of the one before it. Prints a line `window NAME` for each.
+MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `whole` (ours as one op),
+`eager`, `onnxruntime` or `ncnn`, OUTPUT `logits` or `labels`. Models of the other runtimes lie in
+the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a
+window of each fused block, from the end of the one before it. Prints a line `window NAME` for each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ WARM_UP = 2
 def models(variant: str) -> dict[str, nn.Module]:
     """The model of a variant, optimised and plain."""
     plain = plain_model(variant, "logits")
-    return {"ours": sk.optimize(plain), "eager": plain}
+    whole = sk.optimize(plain, whole_graph=True)
+    return {"ours": sk.optimize(plain), "whole": whole, "eager": plain}
 
 
 def inference(
@@ -45,7 +46,7 @@ def inference(
     model = by_name[implementation]
     if output != "labels":
         return model
-    return model.predict if implementation == "ours" else ToLabels(model)
+    return ToLabels(model) if implementation == "eager" else model.predict
 
 
 def mark_blocks(model: nn.Module, markers: ctypes.CDLL) -> list[str]:

@@ -44,10 +44,12 @@ class Mismatch(RuntimeError):
     """An implementation computed something else than plain PyTorch."""
 
 
-def load_ours(plain: nn.Module, image: Tensor, output: str, isa: str) -> Contender:
+def load_ours(
+    plain: nn.Module, image: Tensor, output: str, isa: str, whole_graph: bool = False
+) -> Contender:
     """`optimize` of the plain model, and its first call on an instruction set."""
     start = time.perf_counter()
-    model = sk.optimize(segmenter(plain))
+    model = sk.optimize(segmenter(plain), whole_graph=whole_graph)
     load_s = time.perf_counter() - start
 
     def call() -> Tensor:

@@ -1,6 +1,6 @@
 """The implementations that a case times: functions by name, and on which instruction set they run.
 
-One that is named after an instruction set is ours, forced to that set while it runs.
+One whose name begins with an instruction set is ours, forced to that set while it runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ def vector_isas() -> list[str]:
 
 def forced(name: str) -> contextlib.AbstractContextManager:
     """Where the implementation of this name runs."""
-    if name in sk.cpu.supported_isas():
-        return sk.cpu.force_isa(name)
+    isa = name.partition(" ")[0]
+    if isa in sk.cpu.supported_isas():
+        return sk.cpu.force_isa(isa)
     return contextlib.nullcontext()
 
 

@@ -19,6 +19,7 @@ from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.record import SCHEMA
 from seaformer_kernels.bench.split import Split
 
+WHOLE_GRAPH = "whole graph"  # behind the instruction set: ours as one op
 SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
@@ -143,10 +144,11 @@ def run_case(
     with machine.pinned(case.threads), torch.inference_mode():
         expected = contenders.expected_output(plain, image)
         ready: dict[str, Contender] = {}
-        for isa in settings.isas:
-            ready[isa] = contenders.load_ours(plain, image, case.output, isa)
+        for isa, whole in itertools.product(settings.isas, (False, True)):
+            name = f"{isa} {WHOLE_GRAPH}" if whole else isa
+            ready[name] = contenders.load_ours(plain, image, case.output, isa, whole)
             with forced(isa):
-                contenders.check(f"ours on {isa}", ready[isa].call(), expected)
+                contenders.check(f"ours on {name}", ready[name].call(), expected)
         for name in [name for name in peers if name not in failed]:
             with _surviving(name, failed, log):
                 converted = converter.get(name, key, plain)
