@@ -1,9 +1,10 @@
 // Packed weights of a block: a header that says what they are, then sections of float32.
 //
 //   stem                 pointwise(27, out), 3 means, 3 inverse standard deviations, 10 zeros
-//   inverted_residual    pointwise(in, hidden) if it expands, depthwise(hidden), pointwise(hidden,
-//   out) fusion_gate          pointwise(in, out), pointwise(hidden, out)      hidden: of the coarse
-//   map segmentation_head    as fusion_gate, shift(out), pointwise(out, classes)
+//   inverted_residual    pointwise(in, hidden) if it expands, depthwise(hidden),
+//                        pointwise(hidden, out)
+//   fusion_gate          pointwise(in, out), pointwise(hidden, out); hidden: of the coarse map
+//   segmentation_head    as fusion_gate, shift(out), pointwise(out, classes)
 //   classification_head  pointwise(in, out)
 //   pointwise            pointwise(in, out)
 //   sea_attention        pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import seaformer_kernels as sk
+from seaformer_kernels import _extension
 from seaformer_kernels.cli import images, outputs
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory
 from seaformer_kernels.cli.options import ModelOptions
@@ -87,7 +88,8 @@ class Engine:
 
 def fused(model: torch.nn.Module) -> Engine:
     """By this package's ops; `model` is from `load_model`."""
-    network = sk.optimize(model, mean=images.MEAN, std=images.STD)
+    native = _extension.module is not None
+    network = sk.optimize(model, mean=images.MEAN, std=images.STD, whole_graph=native)
     return Engine(images.to_pixels, network, sk.ops.upsample_argmax)
 
 

@@ -66,12 +66,12 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
     const float *multiplier = args.multiplier, *residual = args.residual;                         \
     if (multiplier != nullptr) multiplier += pixel * args.multiplier_stride + channel;            \
     if (residual != nullptr) residual += pixel * args.residual_stride + channel;                  \
-    const float *input0, *input1, *input2, *input3, *at, *last;                                    \
+    const float *input0, *input1, *input2, *input3, *at, *last;                                   \
     int64_t tile, count;                                                                          \
     __asm__ volatile(                                                                             \
         code                                                                                      \
         : [input0] "=&r"(input0), [input1] "=&r"(input1), [input2] "=&r"(input2),                 \
-          [input3] "=&r"(input3), [at] "=&r"(at), [last] "=&r"(last), [tile] "=&r"(tile),          \
+          [input3] "=&r"(input3), [at] "=&r"(at), [last] "=&r"(last), [tile] "=&r"(tile),         \
           [count] "=&r"(count), [weights] "+&r"(weights), [output] "+&r"(output),                 \
           [multiplier] "+&r"(multiplier), [residual] "+&r"(residual), [panels] "+&r"(panels)      \
         : [steps] "r"(&steps), [input] "r"(args.input + pixel * args.input_stride),               \
