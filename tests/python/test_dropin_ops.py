@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 from collections.abc import Callable
 
@@ -269,6 +270,18 @@ def test_autocast_runs_in_float32(simple, dtype):
         if x.dim() == 4:
             assert x.grad.dtype == dtype
             torch.testing.assert_close(x.grad, e.grad.to(dtype))
+
+
+def test_python_threads_at_once(isa, simple):
+    def work(_: int) -> tuple[list[Tensor], list[Tensor]]:
+        case = simple.map(lambda x: x.clone().requires_grad_())
+        outputs = case()
+        return outputs, torch.autograd.grad(sum(y.square().sum() for y in outputs), case.tensors)
+
+    expected = work(0)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for got in pool.map(work, range(16)):
+            torch.testing.assert_close(got, expected)
 
 
 def test_opcheck(simple):

@@ -178,7 +178,7 @@ def test_any_number_of_threads_gives_equal_results(isa, simple):
 
 def test_python_threads_at_once(isa, simple):
     expected = simple()
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for got in pool.map(lambda _: simple(), range(16)):
             torch.testing.assert_close(got, expected)
 
