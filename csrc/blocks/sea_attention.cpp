@@ -20,13 +20,13 @@ namespace {
 //   64 K  (Tiny,  16x16)       89%  1.182     89%  1.225
 //   48 K  (Base,  8x8)         94%  1.147     84%  1.241
 //   128 K (Base,  16x16)       93%  1.151     85%  1.196
-//   160 K (Large, 16x16)       92%  1.140     90%  1.187
+//   160 K (Large, 16x16)       92%  1.140     90%  1.187      the largest that takes up to 1 MB
 //   512 K (Large, 32x32)       80%  1.148     82%  1.200
 //
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
 constexpr int64_t kPositions = 16;           // learned ones of an axis
-constexpr int64_t kKeptFloats = 144 * 1024;  // kept up to here: one of 160 K takes 1.1 MB
+constexpr int64_t kKeptFloats = 160 * 1024;  // a map up to this size is kept
 
 // What the header's numbers mean here.
 struct Widths {
@@ -116,7 +116,7 @@ class SeaAttention {
     const int64_t positions = heads_.positions();
     squeezed_.input = carver.take<float>(keep_map_ ? 0 : positions * widths_.channels);
     squeezed_.attended = carver.take<float>(positions * widths_.values);
-    squeezed_.projected = carver.take<float>(positions * widths_.values);
+    squeezed_.projected = heads_.rows();  // of no more use then
     squeezed_.rows = make_resize_axis(kPositions, shape_.height, carver);
     squeezed_.columns = make_resize_axis(kPositions, shape_.width, carver);
   }

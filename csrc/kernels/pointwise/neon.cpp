@@ -20,9 +20,11 @@ constexpr int64_t kBounded = 1, kShifted = 2, kMultiplied = 4, kAdded = 8;
 // Input channels that the assembly takes in one go, and in one turn of its loop.
 constexpr int64_t kGroup = 8, kPair = 2 * kGroup;
 
-// What comes before the pairs of groups: single input channels, as a number; whether a group; and
-// whether no pair is left.
+// What comes before the pairs of groups, as bits: single input channels, as a number; whether a
+// group; whether no pair is left. Or, above them, that there is nothing but pairs; zero is one
+// pair.
 SEAFORMER_INLINE int64_t odd_channels(int64_t channels) {
+  if (channels % kPair == 0) return channels > kPair ? 2 * kPair : 0;
   return channels % kPair | (channels < kPair ? kPair : 0);
 }
 

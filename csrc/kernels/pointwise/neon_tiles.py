@@ -21,7 +21,7 @@ from collections.abc import Iterator
 WEIGHTS, SUMS = 8, 16  # first registers
 GROUP = 8  # input channels
 GROUP_BYTES = 4 * GROUP
-ODD_GROUP, NO_PAIR = 3, 4  # bits of neon.cpp's `odd`
+ODD_GROUP, NO_PAIR, ONLY_PAIRS = 3, 4, 5  # bits of neon.cpp's `odd`
 
 
 class Tile:
@@ -99,7 +99,8 @@ class Tile:
             yield from products[1:]
 
     def all_products(self) -> Iterator[str]:
-        yield "cbz %[odd], 4f"
+        yield f"tbnz %[odd], #{ONLY_PAIRS}, 41f"
+        yield "cbz %[odd], 42f"
         yield from self.one_by_one()
         yield f"tbz %[odd], #{ODD_GROUP}, 32f"
         yield from self.by_groups(1)
