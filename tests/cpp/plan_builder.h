@@ -6,8 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/depthwise/variants.h"
-#include "kernels/pointwise/variants.h"
+#include "kernels/pointwise/pointwise.h"
 #include "network/checksum.h"
 #include "network/plan.h"
 
@@ -139,28 +138,8 @@ class PlanBuilder {
 
   // Floats behind a header, but for a stem's normalisation.
   static int64_t section_floats(const PackedHeader& h) {
-    const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
-    switch (static_cast<PackedKind>(h.kind)) {
-      case PackedKind::kStem:
-        return packed_pointwise_floats(27, out);
-      case PackedKind::kInvertedResidual:
-        return (h.flags & kPackedExpands ? packed_pointwise_floats(in, hidden) : 0) +
-               packed_depthwise_floats(hidden, h.kernel_size) +
-               packed_pointwise_floats(hidden, out);
-      case PackedKind::kFusionGate:
-        return packed_pointwise_floats(in, out) + packed_pointwise_floats(hidden, out);
-      case PackedKind::kSegmentationHead:
-        return packed_pointwise_floats(in, out) + packed_pointwise_floats(hidden, out) +
-               panels(out) * kPanel + packed_pointwise_floats(out, h.kernel_size);
-      case PackedKind::kSeaAttention: {
-        const int64_t keys = int64_t{h.heads} * h.key_dim, values = hidden - 2 * keys;
-        return packed_pointwise_floats(in, hidden) + packed_depthwise_floats(hidden, 3) +
-               packed_pointwise_floats(hidden, in) + 2 * packed_pointwise_floats(values, values) +
-               packed_pointwise_floats(values, in) + 4 * 16 * keys;
-      }
-      default:
-        return packed_pointwise_floats(in, out);
-    }
+    const auto floats = (packed_bytes(h) - int64_t{sizeof(h)}) / int64_t{sizeof(float)};
+    return static_cast<PackedKind>(h.kind) == PackedKind::kStem ? floats - kPanel : floats;
   }
 
   Task task_;
