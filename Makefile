@@ -58,7 +58,7 @@ fuzz: $(VENV)/.requirements  ## fuzz model files and the C API (FUZZ_SECONDS=60 
 wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, and check it
 	tests/arm/make_wheel.sh
 
-test-arm: $(VENV)/.cross  ## cross-build for aarch64, test under emulation, the Python part by the wheel
+test-arm: $(VENV)/.package $(VENV)/.cross  ## cross-build for aarch64, test under emulation, the Python part by the wheel
 	tests/arm/test_arm.sh
 
 cross: $(VENV)/.cross  ## build the core for macOS on ARM, and static for ARM Linux with a test run
