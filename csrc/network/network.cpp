@@ -39,7 +39,7 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
 
 MapSize Network::logits_size(const StemShape& shape) const {
   check_shape(shape);
-  return Schedule(plan_, shape, 1).logits();
+  return map_sizes(plan_, shape).back();
 }
 
 void Network::check_images(const StemShape& shape, const StemImages& images) const {

@@ -19,24 +19,30 @@ bool joins_stem(const Plan& plan) {
 
 }  // namespace
 
+std::vector<MapSize> map_sizes(const Plan& plan, const StemShape& images) {
+  std::vector<MapSize> sizes = {{images.batch, images.height, images.width, 3}};
+  for (int64_t i = 0; i < plan.steps(); ++i) {
+    sizes.push_back(output_size(plan.weights(i), sizes[plan.step(i).inputs[0]]));
+  }
+  return sizes;
+}
+
 Schedule::Schedule(const Plan& plan, const StemShape& images, int64_t threads)
-    : threads_(threads), begin_(joins_stem(plan) ? 1 : 0) {
+    : threads_(threads), begin_(joins_stem(plan) ? 1 : 0), sizes_(map_sizes(plan, images)) {
   const int64_t count = plan.steps();
-  sizes_.push_back({images.batch, images.height, images.width, 3});
   maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
   for (int64_t i = 0; i < count; ++i) {
     const StepRecord& record = plan.step(i);
     const auto kind = static_cast<PackedKind>(record.kind);
     steps_.push_back({kind, plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
                       sizes_[record.inputs[1]]});
-    sizes_.push_back(output_size(steps_.back()));
     if (i == 1 && begin_ == 1) {
       steps_.back().stem = &plan.weights(0);
       steps_.back().image = images;
     }
     // The stem's map does not exist when it is joined, and the last one is the caller's.
     const bool none = i < begin_ || i == count - 1;
-    maps_.push_back(add(none ? 0 : sizes_.back().floats() * sizeof(float), i, i));
+    maps_.push_back(add(none ? 0 : sizes_[i + 1].floats() * sizeof(float), i, i));
     workspaces_.push_back(add(i < begin_ ? 0 : step_workspace(steps_.back(), threads), i, i));
     for (const uint32_t map : record.inputs) slots_[maps_[map]].last = i;
   }

@@ -12,6 +12,9 @@
 
 namespace seaformer {
 
+// Of every map of a plan, the images first and the logits last.
+std::vector<MapSize> map_sizes(const Plan& plan, const StemShape& images);
+
 class Schedule {
  public:
   // Refers to the plan's bytes.
@@ -39,8 +42,8 @@ class Schedule {
 
   const int64_t threads_;
   const int64_t begin_;
+  const std::vector<MapSize> sizes_;
   std::vector<Step> steps_;
-  std::vector<MapSize> sizes_;                  // of every map, the image first
   std::vector<Slot> slots_;                     // maps, workspaces and winners
   std::vector<std::size_t> maps_, workspaces_;  // their slots, by map and by step
   std::size_t winners_ = 0;

@@ -30,16 +30,16 @@ ClassificationHeadShape classification_head_shape(const Step& s) {
 
 }  // namespace
 
-MapSize output_size(const Step& step) {
-  MapSize size = step.input;
-  size.channels = written_channels(step.weights);
-  switch (step.kind) {
+MapSize output_size(const PackedHeader& weights, const MapSize& input) {
+  MapSize size = input;
+  size.channels = written_channels(weights);
+  switch (static_cast<PackedKind>(weights.kind)) {
     case PackedKind::kStem:
       size.height = stem_out(size.height), size.width = stem_out(size.width);
       break;
     case PackedKind::kInvertedResidual:
-      size.height = inverted_residual_out(step.weights, size.height);
-      size.width = inverted_residual_out(step.weights, size.width);
+      size.height = inverted_residual_out(weights, size.height);
+      size.width = inverted_residual_out(weights, size.width);
       break;
     case PackedKind::kClassificationHead:
       size.height = size.width = 1;

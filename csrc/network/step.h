@@ -28,8 +28,8 @@ struct Step {
   StemShape image{};
 };
 
-// A classification head writes a map of one pixel.
-MapSize output_size(const Step& step);
+// Of the map that a step with such weights writes; a classification head's has one pixel.
+MapSize output_size(const PackedHeader& weights, const MapSize& input);
 
 // Bytes that run_step needs, kWorkspaceAlignment aligned, when given this many threads.
 std::size_t step_workspace(const Step& step, int64_t threads);

@@ -11,6 +11,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.cli import images
 from seaformer_kernels.cli.errors import reason
 from seaformer_kernels.cli.outputs import show
+from seaformer_kernels.cli.pipeline import SEED, load_weights
 
 
 @click.command()
@@ -42,18 +43,12 @@ def export(model: str, weights: Path | None, out: Path, task: str, num_classes: 
 
     Programs run it without torch or Python, on images as raw RGB values.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     network = sk.create_model(model, task, num_classes)
     if weights is None:
-        click.echo(f"No --weights: {model} gets random ones (seed 0).", err=True)
+        click.echo(f"No --weights: {model} gets random ones (seed {SEED}).", err=True)
     else:
-        try:
-            report = sk.load_checkpoint(network, weights)
-        except (sk.CheckpointError, ImportError, OSError) as error:
-            raise click.ClickException(str(error)) from None
-        if report.fresh:
-            raise click.ClickException(f"The checkpoint fills only a part of the model. {report}")
-        click.echo(str(report), err=True)
+        load_weights(network, weights)
     try:
         written = sk.export_native(network, out, images.MEAN, images.STD)
     except OSError as error:

@@ -58,17 +58,25 @@ def load_model(options: ModelOptions) -> torch.nn.Module:
             err=True,
         )
         return model
+    hint = f" Was it trained for segmentation with {options.classes} classes (--num-classes)?"
+    load_weights(model, options.weights, hint)
+    return model
+
+
+def load_weights(model: torch.nn.Module, path: Path, hint: str = "") -> None:
+    """Fills the whole model from a checkpoint, and says so on stderr.
+
+    Raises:
+        click.ClickException: it cannot be read, or fills only a part; `hint` then ends the message.
+    """
     try:
-        report = sk.load_checkpoint(model, options.weights)
+        report = sk.load_checkpoint(model, path)
     except (sk.CheckpointError, ImportError, OSError) as error:
         raise click.ClickException(str(error)) from None
     if report.fresh:
-        raise click.ClickException(
-            f"The checkpoint fills only a part of the model. {report} Was it trained for "
-            f"segmentation with {options.classes} classes (--num-classes)?"
-        )
+        message = f"The checkpoint fills only a part of the model. {report}{hint}"
+        raise click.ClickException(message)
     click.echo(str(report), err=True)
-    return model
 
 
 @dataclass(frozen=True)

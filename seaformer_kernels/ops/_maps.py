@@ -76,6 +76,13 @@ def check_call(op: str, x: Tensor, packed: Tensor, **integers: int) -> None:
         raise TypeError(f"{op}: expected a float32 x, got {x.dtype}")
 
 
+def check_image_call(op: str, image: Tensor, weights: dict[str, object], **integers: int) -> None:
+    """Raises TypeError unless these can be the arguments of an op on images; weights by name."""
+    check_types(op, {"image": image, **weights}, integers)
+    if image.dtype not in (torch.float32, torch.uint8):
+        raise TypeError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")
+
+
 def check_gate_call(
     op: str, local: Tensor, coarse: Tensor, packed: Tensor, **integers: int
 ) -> None:

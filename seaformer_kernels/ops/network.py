@@ -90,7 +90,13 @@ def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: 
         ValueError: a shape is wrong, or plan is damaged or not for this call.
         RuntimeError: image requires grad, and grad mode is on; or the extension is missing.
     """
-    _check_types("network_logits", image, plan, num_classes=num_classes, downsampling=downsampling)
+    _maps.check_image_call(
+        "network_logits",
+        image,
+        {"plan": plan},
+        num_classes=num_classes,
+        downsampling=downsampling,
+    )
     return torch.ops.seaformer.network_logits(image, plan, num_classes, downsampling)
 
 
@@ -108,7 +114,7 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence
     Raises:
         TypeError, ValueError, RuntimeError: as `network_logits`, but for gradients.
     """
-    _check_types("network_labels", image, plan, num_classes=num_classes)
+    _maps.check_image_call("network_labels", image, {"plan": plan}, num_classes=num_classes)
     if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
         raise TypeError(f"network_labels: expected size to be two integers, got {size!r}")
     return torch.ops.seaformer.network_labels(image, plan, num_classes, size)
@@ -124,9 +130,3 @@ def release_memory() -> int:
         How many bytes it was.
     """
     return _extension.module.release_arenas() if _extension.module else 0
-
-
-def _check_types(op: str, image: Tensor, plan: Tensor, **integers: int) -> None:
-    _maps.check_types(op, {"image": image, "plan": plan}, integers)
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise TypeError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")

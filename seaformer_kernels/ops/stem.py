@@ -103,7 +103,5 @@ def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: image requires grad, and grad mode is on.
     """
-    _maps.check_types("stem", {"image": image, "packed": packed}, {"out_channels": out_channels})
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise TypeError(f"stem: expected a float32 or uint8 image, got {image.dtype}")
+    _maps.check_image_call("stem", image, {"packed": packed}, out_channels=out_channels)
     return torch.ops.seaformer.stem(image, packed, out_channels)

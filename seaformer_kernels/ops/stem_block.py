@@ -153,7 +153,5 @@ def stem_block(
         "kernel_size": kernel_size,
         "stride": stride,
     }
-    _maps.check_types("stem_block", {"image": image, "packed": packed}, numbers)
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise TypeError(f"stem_block: expected a float32 or uint8 image, got {image.dtype}")
+    _maps.check_image_call("stem_block", image, {"packed": packed}, **numbers)
     return torch.ops.seaformer.stem_block(image, packed, *numbers.values(), bool(residual))

@@ -46,7 +46,7 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
     const StepRecord& r = plan.step(i);
     const Step step{static_cast<PackedKind>(r.kind), plan.weights(i), r.residual != 0,
                     sizes[r.inputs[0]], sizes[r.inputs[1]]};
-    sizes.push_back(output_size(step));
+    sizes.push_back(output_size(step.weights, step.input));
     maps.push_back(std::make_unique<Guarded<float>>(sizes.back().floats(), test::Against::kEnd));
     Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
     const auto map = [&](uint32_t id) { return id == 0 ? nullptr : maps[id]->data(); };
