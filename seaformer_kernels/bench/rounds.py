@@ -12,6 +12,10 @@ from seaformer_kernels.bench.implementations import forced
 # dominated by the caches that the one before it left.
 SECONDS_A_ROUND = 0.01
 
+# After this long the threads of other runtimes, which wait in a loop for more work, have gone to
+# sleep; without the rest they take a third to half of the speed of whatever is timed after them.
+REST = 0.03
+
 Clock = Callable[[], float]
 
 
@@ -28,8 +32,12 @@ def interleave(
     budget: float,
     min_rounds: int,
     clock: Clock = time.perf_counter,
+    rest: float = 0.0,
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Times the functions in turn, round by round, until `budget` seconds are over.
+
+    Args:
+        rest: seconds of sleep before each turn, and then an untimed call.
 
     Returns:
         By name the seconds a call of every round, and how many calls a round makes.
@@ -44,6 +52,9 @@ def interleave(
     while rounds < min_rounds or clock() < end:
         for name, function in functions.items():
             with forced(name):
+                if rest:
+                    time.sleep(rest)
+                    function()
                 start = clock()
                 for _ in range(calls[name]):
                     function()

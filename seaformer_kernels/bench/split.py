@@ -70,16 +70,15 @@ class Split:
         taken[REST] = whole - sum(taken.values())
         self.laps.append(dict(taken))
 
-    def rounds(self, count: int, calls: int) -> dict[str, list[float]]:
-        """By part the mean seconds of each of the last rounds, each of so many calls."""
-        last = self.laps[-count * calls :]
-        return {
-            part: [
-                sum(lap[part] for lap in last[i * calls : (i + 1) * calls]) / calls
-                for i in range(count)
-            ]
-            for part in last[0]
-        }
+    def rounds(self, count: int, calls: int, untimed: int = 0) -> dict[str, list[float]]:
+        """By part the mean seconds of each of the last rounds.
+
+        A round is so many untimed calls, which do not count, and then `calls` that do.
+        """
+        size = untimed + calls
+        last = self.laps[-count * size :]
+        timed = [last[end - calls : end] for end in range(size, len(last) + 1, size)]
+        return {part: [sum(lap[part] for lap in r) / calls for r in timed] for part in last[0]}
 
     @contextlib.contextmanager
     def _watched(self, taken: dict[str, float]) -> Iterator[None]:

@@ -163,12 +163,13 @@ def run_case(
                 split()
 
         calls = {name: contender.call for name, contender in ready.items()}
+        rest = rounds.REST if case.threads > 1 else 0.0
         seconds, count = rounds.interleave(
-            calls | {SPLIT: split_call}, settings.seconds, settings.min_rounds
+            calls | {SPLIT: split_call}, settings.seconds, settings.min_rounds, rest=rest
         )
         extra = {name: _extra_bytes(name, call) for name, call in calls.items()}
         parts = traffic.work(case.model, first.model, image)
-    split_seconds = split.rounds(len(seconds[SPLIT]), count[SPLIT])
+    split_seconds = split.rounds(len(seconds[SPLIT]), count[SPLIT], untimed=int(rest > 0))
     return {
         "model": case.model,
         "height": case.height,

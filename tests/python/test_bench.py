@@ -144,6 +144,8 @@ def test_laps_add_up_and_leave_no_hooks():
     assert lap["attention"] == 4  # blocks, each between two readings of the clock
     assert lap["head to labels"] == 2  # the gate inside reads the clock once more
     assert split.rounds(1, 1) == {part: [seconds] for part, seconds in lap.items()}
+    split.laps = [{"stem": float(lap)} for lap in (7, 100, 1, 2, 100, 3, 4)]
+    assert split.rounds(2, 2, untimed=1) == {"stem": [1.5, 3.5]}
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert "labels" not in vars(model.decode_head)
 

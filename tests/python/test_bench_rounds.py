@@ -61,6 +61,15 @@ def test_interleave_repeats_fast_calls_and_ignores_a_slow_first_one():
     assert clock.log[4:] == [*["fast"] * 8, "slow"] * 2
 
 
+def test_a_rest_comes_before_a_call_that_does_not_count(monkeypatch):
+    clock = FakeTime()
+    monkeypatch.setattr(rounds.time, "sleep", lambda seconds: clock.log.append(seconds))
+    functions = {"a": clock.function("a", 1.0, 1.0, 9.0, 2.0), "b": clock.function("b", 3.0)}
+    seconds, _ = rounds.interleave(functions, budget=0.0, min_rounds=1, clock=clock, rest=0.5)
+    assert clock.log[4:] == [0.5, "a", "a", 0.5, "b", "b"]
+    assert seconds == {"a": [2.0], "b": [3.0]}
+
+
 @pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
 def test_an_implementation_named_after_a_set_runs_on_it():
     seen = {}
