@@ -24,6 +24,7 @@ import count_layers
 import count_model
 import loops
 import peer_models
+import unfused
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import machine
@@ -130,6 +131,17 @@ def measure_network(
     return rows
 
 
+def with_unfused(networks: list[dict], kernels: list[dict]) -> list[dict]:
+    """The rows, and behind each of ours to logits one with its blocks run layer by layer."""
+    rows = []
+    for row in networks:
+        rows.append(row)
+        if (row["implementation"], row["output"]) == ("ours", "logits"):
+            figures = unfused.unfused(row, row["model"], kernels)
+            rows += [row | figures | {"implementation": "ours unfused"}] if figures else []
+    return rows
+
+
 def native_times(kernel: str) -> list[dict]:
     """On an ARM machine: what the native program of a kernel tells of its layers' times."""
     printed = count.run([str(NATIVE / f"bench_{kernel}"), "neon"])
@@ -189,7 +201,7 @@ def loop_table(rows: list[dict], most: int = 16) -> str:
     lines = [
         [
             kernel,
-            f"{re.sub(r'[(<].*', '', function)} at {offset:#x}",
+            f"{loops.short_name(function)} at {offset:#x}",
             str(instructions),
             str(fmas),
             *(f"{value:.1f}" for value in cycles),
@@ -240,6 +252,10 @@ def report(record: dict) -> str:
         parts += ["## Hot loops, cycles an iteration by llvm-mca", loop_table(record["kernels"])]
     if record["networks"]:
         parts += ["## Networks, one 512x512 image", network_table(record["networks"])]
+        parts += [
+            "`ours` is op by op, `whole` one op for the network. `ours unfused` adds to `ours` "
+            "what its inverted residuals, counted alone, take more layer by layer by the same kernels."
+        ]
     if record["times"]:
         lines = [
             [t["kernel"], t["layer"], number(t["ms"]), f"{t['share_of_peak']:.0%}"]
@@ -342,6 +358,7 @@ def main() -> int:
             record["times"] += attempt(
                 absent, f"times of {kernel}", lambda k=kernel: native_times(k)
             )
+    record["networks"] = with_unfused(record["networks"], record["kernels"])
     if not record["kernels"] and not record["networks"]:
         print(f"bench_arm.py: nothing could be counted: {absent}", file=sys.stderr)
         return 2

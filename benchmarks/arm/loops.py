@@ -82,6 +82,14 @@ def innermost(disassembly: str) -> list[Loop]:
     return loops
 
 
+def short_name(function: str) -> str:
+    """A demangled function as its name, template arguments and first parameter's type."""
+    plain = re.sub(r" \[clone .*", "", function.replace("(anonymous namespace)::", ""))
+    plain = re.sub(r"\b(?:\w+::)+", "", plain)
+    match = re.fullmatch(r"(?:[\w ]* )?([\w~]+(?:<.*>)?)\((\w*)[^()]*\)(?: const)?", plain)
+    return f"{match[1]}({match[2]})" if match else plain
+
+
 def disassemble(program: Path) -> str:
     """The program as text; addresses count from where its code is loaded."""
     command = ["aarch64-linux-gnu-objdump", "-d", "-C", "--no-show-raw-insn", str(program)]

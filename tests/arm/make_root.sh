@@ -79,6 +79,21 @@ for deb in "$work"/debs/*.deb; do
 done
 # The guest sees the host's files where the root has none: hide the host's list of libraries.
 : >"$new/etc/ld.so.cache"
+# Likewise its processor, of which ONNX Runtime makes no sense and crashes. A Cortex-A76, as many
+# cores as the host has.
+mkdir "$new/proc"
+for ((core = 0; core < $(nproc --all); core++)); do
+  cat <<EOF
+processor	: $core
+Features	: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU variant	: 0x4
+CPU part	: 0xd0b
+CPU revision	: 1
+
+EOF
+done >"$new/proc/cpuinfo"
 # Debian's pyconfig.h leads to this one by a path that only Debian's own compiler searches.
 cp "$new/usr/include/aarch64-linux-gnu/python3.11/pyconfig.h" "$new/usr/include/python3.11/"
 

@@ -1,0 +1,69 @@
+"""benchmarks/arm/bench_arm.py: names of loops, and networks with blocks run layer by layer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ARM = Path(__file__).resolve().parents[2] / "benchmarks" / "arm"
+sys.path.insert(0, str(ARM))
+import bench_arm  # noqa: E402
+import loops  # noqa: E402
+
+sys.path.remove(str(ARM))
+
+TINY = "seaformer_tiny"
+
+
+@pytest.mark.parametrize(
+    ("function", "short"),
+    [
+        (
+            "seaformer::neon::(anonymous namespace)::run(seaformer::Pointwise const&)",
+            "run(Pointwise)",
+        ),
+        (
+            "void seaformer::neon::(anonymous namespace)::sum_tiles<3, 1, 8, 2>("
+            "seaformer::Depthwise const&, long, long) [clone .constprop.0]",
+            "sum_tiles<3, 1, 8, 2>(Depthwise)",
+        ),
+        (
+            "void seaformer::scalar::(anonymous namespace)::column<6, (seaformer::Last)0>(float*)",
+            "column<6, (Last)0>(float)",
+        ),
+        ("main", "main"),
+    ],
+)
+def test_functions_have_short_names_that_tell_them_apart(function, short):
+    assert loops.short_name(function) == short
+
+
+def row(kernel: str, layer: str, total: int) -> dict:
+    return {"kernel": kernel, "layer": layer, "counts": {"total": total}, "cache": {"misses": 1}}
+
+
+def blocks(stages: str = "111 11 11 1 1") -> list[str]:
+    """The layers of Tiny's inverted residuals; each of its transformers' MLPs counts twice."""
+    layers = [
+        f"{TINY}.backbone.smb{stage}.layer{layer + 1}"
+        for stage, count in enumerate(stages.split(), 1)
+        for layer in range(len(count))
+    ]
+    return layers + [f"{TINY}.backbone.trans{n}.transformer_blocks.0.mlp" for n in (1, 2)]
+
+
+def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
+    kernels = [row("stem_block", "planar-512", 50), row("stem_block", "planar-512/unfused", 53)]
+    for layer in blocks():
+        kernels += [row("inverted_residual", layer, 100)]
+        kernels += [row("inverted_residual", f"{layer}/unfused", 110)]
+    ours = {"model": TINY, "implementation": "ours", "output": "logits"}
+    ours |= {"counts": {"total": 10_000}, "cache": {"misses": 7}}
+    fused, apart = bench_arm.with_unfused([ours], kernels)
+    assert fused == ours
+    assert apart["implementation"] == "ours unfused"
+    assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2)}
+    assert apart["cache"] == {"misses": 7}
+    assert bench_arm.with_unfused([ours], kernels[:-1]) == [ours]
