@@ -29,6 +29,7 @@ import numpy as np
 
 from seaformer_kernels.bench import record as suite_record
 
+TOLERANCE = 0.05
 CONFIDENCE = 0.999
 RESAMPLES = 4000
 MIN_ROUNDS = 10  # with fewer, medians and their intervals are chance
@@ -87,7 +88,12 @@ def read(path: Path) -> dict[str, Case]:
         suite_record.check(content)
     except ValueError as error:
         raise NotComparable(f"{path}: {error}.") from None
-    return dict(map(_suite_case, content["cases"]))
+    return cases(content)
+
+
+def cases(record: dict) -> dict[str, Case]:
+    """The cases of what `suite.run` returned, by name."""
+    return dict(map(_suite_case, record["cases"]))
 
 
 def _suite_case(case: dict) -> tuple[str, Case]:
@@ -202,7 +208,10 @@ def main() -> int:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     parser.add_argument(
-        "--tolerance", type=float, default=0.05, help="smaller changes are ignored (default: 0.05)"
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help=f"smaller changes are ignored (default: {TOLERANCE})",
     )
     options = parser.parse_args()
     try:

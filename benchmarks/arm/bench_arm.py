@@ -254,7 +254,7 @@ def report(record: dict) -> str:
         parts += ["## Networks, one 512x512 image", network_table(record["networks"])]
         parts += [
             "`ours` is op by op, `whole` one op for the network. `ours unfused` adds to `ours` "
-            "what its inverted residuals, counted alone, take more layer by layer by the same kernels."
+            "what its inverted residuals, counted alone, take more as single layers of our kernels."
         ]
     if record["times"]:
         lines = [
