@@ -52,7 +52,7 @@ sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and Undef
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
 
-fuzz: $(VENV)/.requirements  ## fuzz model files and the C API (FUZZ_SECONDS=60 each)
+fuzz: $(VENV)/.requirements  ## fuzz model files, the C API and the ops (FUZZ_SECONDS=60 each)
 	tests/fuzz/fuzz.sh
 
 wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, and check it

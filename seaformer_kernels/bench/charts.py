@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,8 +12,10 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
-from seaformer_kernels.bench.tables import parts_of
+from seaformer_kernels.bench.tables import number, parts_of
 
 FORMATS = ("png", "svg")
 
@@ -21,28 +23,40 @@ FORMATS = ("png", "svg")
 def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Draws what the record has cases for into files of the folder, and returns them."""
     cases = record["cases"]
-    charts = {
-        **{f"latency-{output}": _chosen(cases, output) for output in ("logits", "labels")},
-        "parts": cases,
-        "roofline": cases,
-        "pixels": _varied(cases, "height", "width"),
-        "threads": _varied(cases, "threads"),
+    chosen = {output: _chosen(cases, output) for output in ("logits", "labels")}
+    charts: dict[str, tuple[Callable[[list[dict]], Figure], list[dict]]] = {
+        **{f"latency-{output}": (_latency, chosen[output]) for output in chosen},
+        "parts": (_parts, chosen["logits"] + chosen["labels"]),
+        "roofline": (lambda shown: _roofline(shown, record["limits"]), cases),
+        "pixels": (_pixels, _varied(cases, "height", "width")),
+        "threads": (_threads, _varied(cases, "threads")),
     }
-    drawers = {"parts": _parts, "pixels": _pixels, "threads": _threads}
     written = []
-    for name, chosen in charts.items():
-        if not chosen:
+    for name, (drawer, shown) in charts.items():
+        if not shown:
             continue
-        figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-        if name == "roofline":
-            _roofline(axes, chosen, record["limits"])
-        else:
-            drawers.get(name, _latency)(axes, chosen)
+        figure = drawer(shown)
         for suffix in formats:
             written.append(folder / f"{name}.{suffix}")
-            figure.savefig(written[-1], dpi=120)
+            figure.savefig(written[-1], dpi=120, metadata={"Date": None} if suffix == "svg" else {})
         plt.close(figure)
     return written
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """So many axes in two columns, or one if there is but one."""
+    columns = min(count, 2)
+    rows = math.ceil(count / columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(5.5 * columns, 3.5 * rows), layout="constrained", squeeze=False
+    )
+    for unused in axes.flat[count:]:
+        unused.set_axis_off()
+    return figure, list(axes.flat[:count])
+
+
+def _single() -> tuple[Figure, Axes]:
+    return plt.subplots(figsize=(9, 5), layout="constrained")
 
 
 def _chosen(cases: Sequence[dict], output: str) -> list[dict]:
@@ -65,49 +79,47 @@ def _varied(cases: Sequence[dict], *fields: str) -> list[dict]:
     return [case for group in groups.values() if len(group) > 1 for case in group]
 
 
-def _latency(axes: Axes, cases: Sequence[dict]) -> None:
-    names = list(dict.fromkeys(_label(i) for c in cases for i in c["implementations"]))
-    width = 0.8 / len(names)
-    for place, name in enumerate(names):
-        for position, case in enumerate(cases):
-            for i in (i for i in case["implementations"] if _label(i) == name):
-                x = position + (place - (len(names) - 1) / 2) * width
-                label = name if x == _first_x(names, cases, name, width) else None
-                axes.bar(x, 1e3 * i["median_s"], width, color=f"C{place}", label=label)
-                axes.vlines(x, 1e3 * i["min_s"], 1e3 * i["p95_s"], color="black", linewidth=1)
-    axes.set_xticks(range(len(cases)), [_model(case) for case in cases])
+def _latency(cases: Sequence[dict]) -> Figure:
+    figure, panels = _panels(len(cases))
+    for axes, case in zip(panels, cases, strict=True):
+        found = case["implementations"]
+        for place, i in enumerate(found):
+            median, least, most = (1e3 * i[key] for key in ("median_s", "min_s", "p95_s"))
+            axes.barh(place, median, color="C0" if i["ours"] else "0.75")
+            axes.hlines(place, least, most, color="black", linewidth=1)
+            axes.text(most, place, f" {number(median)}", va="center", fontsize=8)
+        axes.set_yticks(range(len(found)), [_label(i) for i in found], fontsize=8)
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        axes.set_title(_model(case))
     case = cases[0]
-    axes.set_ylabel("milliseconds: median; line from least to 95th percentile")
-    axes.set_title(
+    figure.suptitle(
         f"Image {case['height']}x{case['width']} to {case['output']}, "
         f"{case['threads']} thread(s), float32"
     )
-    axes.legend()
+    figure.supxlabel("milliseconds: median; line from least to 95th percentile", fontsize=9)
+    return figure
 
 
-def _first_x(names: list[str], cases: Sequence[dict], name: str, width: float) -> float:
-    """Where the first bar of a name stands: only that one is in the legend."""
-    present = (any(_label(i) == name for i in case["implementations"]) for case in cases)
-    position = next(p for p, there in enumerate(present) if there)
-    return position + (names.index(name) - (len(names) - 1) / 2) * width
-
-
-def _parts(axes: Axes, cases: Sequence[dict]) -> None:
+def _parts(cases: Sequence[dict]) -> Figure:
+    figure, axes = _single()
     bottoms = [0.0] * len(cases)
-    for part in parts_of(cases):
+    for part, color in zip(parts_of(cases), plt.colormaps["tab20"].colors, strict=False):
         shares = []
         for case in cases:
             medians = {k: statistics.median(v) for k, v in case["split"]["seconds"].items()}
             shares.append(100 * medians.get(part, 0.0) / sum(medians.values()))
-        axes.bar(range(len(cases)), shares, bottom=bottoms, label=part)
+        axes.bar(range(len(cases)), shares, bottom=bottoms, label=part, color=color)
         bottoms = [a + b for a, b in zip(bottoms, shares, strict=True)]
-    ticks = [f"{_model(c)}\n{c['height']}, {c['threads']}t\n{c['output']}" for c in cases]
-    axes.set_xticks(range(len(cases)), ticks, fontsize=7)
-    axes.set_ylabel("% of our time")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    ticks = [f"{_model(c)}\nto {c['output']}" for c in cases]
+    axes.set_xticks(range(len(cases)), ticks, fontsize=8)
+    axes.set_ylabel("% of our time, op by op")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, reverse=True)
+    return figure
 
 
-def _roofline(axes: Axes, cases: Sequence[dict], limits: Sequence[dict]) -> None:
+def _roofline(cases: Sequence[dict], limits: Sequence[dict]) -> Figure:
+    figure, axes = _single()
     case = next((c for c in cases if c["output"] == "logits"), cases[0])
     isa, threads = case["split"]["isa"], case["threads"]
     cases = [c for c in cases if c["output"] == "logits" and c["threads"] == threads] or [case]
@@ -130,6 +142,9 @@ def _roofline(axes: Axes, cases: Sequence[dict], limits: Sequence[dict]) -> None
     xs = [min(ends) / 2, peak / bandwidth, max(ends) * 2]
     axes.plot(xs, [min(peak, x * bandwidth) / 1e9 for x in xs], color="black")
     axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(ScalarFormatter())
     axes.set_xlabel("multiply-adds a byte that blocks read and write")
     axes.set_ylabel("GMAC/s")
     axes.set_title(
@@ -137,33 +152,46 @@ def _roofline(axes: Axes, cases: Sequence[dict], limits: Sequence[dict]) -> None
         f"{bandwidth / 1e9:.0f} GB/s copied"
     )
     axes.legend(fontsize=8)
+    return figure
 
 
-def _pixels(axes: Axes, cases: Sequence[dict]) -> None:
+def _pixels(cases: Sequence[dict]) -> Figure:
+    figure, axes = _single()
     for (model, name), found in _lines(cases).items():
         points = sorted((c["height"] * c["width"], i["median_s"]) for c, i in found)
         if len(points) > 1:
             sides = [math.sqrt(pixels) for pixels, _ in points]
             axes.plot(sides, [1e9 * s / p for p, s in points], "o-", label=f"{model}, {name}")
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_ylim(bottom=0)
     axes.set_xlabel("side of a square of as many pixels")
     axes.set_ylabel("nanoseconds a pixel")
     axes.legend(fontsize=8)
+    return figure
 
 
-def _threads(axes: Axes, cases: Sequence[dict]) -> None:
-    most = max(case["threads"] for case in cases)
-    axes.plot([1, most], [1, most], "--", color="grey", label="ideal")
-    for (model, name), found in _lines(cases).items():
-        points = sorted((c["threads"], i["median_s"]) for c, i in found)
-        if len(points) > 1:
-            fewest, slowest = points[0]
-            speedups = [fewest * slowest / seconds for _, seconds in points]
-            axes.plot([t for t, _ in points], speedups, "o-", label=f"{model}, {name}")
-    axes.set_xlabel("threads")
-    axes.set_ylabel("times faster than one thread")
-    axes.legend(fontsize=7)
+def _threads(cases: Sequence[dict]) -> Figure:
+    lines = _lines(cases)
+    models = list(dict.fromkeys(model for model, _ in lines))
+    names = list(dict.fromkeys(name for _, name in lines))
+    counts = sorted({case["threads"] for case in cases})
+    figure, panels = _panels(len(models))
+    for axes, model in zip(panels, models, strict=True):
+        axes.plot(counts, counts, "--", color="grey", label="ideal")
+        for place, name in enumerate(names):
+            found = lines.get((model, name), ())
+            points = sorted((c["threads"], i["median_s"]) for c, i in found)
+            if len(points) > 1:
+                fewest, slowest = points[0]
+                speedups = [fewest * slowest / seconds for _, seconds in points]
+                axes.plot([t for t, _ in points], speedups, "o-", label=name, color=f"C{place}")
+        axes.set_xticks(counts)
+        axes.set_title(model)
+        axes.legend(fontsize=7)
+    figure.supxlabel("threads", fontsize=9)
+    figure.supylabel("times faster than the fewest threads", fontsize=9)
+    return figure
 
 
 def _lines(cases: Iterable[dict]) -> dict[tuple[str, str], list[tuple[dict, dict]]]:

@@ -230,6 +230,12 @@ def _check_ranges(op: str, header: Header) -> None:
         raise ValueError(
             f"{op}: expected packed weights with 1 to {MAX_CHANNELS} channels, got {channels}"
         )
+    if header.kind == Kind.STEM and header.in_channels != 3:
+        raise ValueError(
+            f"{op}: expected packed weights for 3 input channels, got {header.in_channels}"
+        )
+    if header.kind == Kind.SEA_ATTENTION:
+        _check_attention(op, header)
     if header.kind == Kind.POINTWISE and header.expand_activation not in tuple(Activation):
         raise ValueError(
             f"{op}: expected packed weights with a known activation, got code "
@@ -247,4 +253,27 @@ def _check_ranges(op: str, header: Header) -> None:
         raise ValueError(
             f"{op}: expected packed weights without an expansion to have as many hidden as input "
             f"channels, got {header.hidden_channels} and {header.in_channels}"
+        )
+
+
+def _check_attention(op: str, header: Header) -> None:
+    wanted = {
+        "out_channels": header.in_channels,
+        "kernel_size": 3,
+        "stride": 1,
+        "expand_activation": Activation.NONE,
+        "depthwise_activation": Activation.RELU6,
+        "flags": EXPANDS,
+    }
+    for name, value in wanted.items():
+        if getattr(header, name) != value:
+            raise ValueError(
+                f"{op}: expected packed weights with {name} {value:d}, got {getattr(header, name)}"
+            )
+    keys = header.heads * header.key_dim
+    values = header.hidden_channels - 2 * keys
+    if header.heads < 1 or header.key_dim < 1 or values < 1 or values % header.heads:
+        raise ValueError(
+            f"{op}: expected packed weights whose heads divide queries, keys and values, got "
+            f"{header.heads} heads of {header.key_dim} keys among {header.hidden_channels} channels"
         )

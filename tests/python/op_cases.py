@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels.reference.upsample_argmax import upsample_argmax
 
 ACTIVATIONS = {
     "none": lambda x: x,
@@ -39,10 +41,32 @@ class Case:
         """The op, as torch registered it."""
         return getattr(torch.ops.seaformer, self.op).default
 
+    def plain(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
+        """What the op is where the extension is missing."""
+        packed = self.packed if packed is None else packed
+        return plain_form(self.op)(*(inputs or self.inputs), packed, *self.arguments)
+
     def registered(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
         """The registered op, without the checks of `sk.ops`."""
         packed = self.packed if packed is None else packed
         return self.overload(*(inputs or self.inputs), packed, *self.arguments)
+
+
+def plain_form(op: str) -> Callable[..., object]:
+    """The checks of an op, then its form in plain PyTorch."""
+    suffix = "_labels" if op == "segmentation_labels" else ""
+    module = importlib.import_module(
+        f"seaformer_kernels.ops.{'segmentation_head' if suffix else op}"
+    )
+    fake = getattr(module, f"_fake{suffix}")
+    names = (f"_plain{suffix}", "plain")
+    plain = next((getattr(module, n) for n in names if hasattr(module, n)), upsample_argmax)
+
+    def checked(*args: object) -> object:
+        fake(*args)
+        return plain(*args)
+
+    return checked
 
 
 class Call(nn.Module):

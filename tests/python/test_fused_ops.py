@@ -376,6 +376,14 @@ def test_a_wrong_header_is_refused(simple, field, value):
         ("segmentation_head", 6, 0),
         ("pointwise", 8, 4),  # activation
         ("pointwise", 8, -1),
+        ("sea_attention", 4, 33),
+        ("sea_attention", 5, 9),
+        ("sea_attention", 6, 5),
+        ("sea_attention", 7, 2),
+        ("sea_attention", 8, 1),
+        ("sea_attention", 9, 1),
+        ("sea_attention", 10, 0),
+        ("sea_attention", 10, 3),
     ],
 )
 def test_a_wrong_field_is_refused(op, field, value):
@@ -390,7 +398,7 @@ def with_field(case: Case, field: int, value: int) -> torch.Tensor:
 
 
 def refused(case: Case, packed: torch.Tensor) -> None:
-    for call in (case, case.registered):
+    for call in (case, case.registered, case.plain):
         with pytest.raises(ValueError, match=rf"^{case.op}: expected .*\bpacked weights.*, got "):
             call(packed=packed)
 
