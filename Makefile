@@ -74,6 +74,8 @@ bench-ops: $(VENV)/.package  ## time ops and blocks against PyTorch (BENCH_ARGS=
 	$(BIN)/python -m pytest benchmarks/bench_*.py $(BENCH_ARGS)
 
 bench-arm: $(VENV)/.package $(VENV)/.cross  ## counts, cycles and cache misses on ARM (BENCH_ARGS=--quick: 3 minutes)
+	cmake --preset aarch64
+	cmake --build --preset aarch64
 	tests/arm/make_site.sh
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
 	$(BIN)/python benchmarks/arm/bench_arm.py $(BENCH_ARGS)

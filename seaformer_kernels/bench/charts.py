@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from seaformer_kernels.bench.tables import number, parts_of
+from seaformer_kernels.bench.tables import number, parts_of, usual
 
 FORMATS = ("png", "svg")
 
@@ -23,7 +23,7 @@ FORMATS = ("png", "svg")
 def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Draws what the record has cases for into files of the folder, and returns them."""
     cases = record["cases"]
-    chosen = {output: _chosen(cases, output) for output in ("logits", "labels")}
+    chosen = {output: usual(cases, output) for output in ("logits", "labels")}
     charts: dict[str, tuple[Callable[[list[dict]], Figure], list[dict]]] = {
         **{f"latency-{output}": (_latency, chosen[output]) for output in chosen},
         "parts": (_parts, chosen["logits"] + chosen["labels"]),
@@ -57,16 +57,6 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def _single() -> tuple[Figure, Axes]:
     return plt.subplots(figsize=(9, 5), layout="constrained")
-
-
-def _chosen(cases: Sequence[dict], output: str) -> list[dict]:
-    """The cases of an output on the fewest threads, at the size that most of them have."""
-    cases = [case for case in cases if case["output"] == output]
-    if not cases:
-        return []
-    threads = min(case["threads"] for case in cases)
-    size = statistics.mode((case["height"], case["width"]) for case in cases)
-    return [c for c in cases if c["threads"] == threads and (c["height"], c["width"]) == size]
 
 
 def _varied(cases: Sequence[dict], *fields: str) -> list[dict]:

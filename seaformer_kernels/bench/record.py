@@ -48,7 +48,7 @@ RECORD = {
     "limits": [{"isa": str, "threads": int, "macs_per_s": NUMBER, "copy_bytes_per_s": NUMBER}],
     "absent": {str: str},
     "cases": [CASE],
-    "skipped": [str],
+    "skipped": {str: str},
 }
 
 

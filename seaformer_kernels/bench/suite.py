@@ -18,8 +18,9 @@ from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.record import SCHEMA
 from seaformer_kernels.bench.split import Split
+from seaformer_kernels.bench.tables import WHOLE_GRAPH
 
-WHOLE_GRAPH = "whole graph"  # behind the instruction set: ours as one op
+OVER = "the time was over"
 SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
@@ -81,8 +82,8 @@ def absent_peers(names: Iterable[str]) -> dict[str, str]:
 def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
     """Times the cases and returns the record that `record.check` describes.
 
-    Raises:
-        Mismatch: ours computes something else than plain PyTorch.
+    Nothing that was measured is lost: a case in which ours computes something else than plain
+    PyTorch is named among those that were skipped, as are those after an interruption.
     """
     absent = absent_peers(dict.fromkeys(peer for case in cases for peer in case.peers))
     conditions = machine.conditions()
@@ -96,19 +97,27 @@ def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
         "limits": [limit for count in threads for limit in measure_limits(count, settings.isas)],
         "absent": absent,
         "cases": [],
-        "skipped": [],
+        "skipped": {},
     }
     converter = Converter()
     start = time.monotonic()
-    longest = 0.0
+    longest: dict[int, float] = {}  # by how many peers there were
     for number, case in enumerate(cases, 1):
         before = time.monotonic() - start
-        if before + longest > 60 * settings.minutes:
-            record["skipped"].append(str(case))
+        likely = longest.get(len(case.peers), max(longest.values(), default=0.0))
+        if before + likely > 60 * settings.minutes:
+            record["skipped"][str(case)] = OVER
             continue
         log(f"[{number}/{len(cases)}] {case}")
-        record["cases"].append(run_case(case, settings, absent, converter, log))
-        longest = max(longest, time.monotonic() - start - before)
+        try:
+            record["cases"].append(run_case(case, settings, absent, converter, log))
+        except Mismatch as error:
+            record["skipped"][str(case)] = str(error)
+        except KeyboardInterrupt:
+            record["skipped"] |= {str(other): "interrupted" for other in cases[number - 1 :]}
+            break
+        taken = time.monotonic() - start - before
+        longest[len(case.peers)] = max(taken, longest.get(len(case.peers), 0.0))
     record["conditions"] = conditions | {"seconds": round(time.monotonic() - start, 1)}
     return record
 
@@ -283,4 +292,4 @@ def _powers_of_two(most: int) -> list[int]:
     return counts if counts[-1] == most else [*counts, most]
 
 
-__all__ = ["Case", "Mismatch", "Settings", "default_plan", "product", "run", "run_case"]
+__all__ = ["Case", "Settings", "default_plan", "product", "run", "run_case"]

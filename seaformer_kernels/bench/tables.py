@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from seaformer_kernels.bench import machine
 from seaformer_kernels.bench.rounds import quartiles
 
+WHOLE_GRAPH = "whole graph"  # behind the instruction set: ours as one op
 PARTS_ORDER = ("stem", "stage", "attention", "mlp", "head", "other blocks", "between blocks")
 
 
@@ -40,7 +41,8 @@ def report(record: dict) -> str:
     ]
     for name, reason in record["absent"].items():
         parts.append(f"`{name}` is absent ({reason}).")
-    parts += [f"Skipped, the time was over: {case}." for case in record["skipped"]]
+    parts += [f"Not measured: {case} ({why})." for case, why in record["skipped"].items()]
+    parts += ["## In short", *summaries(record)]
     for (threads, output), cases in _groups(record["cases"]).items():
         title = f"## Image to {output}, {threads} thread{'s' if threads > 1 else ''}"
         parts += [title, _latency(cases), _details(cases)]
@@ -58,6 +60,44 @@ def report(record: dict) -> str:
         _limits(record["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def usual(cases: Sequence[dict], output: str) -> list[dict]:
+    """The cases of an output on the fewest threads, at the size that most of them have."""
+    cases = [case for case in cases if case["output"] == output]
+    if not cases:
+        return []
+    threads = min(case["threads"] for case in cases)
+    size = statistics.mode((case["height"], case["width"]) for case in cases)
+    return [c for c in cases if c["threads"] == threads and (c["height"], c["width"]) == size]
+
+
+def summaries(record: dict) -> list[str]:
+    """For each output a table of the usual cases: ours on the widest instruction set, and peers."""
+    chosen = {output: usual(record["cases"], output) for output in ("logits", "labels")}
+    return [_summary(output, cases) for output, cases in chosen.items() if cases]
+
+
+def _summary(output: str, cases: Sequence[dict]) -> str:
+    """Median milliseconds; behind those of a peer, how many times faster our whole graph was."""
+    first = cases[0]
+    isa = first["split"]["isa"]
+    peers = dict.fromkeys(i["name"] for c in cases for i in c["implementations"] if not i["ours"])
+    threads = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
+    title = f"{first['height']}x{first['width']} to {output}, {isa}, {threads}"
+    rows = []
+    for case in cases:
+        by_name = {i["name"]: i for i in case["implementations"]}
+        whole, single = by_name[f"{isa} {WHOLE_GRAPH}"], by_name[isa]
+        row = [_model(case), *(number(1e3 * own["median_s"]) for own in (whole, single))]
+        for peer in peers:
+            if peer in by_name:
+                median = number(1e3 * by_name[peer]["median_s"])
+                row.append(f"{median}: {number(whole['times_faster'][peer][1])}")
+            else:
+                row.append("")
+        rows.append(row)
+    return table([title, "whole graph", "op by op", *peers], rows)
 
 
 def parts_of(cases: Iterable[dict]) -> list[str]:
@@ -90,8 +130,12 @@ def _groups(cases: Sequence[dict]) -> dict[tuple[int, str], list[dict]]:
     return groups
 
 
+def _model(case: dict) -> str:
+    return case["model"].removeprefix("seaformer_")
+
+
 def _title(case: dict) -> str:
-    return f"{case['model'].removeprefix('seaformer_')} {case['height']}x{case['width']}"
+    return f"{_model(case)} {case['height']}x{case['width']}"
 
 
 def _latency(cases: Sequence[dict]) -> str:

@@ -86,7 +86,7 @@ def bench(
         plan = suite.default_plan(model, size, threads, output, peers, quick)
         out.mkdir(parents=True, exist_ok=True)
         found = suite.run(plan, settings, log=lambda line: click.echo(line, err=True))
-    except (ValueError, suite.Mismatch, OSError) as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     record.save(found, out / "bench.json")
     report = tables.report(found)
@@ -96,6 +96,9 @@ def bench(
         written += drawing.draw(found, out)
     click.echo(report)
     click.echo(f"Wrote {', '.join(show(path) for path in written)}.")
+    for case, why in found["skipped"].items():
+        if why != suite.OVER:
+            raise click.ClickException(f"{case}: {why}")
 
 
 def _isas(names: tuple[str, ...]) -> tuple[str, ...]:

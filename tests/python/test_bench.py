@@ -95,7 +95,28 @@ def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
     settings = suite.Settings(isas=("scalar",), minutes=0.05 / 60)
     result = suite.run(cases, settings, log=lambda _: None)
     assert 1 <= len(result["cases"]) <= 2
-    assert result["skipped"] == [str(case) for case in cases[len(result["cases"]) :]]
+    late = cases[len(result["cases"]) :]
+    assert result["skipped"] == {str(case): suite.OVER for case in late}
+
+
+@native
+def test_nothing_measured_is_lost_when_ours_is_wrong_or_the_run_interrupted(monkeypatch):
+    outcomes = iter([{"first": 1}, suite.Mismatch("differs"), {"third": 1}, KeyboardInterrupt()])
+
+    def run_case(*_):
+        outcome = next(outcomes)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(suite, "run_case", run_case)
+    monkeypatch.setattr(suite, "measure_limits", lambda *_: [])
+    cases = suite.product([TINY], [(64, side) for side in range(64, 69)], [1], ["logits"], [])
+    result = suite.run(cases, suite.Settings(isas=("scalar",)), log=lambda _: None)
+    assert result["cases"] == [{"first": 1}, {"third": 1}]
+    reasons = ["differs", "interrupted", "interrupted"]
+    named = [str(cases[1]), str(cases[3]), str(cases[4])]
+    assert result["skipped"] == dict(zip(named, reasons, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +127,7 @@ def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
             "expected a record of schema 'seaformer-bench/1', got 'x'",
         ),
         (lambda r: r.pop("limits"), "expected the field 'limits' in the record"),
-        (lambda r: r.update(skipped=[1]), r"expected str in the record.skipped\[0\], got int"),
+        (lambda r: r.update(skipped={"x": 1}), r"expected str in the record.skipped.x, got int"),
         (
             lambda r: r["cases"][0].update(width=True),
             r"expected int in the record.cases\[0\].width",
@@ -152,6 +173,8 @@ def test_laps_add_up_and_leave_no_hooks():
 
 def test_wrong_results_are_told():
     contenders.check("x", torch.tensor([1.0, 2.0005]), torch.tensor([1.0, 2.0]))
+    with pytest.raises(contenders.Mismatch, match=r"^x: differs .* by 0\.\d+ in the mean"):
+        contenders.check("x", torch.tensor([1.01, 2.01]), torch.tensor([1.0, 2.0]))
     with pytest.raises(contenders.Mismatch, match=r"^x: differs from plain PyTorch by 0\.1"):
         contenders.check("x", torch.tensor([1.0, 2.1]), torch.tensor([1.0, 2.0]))
     with pytest.raises(contenders.Mismatch, match=r"only 50\.000% of the labels"):

@@ -94,7 +94,7 @@ def write_run(path: Path, case: compare.Case) -> Path:
         "failed": {},
     }
     empty = {"machine": {}, "conditions": {}, "versions": {}, "settings": {}, "absent": {}}
-    lists = {"limits": [], "cases": [suite_case], "skipped": []}
+    lists = {"limits": [], "cases": [suite_case], "skipped": {}}
     path.write_text(json.dumps({"schema": SCHEMA, **empty, **lists}))
     return path
 
