@@ -61,11 +61,12 @@ wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, a
 test-arm: $(VENV)/.package $(VENV)/.cross  ## cross-build for aarch64, test under emulation, the Python part by the wheel
 	tests/arm/test_arm.sh
 
-cross: $(VENV)/.cross  ## build the core for macOS on ARM, and static for ARM Linux with a test run
-	for system in macos musl; do \
-	  cmake --preset aarch64-$$system && cmake --build --preset aarch64-$$system || exit 1; done
+cross: $(VENV)/.cross  ## build the core by clang: macOS on ARM; static for Linux, with a test run
+	for preset in aarch64-macos aarch64-musl x86_64-musl; do \
+	  cmake --preset $$preset && cmake --build --preset $$preset || exit 1; done
 	for tests in $(CROSS_TESTS); do \
 	  qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $$tests || exit 1; done
+	build/x86_64-musl/kernel_tests
 
 bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quick: 3 minutes)
 	$(BIN)/seaformer bench $(BENCH_ARGS)

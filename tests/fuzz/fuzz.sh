@@ -30,9 +30,10 @@ done
 # A copy of the package, with an extension that the system's compiler instruments.
 site=$PWD/build/fuzz/site
 torch=$("$python" -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])')
+include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 "$cmake" -S . -B build/fuzz/extension "${options[@]}" -DSEAFORMER_BUILD_TESTS=OFF \
   -DSEAFORMER_TORCH_DIR="$torch" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" \
-  -DPython_EXECUTABLE="$(command -v "$python")" >/dev/null
+  -DPython_EXECUTABLE="$(command -v "$python")" -DPython_INCLUDE_DIR="$include" >/dev/null
 "$cmake" --build build/fuzz/extension
 rm -rf "$site"
 mkdir -p "$site"

@@ -8,7 +8,8 @@ namespace seaformer {
 namespace avx512 {
 namespace {
 
-#define SEAFORMER_SUM(p, v) [sum##p##v] "=&v"(sum[p][v].x)
+// In the first 16 registers ("x"), since clang misprints the names of halves of the others.
+#define SEAFORMER_SUM(p, v) [sum##p##v] "=&x"(sum[p][v].x)
 #define SEAFORMER_SUMS(v)                                                             \
   SEAFORMER_SUM(0, v), SEAFORMER_SUM(1, v), SEAFORMER_SUM(2, v), SEAFORMER_SUM(3, v), \
       SEAFORMER_SUM(4, v), SEAFORMER_SUM(5, v), SEAFORMER_SUM(6, v), SEAFORMER_SUM(7, v)
