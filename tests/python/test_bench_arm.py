@@ -1,4 +1,4 @@
-"""benchmarks/arm/bench_arm.py: names of loops, and networks with blocks run layer by layer."""
+"""benchmarks/arm/bench_arm.py: names of loops, networks layer by layer; update_readme.py."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-ARM = Path(__file__).resolve().parents[2] / "benchmarks" / "arm"
-sys.path.insert(0, str(ARM))
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "arm")]
 import bench_arm  # noqa: E402
 import loops  # noqa: E402
 
-sys.path.remove(str(ARM))
+update_readme = pytest.importorskip("update_readme", reason="the charts need matplotlib")
+del sys.path[:2]
 
 TINY = "seaformer_tiny"
 
@@ -67,3 +68,16 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2)}
     assert apart["cache"] == {"misses": 7}
     assert bench_arm.with_unfused([ours], kernels[:-1]) == [ours]
+
+
+def test_only_marked_blocks_of_known_names_are_replaced():
+    page = "a\n<!-- bench: x -->\nold\n<!-- end -->\nb\n<!-- bench: y -->\nkept\n<!-- end -->\n"
+    once = update_readme.replaced(page, {"x": "| new \\1 |"})
+    assert once == page.replace("old", "\n| new \\1 |\n")
+    assert update_readme.replaced(once, {"x": "| new \\1 |"}) == once
+
+
+def test_pages_have_a_marker_for_every_block():
+    pages = "".join(page.read_text() for page in update_readme.PAGES)
+    for name in ("machine", "networks", "arm-networks", "arm-kernels"):
+        assert pages.count(f"<!-- bench: {name} -->") == 1
