@@ -101,11 +101,10 @@ def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
     }
     converter = Converter()
     start = time.monotonic()
-    longest: dict[int, float] = {}  # by how many peers there were
+    taken: list[tuple[Case, float]] = []
     for number, case in enumerate(cases, 1):
         before = time.monotonic() - start
-        likely = longest.get(len(case.peers), max(longest.values(), default=0.0))
-        if before + likely > 60 * settings.minutes:
+        if before + likely_seconds(case, taken) > 60 * settings.minutes:
             record["skipped"][str(case)] = OVER
             continue
         log(f"[{number}/{len(cases)}] {case}")
@@ -116,10 +115,16 @@ def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
         except KeyboardInterrupt:
             record["skipped"] |= {str(other): "interrupted" for other in cases[number - 1 :]}
             break
-        taken = time.monotonic() - start - before
-        longest[len(case.peers)] = max(taken, longest.get(len(case.peers), 0.0))
+        taken.append((case, time.monotonic() - start - before))
     record["conditions"] = conditions | {"seconds": round(time.monotonic() - start, 1)}
     return record
+
+
+def likely_seconds(case: Case, taken: Sequence[tuple[Case, float]]) -> float:
+    """How long a case may take: as long as any that had as many peers, longer for more pixels."""
+    alike = [(c, s) for c, s in taken if len(c.peers) == len(case.peers)] or taken
+    pixels = case.height * case.width
+    return max((s * max(1.0, pixels / (c.height * c.width)) for c, s in alike), default=0.0)
 
 
 def measure_limits(threads: int, isas: Iterable[str]) -> list[dict]:
@@ -249,7 +254,8 @@ def default_plan(
     """What a run times unless told otherwise, what matters most first.
 
     Given values replace the usual ones. Without sizes, ours also runs at other sizes beside eager
-    PyTorch, for the chart over pixels. Without peers, slow ones take part on the fewest threads.
+    PyTorch, for the chart over pixels. Without peers or outputs, slow peers take part and labels
+    are timed on the fewest threads alone.
 
     Raises:
         ValueError: a name is unknown, or there are fewer cores than threads.
@@ -258,6 +264,7 @@ def default_plan(
     cores = len(machine.cores())
     names = list(names or (known[:1] if quick else known))
     threads = list(threads or ([1] if quick else _powers_of_two(cores)))
+    given_outputs = outputs
     outputs = list(outputs or models.OUTPUTS)
     usual = [name for name, peer in PEERS.items() if not (quick and peer.slow)]
     chosen = peers is not None
@@ -274,16 +281,16 @@ def default_plan(
     first, *more = ([count] for count in threads)
     usual_sizes = sizes or [(512, 512)]
     cases = product(names, usual_sizes, first, outputs, peers)
+    # A slow one would take half of the minutes once more for each number of threads.
+    quickly = peers if chosen else [name for name in peers if not PEERS[name].slow]
+    for count in more:
+        cases += product(names, usual_sizes, count, given_outputs or ["logits"], quickly)
     if not sizes:
         sides = (256, 1024) if quick else (256, 1024, 2048)
         others = [(side, side) for side in sides]
         name = names[0] if quick or len(names) < 3 else names[2]
         beside = [peer for peer in ("eager_channels_last",) if peer in peers]
         cases += product([name], others, first, ["logits"], beside)
-    # A slow one would take half of the minutes once more for each number of threads.
-    quickly = peers if chosen else [name for name in peers if not PEERS[name].slow]
-    for count in more:
-        cases += product(names, usual_sizes, count, outputs, quickly)
     return cases
 
 
