@@ -16,7 +16,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import count
@@ -25,6 +25,7 @@ import count_model
 import loops
 import peer_models
 import unfused
+from jobs import Job, Runner
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import machine
@@ -35,7 +36,10 @@ KERNELS = ("pointwise", "depthwise", "stem", "stem_block", "inverted_residual", 
 QUICK_LAYERS = 4  # of each kernel
 HOT = 0.02  # of a layer's instructions: loops that run less are not looked at
 CACHES = {"l1": 64 << 10, "l1_ways": 4, "l2": 512 << 10, "l2_ways": 8, "line": 64}
-NETWORKS = ("ours", "whole", "eager", "onnxruntime", "ncnn")
+LAYERS_A_JOB = 6
+# What is measured of networks, by process of the guest, which takes 20 seconds to start.
+PROCESSES = (("ours", "whole"), ("eager",), ("onnxruntime",), ("ncnn",))
+QUICK_PROCESSES = (("ours", "eager"),)
 NATIVE = count_layers.BUILD.parent / "release"
 
 
@@ -53,82 +57,122 @@ class Cycles:
         return self._known[text]
 
 
-def measure_kernel(kernel: str, most: int | None, caches: dict[str, int], cpu: str) -> list[dict]:
-    """The rows of a kernel's layers, of so many spread over all if `most` is given."""
+def kernel_jobs(kernel: str, most: int | None, caches: dict[str, int], cpu: str) -> list[Job]:
+    """The work on a kernel's layers, of so many spread over all if `most` is given.
+
+    Raises:
+        CountError: the kernel's program is not built.
+    """
     program = count_layers.BUILD / f"bench_{kernel}"
     if not program.is_file():
         raise count.CountError(f"{program}: no such program; --help tells how to build it")
     all_loops = loops.innermost(loops.disassemble(program))
-    known, rows = Cycles(), []
+    known = Cycles()
     layers = list(enumerate(count_layers.layers(program)))
-    step = 1 if most is None else max(1, len(layers) // most)
-    for index, (name, macs) in layers[::step]:
-        arguments = ["neon", str(index)]
-        (counts,) = count.count(program, arguments, cpu, options={"blocks": 1})
-        (cache,) = count.count(program, arguments, cpu, count.CACHE, caches)
-        ran = loops.executed(all_loops, counts.pop("blocks"))
-        hot = [loop for loop in all_loops if ran.get(loop.head, (0,))[0] > HOT * counts["total"]]
-        rows.append(
-            {
-                "kernel": kernel,
-                "layer": name,
-                "macs": macs,
-                "counts": _without_window(counts),
-                "cache": _without_window(cache),
-                "in_hot_loops": sum(ran[loop.head][0] for loop in hot),
-                "loops": [
-                    {
-                        "function": loop.function,
-                        "offset": loop.head,
-                        "instructions": len(loop.body),
-                        "fmas": loop.fmas,
-                        "iterations": ran[loop.head][1],
-                        "cycles": known.of(loop),
-                    }
-                    for loop in hot
-                ],
-            }
+    chosen = layers[:: 1 if most is None else max(1, len(layers) // most)]
+
+    def measure(part: list[tuple[int, tuple[str, float]]]) -> list[dict]:
+        return [
+            measure_layer(kernel, program, index, layer, all_loops, known, caches, cpu)
+            for index, layer in part
+        ]
+
+    parts = [chosen[i : i + LAYERS_A_JOB] for i in range(0, len(chosen), LAYERS_A_JOB)]
+    return [
+        Job(
+            f"{kernel} from layer {part[0][0]}",
+            kernel,
+            sum(macs for _, (_, macs) in part),
+            lambda part=part: measure(part),
         )
-    return rows
+        for part in parts
+    ]
 
 
-def measure_network(
-    variant: str, outputs: list[str], caches: dict[str, int], cpu: str, absent: dict[str, str]
-) -> list[dict]:
-    """The rows of whole inferences of a variant; what cannot run is added to `absent`."""
-    rows, ideal = [], count_model.ideal_fmas(variant)[""]
-    for name in NETWORKS:
-        if name in absent:
-            continue
-        try:
-            path = [str(count_model.SITE), str(count_model.HERE)]
-            if name in peer_models.WHEELS:
-                peer_models.install(name)
-                for output in outputs:
-                    peer_models.convert(name, variant, output)
-                path.append(str(peer_models.SITE / name))
-            environment = {
-                "PYTHONPATH": ":".join(path),
-                "SEAFORMER_ARM_MODELS": str(peer_models.MODELS),
-            }
-            runs = [f"{name}:{output}" for output in outputs]
-            counts = count_model.count_runs(variant, runs, cpu, environment=environment)
-            moved = count_model.count_runs(variant, runs, cpu, count.CACHE, caches, environment)
-        except (count.CountError, OSError) as error:
-            absent[name] = str(error).strip().splitlines()[0]
-            continue
-        rows += [
+def measure_layer(
+    kernel: str,
+    program: Path,
+    index: int,
+    layer: tuple[str, float],
+    all_loops: list[loops.Loop],
+    known: Cycles,
+    caches: dict[str, int],
+    cpu: str,
+) -> dict:
+    """The row of a layer, given by its number, name and multiply-adds."""
+    name, macs = layer
+    arguments = ["neon", str(index)]
+    (counts,) = count.count(program, arguments, cpu, options={"blocks": 1})
+    (cache,) = count.count(program, arguments, cpu, count.CACHE, caches)
+    ran = loops.executed(all_loops, counts.pop("blocks"))
+    hot = [loop for loop in all_loops if ran.get(loop.head, (0,))[0] > HOT * counts["total"]]
+    return {
+        "kernel": kernel,
+        "layer": name,
+        "macs": macs,
+        "counts": _without_window(counts),
+        "cache": _without_window(cache),
+        "in_hot_loops": sum(ran[loop.head][0] for loop in hot),
+        "loops": [
             {
-                "model": variant,
+                "function": loop.function,
+                "offset": loop.head,
+                "instructions": len(loop.body),
+                "fmas": loop.fmas,
+                "iterations": ran[loop.head][1],
+                "cycles": known.of(loop),
+            }
+            for loop in hot
+        ],
+    }
+
+
+def network_jobs(
+    model: str, output: str, processes: Sequence[Sequence[str]], caches: dict[str, int], cpu: str
+) -> list[Job]:
+    """The work on whole inferences of a model: for each process, counts and then caches."""
+    ideal = count_model.ideal_fmas(model)[""]
+    plugins = {"counts": (count.COUNT, None), "cache": (count.CACHE, caches)}
+
+    def measure(names: Sequence[str], figures: str) -> list[dict]:
+        path = [count_model.SITE, count_model.HERE]
+        path += [peer_models.SITE / name for name in names if name in peer_models.WHEELS]
+        environment = {
+            "PYTHONPATH": ":".join(map(str, path)),
+            "SEAFORMER_ARM_MODELS": str(peer_models.MODELS),
+        }
+        runs = [f"{name}:{output}" for name in names]
+        found = count_model.count_runs(model, runs, cpu, *plugins[figures], environment)
+        return [
+            {
+                "model": model,
                 "implementation": name,
                 "output": output,
                 "ideal_fmas": ideal,
-                "counts": _without_window(counts[f"{name}:{output}"]),
-                "cache": _without_window(moved[f"{name}:{output}"]),
+                figures: _without_window(found[run]),
             }
-            for output in outputs
+            for name, run in zip(names, runs, strict=True)
         ]
-    return rows
+
+    return [
+        Job(
+            f"{model} to {output} by {', '.join(names)}: {figures}",
+            " and ".join(names),
+            ideal,
+            lambda names=names, figures=figures: measure(names, figures),
+        )
+        for names in processes
+        for figures in plugins
+    ]
+
+
+def joined(rows: list[dict]) -> list[dict]:
+    """Networks' rows of counts and those of caches, as one each where there are both."""
+    found: dict[tuple, dict] = {}
+    for row in rows:
+        key = row["model"], row["implementation"], row["output"]
+        found.setdefault(key, {}).update(row)
+    return [row for row in found.values() if "counts" in row and "cache" in row]
 
 
 def with_unfused(networks: list[dict], kernels: list[dict]) -> list[dict]:
@@ -293,13 +337,50 @@ def _without_window(window: dict) -> dict:
     return {key: value for key, value in window.items() if key != "window"}
 
 
-def attempt(absent: dict[str, str], what: str, work: Callable[[], list[dict]]) -> list[dict]:
-    """What work returns; if it cannot be done here, nothing, and `absent` says why."""
-    try:
-        return work()
-    except (count.CountError, OSError) as error:
-        absent[what] = str(error).strip().splitlines()[0]
-        return []
+def prepare_peers(runs: Sequence[tuple[str, str]], absent: dict[str, str]) -> None:
+    """Has the runtimes of others and, for each model and output, what they read."""
+    for name in peer_models.WHEELS:
+        try:
+            peer_models.install(name)
+            for model, output in runs:
+                peer_models.convert(name, model, output)
+        except (count.CountError, OSError) as error:
+            absent[name] = str(error).strip().splitlines()[0]
+
+
+def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
+    """All work, what matters most first; what cannot be done goes to `absent`."""
+    caches = {name: getattr(options, name) for name in CACHES}
+    models = options.model or sk.list_models()[: 1 if options.quick else None]
+    processes = QUICK_PROCESSES if options.quick else PROCESSES
+    logits = [] if options.no_networks else [(model, "logits") for model in models]
+    # The resize is as much work for every model.
+    labels = [] if options.quick or not logits else [(models[0], "labels")]
+    if not options.quick:
+        prepare_peers(logits + labels, absent)
+
+    def networks(runs: Sequence[tuple[str, str]]) -> list[Job]:
+        return [job for run in runs for job in network_jobs(*run, processes, caches, options.cpu)]
+
+    kernels = []
+    for kernel in options.kernel or KERNELS:
+        try:
+            most = QUICK_LAYERS if options.quick else None
+            kernels += kernel_jobs(kernel, most, caches, options.cpu)
+        except (count.CountError, OSError) as error:
+            absent[kernel] = str(error).strip().splitlines()[0]
+    return networks(logits[:3]) + kernels + networks(labels + logits[3:])
+
+
+def measure_times(kernels: Sequence[str], absent: dict[str, str]) -> list[dict]:
+    """On an ARM machine the times of kernels; elsewhere none."""
+    rows = []
+    for kernel in kernels if platform.machine() in ("aarch64", "arm64") else ():
+        try:
+            rows += native_times(kernel)
+        except (count.CountError, OSError) as error:
+            absent[f"times of {kernel}"] = str(error).strip().splitlines()[0]
+    return rows
 
 
 def main() -> int:
@@ -307,7 +388,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="some layers, the smallest model")
-    parser.add_argument("--minutes", type=float, help="start nothing later (default: 25; quick: 2)")
+    parser.add_argument("--minutes", type=float, help="end by then (default: 25; quick: 3)")
     parser.add_argument("--kernel", action="append", choices=KERNELS, help="may be repeated")
     parser.add_argument("--model", action="append", choices=sk.list_models(), help="likewise")
     parser.add_argument("--no-networks", action="store_true", help="only kernels and blocks")
@@ -317,48 +398,27 @@ def main() -> int:
         parser.add_argument(option, type=int, default=value, help=f"(default: {value})")
     parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder of results")
     options = parser.parse_args()
-    caches = {name: getattr(options, name) for name in CACHES}
-    minutes = options.minutes or (2 if options.quick else 25)
-    end = time.monotonic() + 60 * minutes
+    start = time.monotonic()
+    minutes = options.minutes or (3 if options.quick else 25)
 
     absent: dict[str, str] = {}
+    conditions = machine.conditions()
+    count_model.build_markers()
+    for plugin in (count.COUNT, count.CACHE):
+        count.build_plugin(plugin)
+    rows = Runner(start + 60 * minutes, absent).run(plan_jobs(options, absent))
+    kernels = [row for row in rows if "kernel" in row]
     record = {
         "schema": SCHEMA,
         "machine": machine.describe(),
-        "conditions": machine.conditions(),
+        "conditions": conditions | {"seconds": round(time.monotonic() - start, 1)},
         "cpu": options.cpu,
-        "caches": caches,
-        "kernels": [],
-        "networks": [],
-        "times": [],
+        "caches": {name: getattr(options, name) for name in CACHES},
+        "kernels": kernels,
+        "networks": with_unfused(joined([row for row in rows if "model" in row]), kernels),
+        "times": measure_times(options.kernel or KERNELS, absent),
         "absent": absent,
     }
-    networks = options.model or sk.list_models()[: 1 if options.quick else None]
-    outputs = ["logits"] if options.quick else ["logits", "labels"]
-    # Networks first: the figures that most depend on them.
-    for model in [] if options.no_networks else networks:
-        if time.monotonic() > end:
-            absent[model] = "the time was over"
-            continue
-        print(f"bench_arm.py: {model}", file=sys.stderr)
-        found = attempt(
-            absent, model, lambda m=model: measure_network(m, outputs, caches, options.cpu, absent)
-        )
-        record["networks"] += found
-    for kernel in options.kernel or KERNELS:
-        if time.monotonic() > end:
-            absent[kernel] = "the time was over"
-            continue
-        print(f"bench_arm.py: {kernel}", file=sys.stderr)
-        most = QUICK_LAYERS if options.quick else None
-        record["kernels"] += attempt(
-            absent, kernel, lambda k=kernel, n=most: measure_kernel(k, n, caches, options.cpu)
-        )
-        if platform.machine() in ("aarch64", "arm64"):
-            record["times"] += attempt(
-                absent, f"times of {kernel}", lambda k=kernel: native_times(k)
-            )
-    record["networks"] = with_unfused(record["networks"], record["kernels"])
     if not record["kernels"] and not record["networks"]:
         print(f"bench_arm.py: nothing could be counted: {absent}", file=sys.stderr)
         return 2

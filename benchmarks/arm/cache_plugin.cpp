@@ -4,8 +4,8 @@
 // Options: out=FILE; line=64; l1=65536, l1_ways=4; l2=524288, l2_ways=8. Sizes are in bytes, powers
 // of two. Both caches are empty when a window begins. They evict what was used longest ago, hold a
 // line from its first load or store on, and write it back when it is evicted. There is no
-// prefetching, and instructions are not fetched through them. Exact with one thread: "threads" says
-// how many the program has started.
+// prefetching, and instructions are not fetched through them. Exact if one thread runs: "threads"
+// says how many did in the window.
 #include <cstdlib>
 #include <vector>
 
@@ -92,8 +92,8 @@ void access_memory(unsigned, qemu_plugin_meminfo_t info, uint64_t address, void*
   }
 }
 
-void begin_window(unsigned, void*) {
-  windows::begin();
+void begin_window(unsigned thread, void*) {
+  windows::begin(thread);
   g_counts = {};
   g_l1.clear();
   g_l2.clear();

@@ -31,17 +31,21 @@ class CountError(RuntimeError):
 
 def build_plugin(name: str) -> Path:
     """Compiles a plugin, unless it is newer than its sources."""
-    plugin, source = BUILD / f"{name}.so", HERE / f"{name}.cpp"
-    built = plugin.stat().st_mtime if plugin.exists() else 0.0
-    if built > max(path.stat().st_mtime for path in (source, *HERE.glob("*.h"))):
-        return plugin
-    BUILD.mkdir(parents=True, exist_ok=True)
-    # Renamed when complete: another process may load the plugin at the same time.
-    unfinished = plugin.with_suffix(f".{os.getpid()}.so")
     flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"]
-    run(["g++", *flags, "-o", str(unfinished), str(source)])
-    unfinished.replace(plugin)
-    return plugin
+    return build(BUILD / f"{name}.so", HERE / f"{name}.cpp", ["g++", *flags])
+
+
+def build(target: Path, source: Path, compiler: list[str]) -> Path:
+    """Compiles a file of this folder, unless the target is newer than it and the headers."""
+    built = target.stat().st_mtime if target.exists() else 0.0
+    if built > max(path.stat().st_mtime for path in (source, *HERE.glob("*.h"))):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when complete: another process may load the target at the same time.
+    unfinished = target.with_suffix(f".{os.getpid()}.so")
+    run([*compiler, "-o", str(unfinished), str(source)])
+    unfinished.replace(target)
+    return target
 
 
 def run(command: list[str], text: str | None = None) -> str:
@@ -112,8 +116,8 @@ def count_command(
         threads = window.pop("threads")
         if threads != 1:
             raise CountError(
-                f"{name}: expected one thread, got {threads} by the end of window "
-                f"{window['window']}: counts are exact with one only"
+                f"{name}: expected one thread to run in window {window['window']}, got {threads}: "
+                "counts are exact with one only"
             )
     return windows, printed
 

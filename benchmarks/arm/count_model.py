@@ -4,7 +4,7 @@
     python benchmarks/arm/count_model.py [VARIANT...] [--all] [--labels] [--eager] [--blocks]
 
 An ideal FMA does four of the multiply-adds that the plain model has in convolutions and matrix
-products. What is counted begins and ends in Python, after two inferences to warm up. Exits with 1
+products. What is counted begins and ends in Python, after an inference to warm up. Exits with 1
 when a target is missed, with 2 when nothing could be counted. Needs what count.py and tests/arm
 need.
 """
@@ -48,9 +48,8 @@ def ideal_fmas(variant: str) -> dict[str, int]:
 
 def build_markers() -> None:
     """Compiles the markers that the guest's Python calls."""
-    MARKERS.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-O2", "-shared", "-fPIC", "-nostdlib"]
-    count.run(["aarch64-linux-gnu-g++", *flags, "-o", str(MARKERS), str(HERE / "markers.cpp")])
+    count.build(MARKERS, HERE / "markers.cpp", ["aarch64-linux-gnu-g++", *flags])
 
 
 def count_runs(

@@ -1,6 +1,6 @@
 // QEMU plugin: counts the instructions an aarch64 program executes in each window (markers.h), by
-// class. The counts are exact, and the same in every run, while the program has one thread:
-// "threads" says how many it has started. With the option blocks=1 each window also lists the
+// class. The counts are exact, and the same in every run, while one thread runs: "threads"
+// says how many did in the window. With the option blocks=1 each window also lists the
 // blocks of instructions that it ran: address in the program, instructions, and how often.
 #include <deque>
 
@@ -114,8 +114,8 @@ Counts g_at_begin;  // g_counts when the open window began
 bool g_list_blocks = false;
 std::deque<Block> g_blocks;  // whose addresses stay
 
-void begin_window(unsigned, void*) {
-  windows::begin();
+void begin_window(unsigned thread, void*) {
+  windows::begin(thread);
   g_at_begin = g_counts;
   for (Block& block : g_blocks) block.runs_at_begin = block.runs;
 }

@@ -14,8 +14,8 @@ constexpr uint32_t kBegin = hint(112);
 constexpr uint32_t kEnd = hint(113);
 
 inline bool g_open = false;
-inline unsigned g_count = 0;    // windows that have ended
-inline unsigned g_threads = 0;  // started so far
+inline unsigned g_count = 0;  // windows that have ended
+inline uint64_t g_ran = 0;    // a bit for each thread, of 64, that ran in the open window
 inline FILE* g_out = stderr;
 
 inline void write_error(const char* what) {
@@ -23,9 +23,13 @@ inline void write_error(const char* what) {
   fflush(g_out);
 }
 
-inline void begin() {
+inline void note(unsigned thread) { g_ran |= uint64_t{1} << thread % 64; }
+
+inline void begin(unsigned thread) {
   if (g_open) write_error("it begins again before its end");
   g_open = true;
+  g_ran = 0;
+  note(thread);
 }
 
 // Whether a window was open; if so, its line has been begun, and finish_line() completes it.
@@ -35,7 +39,7 @@ inline bool end() {
     return false;
   }
   g_open = false;
-  fprintf(g_out, "{\"window\": %u, \"threads\": %u", g_count++, g_threads);
+  fprintf(g_out, "{\"window\": %u, \"threads\": %u", g_count++, __builtin_popcountll(g_ran));
   return true;
 }
 
@@ -75,14 +79,22 @@ inline bool is_aarch64(const qemu_info_t* info) {
   return false;
 }
 
-inline void start_thread(qemu_plugin_id_t, unsigned) { ++g_threads; }
+// A thread that sleeps can only run on by way of these.
+inline void started(qemu_plugin_id_t, unsigned thread) { note(thread); }
+inline void called(qemu_plugin_id_t, unsigned thread, int64_t, uint64_t, uint64_t, uint64_t,
+                   uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) {
+  note(thread);
+}
+inline void returned(qemu_plugin_id_t, unsigned thread, int64_t, int64_t) { note(thread); }
 
 inline void finish(qemu_plugin_id_t, void*) {
   if (g_open) write_error("the program ended inside it");
 }
 
 inline void watch_threads_and_end(qemu_plugin_id_t id) {
-  qemu_plugin_register_vcpu_init_cb(id, start_thread);
+  qemu_plugin_register_vcpu_init_cb(id, started);
+  qemu_plugin_register_vcpu_syscall_cb(id, called);
+  qemu_plugin_register_vcpu_syscall_ret_cb(id, returned);
   qemu_plugin_register_atexit_cb(id, finish, nullptr);
 }
 

@@ -24,26 +24,28 @@ from seaformer_kernels.bench.models import ToLabels, plain_model
 from seaformer_kernels.modules.fused.block import FusedBlock
 
 SIZE = (512, 512)
-WARM_UP = 2
+WARM_UP = 1
 
 
-def models(variant: str) -> dict[str, nn.Module]:
-    """The model of a variant, optimised and plain."""
+def our_model(variant: str, implementation: str) -> nn.Module | None:
+    """The model of a variant, plain or optimised; None if the implementation is not ours."""
     plain = plain_model(variant, "logits")
-    whole = sk.optimize(plain, whole_graph=True)
-    return {"ours": sk.optimize(plain), "whole": whole, "eager": plain}
+    if implementation == "eager":
+        return plain
+    if implementation in ("ours", "whole"):
+        return sk.optimize(plain, whole_graph=implementation == "whole")
+    return None
 
 
 def inference(
-    by_name: dict[str, nn.Module], variant: str, implementation: str, output: str
+    model: nn.Module | None, variant: str, implementation: str, output: str
 ) -> Callable[[Tensor], Tensor]:
-    """What maps an image to the output."""
-    if implementation not in by_name:
+    """What maps an image to the output; `model` is that of `our_model`."""
+    if model is None:
         import peer_models
 
         folder = Path(os.environ["SEAFORMER_ARM_MODELS"])
         return peer_models.load(implementation, folder, variant, output)
-    model = by_name[implementation]
     if output != "labels":
         return model
     return ToLabels(model) if implementation == "eager" else model.predict
@@ -72,14 +74,14 @@ def mark_blocks(model: nn.Module, markers: ctypes.CDLL) -> list[str]:
 def main(library: str, variant: str, *runs: str) -> None:
     torch.set_num_threads(1)
     markers = ctypes.CDLL(library)
-    by_name = models(variant)
     image = torch.randn(1, 3, *SIZE)
     for run in runs:
         implementation, output = run.split(":")
-        infer = inference(by_name, variant, implementation, output)
+        model = our_model(variant, implementation)
+        infer = inference(model, variant, implementation, output)
         for _ in range(WARM_UP):
             infer(image)
-        ended = mark_blocks(by_name[implementation], markers) if output == "blocks" else []
+        ended = mark_blocks(model, markers) if output == "blocks" else []
         markers.begin_window()
         infer(image)
         markers.end_window()

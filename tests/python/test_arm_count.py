@@ -266,17 +266,40 @@ def test_failing_program_is_an_error(tmp_path):
         arm_count.count(exe)
 
 
-def test_second_thread_is_an_error(tmp_path):
-    source = """
-        #include <thread>
-        #include "markers.h"
-        int main() {
-          std::thread([] {}).join();
-          region_begin();
-          region_end();
-        }"""
-    exe = build(tmp_path, source, "threads.cpp", "-O2", "-pthread")
-    with pytest.raises(arm_count.CountError, match="expected one thread, got 2"):
+THREADS = """
+    #include <atomic>
+    #include <thread>
+    #include "markers.h"
+    int main() {{
+      std::thread([] {{}}).join();
+      std::atomic<int> state = 0;
+      std::thread waits([&] {{ state = 1; state.notify_all(); state.wait(1); }});
+      state.wait(0);
+      for (volatile int i = 0; i < 100000000; ++i) {{}}  // until it sleeps
+      region_begin();
+      {inside}
+      region_end();
+      state = 2;
+      state.notify_all();
+      waits.join();
+    }}"""
+
+
+@pytest.mark.parametrize(
+    ("inside", "threads"),
+    [
+        ("", 1),  # one has ended, one sleeps
+        ("std::thread([] {}).join();", 2),
+        ("state = 2; state.notify_all(); while (state != 3) {}", 2),
+    ],
+)
+def test_only_one_thread_may_run_in_a_window(tmp_path, inside, threads):
+    source = THREADS.format(inside=inside).replace("state.wait(1);", "state.wait(1); state = 3;")
+    exe = build(tmp_path, source, "threads.cpp", "-O2", "-pthread", "-std=c++20")
+    if threads == 1:
+        assert len(arm_count.count(exe)) == 1
+        return
+    with pytest.raises(arm_count.CountError, match="expected one thread to run in window 0, got 2"):
         arm_count.count(exe)
 
 
