@@ -102,6 +102,7 @@ def load_onnxruntime(model: bytes, image: Tensor, threads: int) -> Infer:
     """ONNX Runtime on the CPU, with all its graph optimisations."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # a thread of its own would run beside what is timed
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
