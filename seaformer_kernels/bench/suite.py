@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import torch
 
@@ -21,6 +26,7 @@ from seaformer_kernels.bench.split import Split
 from seaformer_kernels.bench.tables import WHOLE_GRAPH
 
 OVER = "the time was over"
+INTERRUPTED = "interrupted"
 SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
@@ -42,6 +48,9 @@ class Case:
         size = f"{self.height}x{self.width}"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.model} {size} to {self.output}, {threads}"
+
+
+Taken = tuple[Case, float]  # and the seconds that it took
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +88,17 @@ def absent_peers(names: Iterable[str]) -> dict[str, str]:
     return {name: f"not installed: {', '.join(parts)}" for name, parts in missing.items() if parts}
 
 
-def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(cases: Sequence[Case], settings: Settings, log: Log = to_stderr) -> dict:
     """Times the cases and returns the record that `record.check` describes.
 
-    Nothing that was measured is lost: a case in which ours computes something else than plain
-    PyTorch is named among those that were skipped, as are those after an interruption.
+    Cases of several numbers of threads run in a process for each number, since a runtime may keep
+    to the cores that it first found; `log` is pickled then. Nothing that was measured is lost: a
+    case in which ours computes something else than plain PyTorch is named among those that were
+    skipped, as are those after an interruption.
     """
     absent = absent_peers(dict.fromkeys(peer for case in cases for peer in case.peers))
     conditions = machine.conditions()
@@ -99,28 +114,70 @@ def run(cases: Sequence[Case], settings: Settings, log: Log = print) -> dict:
         "cases": [],
         "skipped": {},
     }
-    converter = Converter()
     start = time.monotonic()
-    taken: list[tuple[Case, float]] = []
-    for number, case in enumerate(cases, 1):
-        before = time.monotonic() - start
-        if before + likely_seconds(case, taken) > 60 * settings.minutes:
-            record["skipped"][str(case)] = OVER
-            continue
-        log(f"[{number}/{len(cases)}] {case}")
-        try:
-            record["cases"].append(run_case(case, settings, absent, converter, log))
-        except Mismatch as error:
-            record["skipped"][str(case)] = str(error)
-        except KeyboardInterrupt:
-            record["skipped"] |= {str(other): "interrupted" for other in cases[number - 1 :]}
-            break
-        taken.append((case, time.monotonic() - start - before))
+    end = start + 60 * settings.minutes
+    taken: list[Taken] = []
+    numbered = [(f"[{number}/{len(cases)}]", case) for number, case in enumerate(cases, 1)]
+    for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].threads):
+        measure = _measure if len(threads) == 1 else _measure_in_new_process
+        found, skipped, taken = measure(list(group), settings, absent, end, taken, log)
+        record["cases"] += found
+        record["skipped"] |= skipped
     record["conditions"] = conditions | {"seconds": round(time.monotonic() - start, 1)}
     return record
 
 
-def likely_seconds(case: Case, taken: Sequence[tuple[Case, float]]) -> float:
+def _measure(
+    cases: Sequence[tuple[str, Case]],
+    settings: Settings,
+    absent: dict[str, str],
+    end: float,
+    taken: list[Taken],
+    log: Log,
+) -> tuple[list[dict], dict[str, str], list[Taken]]:
+    """What was found of the cases, which of them were skipped and why, and what all have taken.
+
+    Args:
+        cases: with what the log calls them.
+        end: what time.monotonic() will show when the time is over.
+        taken: by the cases before.
+    """
+    found, skipped = [], {}
+    taken = list(taken)
+    converter = Converter()
+    for place, (title, case) in enumerate(cases):
+        start = time.monotonic()
+        if start + likely_seconds(case, taken) > end:
+            skipped[str(case)] = OVER
+            continue
+        log(f"{title} {case}")
+        try:
+            found.append(run_case(case, settings, absent, converter, log))
+        except Mismatch as error:
+            skipped[str(case)] = str(error)
+        except KeyboardInterrupt:
+            skipped |= {str(other): INTERRUPTED for _, other in cases[place:]}
+            break
+        taken.append((case, time.monotonic() - start))
+    return found, skipped, taken
+
+
+def _measure_in_new_process(
+    cases: Sequence[tuple[str, Case]], *others: Any
+) -> tuple[list[dict], dict[str, str], list[Taken]]:
+    """As `_measure`, in a process that nothing was loaded in before."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        future = pool.submit(_measure, cases, *others)
+        try:
+            return future.result()
+        except KeyboardInterrupt:  # which the process got, too: it ends with what it has
+            return future.result()
+        except BrokenProcessPool:
+            return [], {str(case): "the process died" for _, case in cases}, others[3]
+
+
+def likely_seconds(case: Case, taken: Sequence[Taken]) -> float:
     """How long a case may take: as long as any that had as many peers, longer for more pixels."""
     alike = [(c, s) for c, s in taken if len(c.peers) == len(case.peers)] or taken
     pixels = case.height * case.width

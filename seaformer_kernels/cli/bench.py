@@ -85,7 +85,7 @@ def bench(
     try:
         plan = suite.default_plan(model, size, threads, output, peers, quick)
         out.mkdir(parents=True, exist_ok=True)
-        found = suite.run(plan, settings, log=lambda line: click.echo(line, err=True))
+        found = suite.run(plan, settings)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     record.save(found, out / "bench.json")

@@ -14,7 +14,16 @@ pytest.importorskip("click")
 from click.testing import CliRunner
 
 import seaformer_kernels as sk
-from seaformer_kernels.bench import contenders, limits, peers, record, suite, tables, traffic
+from seaformer_kernels.bench import (
+    contenders,
+    limits,
+    machine,
+    peers,
+    record,
+    suite,
+    tables,
+    traffic,
+)
 from seaformer_kernels.bench.models import ToLabels, image, multiply_adds, plain_model
 from seaformer_kernels.bench.split import Split
 from seaformer_kernels.cli.commands import seaformer
@@ -144,6 +153,18 @@ def test_what_is_no_record_is_refused(found, break_it, message):
     break_it(broken)
     with pytest.raises(ValueError, match=message):
         record.check(broken)
+
+
+@native
+@pytest.mark.slow
+@pytest.mark.skipif(len(machine.cores()) < 2, reason="needs two cores")
+def test_several_numbers_of_threads_run_in_processes_of_their_own(capfd):
+    cases = suite.product([TINY], [(64, 64)], [1, 2], ["logits"], ["eager"])
+    settings = suite.Settings(isas=("scalar",), seconds=0, min_rounds=2)
+    result = suite.run([*cases, cases[0]], settings)
+    record.check(result)
+    assert [case["threads"] for case in result["cases"]] == [1, 2, 1]
+    assert "[2/3] seaformer_tiny 64x64 to logits, 2 threads" in capfd.readouterr().err
 
 
 def test_plan_starts_with_what_matters_and_checks_names():
