@@ -39,7 +39,7 @@ Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_cl
   const Network network = network_of(kOp, plan, num_classes);
   const StemShape shape = image.shape();
   const MapSize size = network.logits_size(at_least_one(shape));
-  const auto expected = [&](int64_t side) { return (side + downsampling - 1) / downsampling; };
+  const auto expected = [&](int64_t side) { return (side - 1) / downsampling + 1; };
   Tensor logits;
   if (network.plan().task() == Task::kClassification) {
     require(downsampling == 0, kOp, ": expected downsampling 0 for a classification network, got ",

@@ -241,6 +241,7 @@ class TestOps:
             (lambda x, p: (x, p, 6, 8), "a plan for 6 classes, got 5"),
             (lambda x, p: (x, p, 5, 4), "which makes 4x4 of 32x32, got 4"),
             (lambda x, p: (x, p, 5, 0), "got 0"),
+            (lambda x, p: (x, p, 5, 2**63 - 1), "got 9223372036854775807"),
             (lambda x, p: (x, p[:-64].clone(), 5, 8), "that its header states"),
             (lambda x, p: (x, p[:10].clone(), 5, 8), "at least 64 bytes, got 10"),
             (lambda x, p: (x, p[4:], 5, 8), "aligned to 8 bytes"),
