@@ -369,7 +369,7 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
             kernels += kernel_jobs(kernel, most, caches, options.cpu)
         except (count.CountError, OSError) as error:
             absent[kernel] = str(error).strip().splitlines()[0]
-    return networks(logits[:3]) + kernels + networks(labels + logits[3:])
+    return networks(logits[:1]) + kernels + networks(labels + logits[1:])
 
 
 def measure_times(kernels: Sequence[str], absent: dict[str, str]) -> list[dict]:
