@@ -286,7 +286,10 @@ def report(record: dict) -> str:
         "# ARM, without an ARM machine",
         f"Emulated as {record['cpu']}; caches {record['caches']}. An ideal FMA does four of the "
         "multiply-adds; counts of kernels, and their bytes, are for each ideal one.",
-        *(f"`{name}` is absent: {reason}." for name, reason in record["absent"].items()),
+        *(
+            f"Absent, {reason}: {', '.join(n for n, r in record['absent'].items() if r == reason)}."
+            for reason in dict.fromkeys(record["absent"].values())
+        ),
     ]
     if record["kernels"]:
         parts += [
