@@ -332,7 +332,7 @@ def draw(rows: list[dict], path: Path) -> None:
     axes.set_xticks(range(len(rows)), names, fontsize=8)
     axes.set_ylabel("instructions an ideal FMA, 512x512 image to logits")
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else {})
     plt.close(figure)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # the same chart is the same file
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +18,7 @@ from matplotlib.ticker import ScalarFormatter
 from seaformer_kernels.bench.tables import number, parts_of, usual
 
 FORMATS = ("png", "svg")
+matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # the same chart is the same file
 
 
 def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
