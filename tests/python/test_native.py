@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -52,30 +53,40 @@ def pixels(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array).permute(2, 0, 1)[None]
 
 
-def photographs() -> dict[str, np.ndarray]:
-    """Three images [H, W, 3] with the statistics of photographs; one is, where matplotlib is."""
-    found = {}
-    for seed, (width, height) in enumerate([(160, 120), (131, 97)]):
-        # Detail at every scale, falling off with it.
-        random = np.random.default_rng(seed)
-        image = np.zeros((height, width, 3))
-        for side in (3, 7, 17, 41, 97):
-            noise = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
-            scaled = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-            image += (np.asarray(scaled) - 127.5) / side**0.7 * 2
-        found[f"synthetic{seed}"] = (image + 127.5).clip(0, 255).astype(np.uint8)
-    try:
-        from matplotlib import cbook
+# Photographs that come with packages, and the sizes that they are tested at.
+PHOTOGRAPHS = {
+    "portrait": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", (256, 300)),
+    "temple": ("sklearn", "datasets/images/china.jpg", (320, 213)),
+    "flower": ("sklearn", "datasets/images/flower.jpg", (131, 97)),
+}
 
-        with cbook.get_sample_data("grace_hopper.jpg") as file:
-            photo = Image.open(file).convert("RGB").resize((256, 300))
-    except (ImportError, OSError):
-        photo = Image.fromarray(found["synthetic0"]).rotate(30).resize((256, 300))
-    found["portrait"] = np.asarray(photo).copy()
+
+def photographs() -> dict[str, np.ndarray]:
+    """Images [H, W, 3]: photographs, or where their package is missing others with such detail."""
+    found = {}
+    for seed, (name, (package, path, size)) in enumerate(PHOTOGRAPHS.items()):
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            found[f"instead of {name}"] = synthetic(seed, *size)
+            continue
+        with Image.open(Path(spec.origin).parent / path) as file:
+            found[name] = np.asarray(file.convert("RGB").resize(size)).copy()
     return found
 
 
+def synthetic(seed: int, width: int, height: int) -> np.ndarray:
+    """An image with detail at every scale, falling off with it."""
+    random = np.random.default_rng(seed)
+    image = np.zeros((height, width, 3))
+    for side in (3, 7, 17, 41, 97):
+        noise = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        scaled = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+        image += (np.asarray(scaled) - 127.5) / side**0.7 * 2
+    return (image + 127.5).clip(0, 255).astype(np.uint8)
+
+
 PHOTOS = photographs()
+PHOTO = [*PHOTOS.values()][-1]
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +157,9 @@ def test_labels_of_golden_cases(tmp_path, case):
 @pytest.mark.skipif(emulated, reason="it has other instruction sets")
 def test_instruction_sets(tiny, tmp_path, isa):
     fast, model = tiny
-    ppm = save_ppm(tmp_path / "photo.ppm", PHOTOS["synthetic1"])
+    ppm = save_ppm(tmp_path / "photo.ppm", PHOTO)
     run(model, ppm, "-o", tmp_path / "labels.pgm", "--isa", isa)
-    expected = fast.predict(pixels(PHOTOS["synthetic1"]))[0]
+    expected = fast.predict(pixels(PHOTO))[0]
     assert_same_labels(read_labels(tmp_path / "labels.pgm"), expected)
 
 
@@ -157,23 +168,23 @@ def test_many_classes(tmp_path):
     torch.manual_seed(0)
     model = sk.create_model("seaformer_tiny", num_classes=300)
     sk.export_native(model, tmp_path / "model.sfm", MEAN, STD)
-    ppm = save_ppm(tmp_path / "photo.ppm", PHOTOS["synthetic0"])
+    ppm = save_ppm(tmp_path / "photo.ppm", PHOTO)
     run(tmp_path / "model.sfm", ppm, "-o", tmp_path / "labels.pgm")
     run(tmp_path / "model.sfm", ppm, "-o", tmp_path / "labels.raw")
     got = read_labels(tmp_path / "labels.pgm")
     raw = np.fromfile(tmp_path / "labels.raw", np.int32).reshape(got.shape)
     np.testing.assert_array_equal(got, raw)
     fast = sk.optimize(model, MEAN, STD)
-    assert_same_labels(got, fast.predict(pixels(PHOTOS["synthetic0"]))[0])
+    assert_same_labels(got, fast.predict(pixels(PHOTO))[0])
 
 
 @needs_program
 def test_classes_of_an_image(tmp_path):
     model = golden_model("cls_tiny")
     sk.export_native(model, tmp_path / "model.sfm", MEAN, STD)
-    ppm = save_ppm(tmp_path / "photo.ppm", PHOTOS["portrait"])
+    ppm = save_ppm(tmp_path / "photo.ppm", PHOTO)
     printed = run(tmp_path / "model.sfm", ppm, "--info")
-    best = int(sk.optimize(model, MEAN, STD).predict(pixels(PHOTOS["portrait"])))
+    best = int(sk.optimize(model, MEAN, STD).predict(pixels(PHOTO)))
     assert printed.startswith("classification, 1000 classes")
     assert printed.splitlines()[2].startswith(f"class {best}: ")
 
@@ -181,7 +192,7 @@ def test_classes_of_an_image(tmp_path):
 @needs_program
 def test_failures_are_one_sentence(tiny, tmp_path):
     _, model = tiny
-    ppm = save_ppm(tmp_path / "photo.ppm", PHOTOS["synthetic1"])
+    ppm = save_ppm(tmp_path / "photo.ppm", PHOTO)
     assert "No such file" in run(tmp_path / "none.sfm", ppm, code=1)
     assert "Is a directory" in run(tmp_path, ppm, code=1)
     assert "do not begin like one" in run(ppm, ppm, code=1)
