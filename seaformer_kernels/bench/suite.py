@@ -178,10 +178,20 @@ def _measure_in_new_process(
 
 
 def likely_seconds(case: Case, taken: Sequence[Taken]) -> float:
-    """How long a case may take: as long as any that had as many peers, longer for more pixels."""
-    alike = [(c, s) for c, s in taken if len(c.peers) == len(case.peers)] or taken
-    pixels = case.height * case.width
-    return max((s * max(1.0, pixels / (c.height * c.width)) for c, s in alike), default=0.0)
+    """How long a case may take, by those before it; longer in proportion to its pixels."""
+
+    def scaled(other: Case, seconds: float) -> float:
+        pixels = case.height * case.width / (other.height * other.width)
+        return seconds * max(1.0, pixels)
+
+    # The same for as many peers or more bounds it from above, a small one far above.
+    bounds = [
+        scaled(other, seconds)
+        for other, seconds in taken
+        if (other.model, other.output) == (case.model, case.output)
+        and len(other.peers) >= len(case.peers)
+    ]
+    return min(bounds, default=max((scaled(*pair) for pair in taken), default=0.0))
 
 
 def measure_limits(threads: int, isas: Iterable[str]) -> list[dict]:

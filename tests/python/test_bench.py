@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import time
 
@@ -100,7 +101,11 @@ def test_charts_are_drawn(found, tmp_path):
 def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
     small, large = suite.product([TINY], [(64, 64), (64, 128)], [1], ["logits"], ["eager"])
     assert suite.likely_seconds(large, [(small, 3.0)]) == 6.0
-    assert suite.likely_seconds(small, [(large, 3.0), (large, 2.0)]) == 3.0
+    assert suite.likely_seconds(small, [(large, 3.0), (large, 2.0)]) == 2.0
+    other = dataclasses.replace(small, model="seaformer_base")
+    assert suite.likely_seconds(large, [(other, 4.0), (other, 5.0)]) == 10.0
+    assert suite.likely_seconds(small, [(dataclasses.replace(small, peers=()), 1.0)]) == 1.0
+    assert suite.likely_seconds(small, []) == 0.0
     monkeypatch.setattr(suite, "run_case", lambda *_: time.sleep(0.03) or {})
     monkeypatch.setattr(suite, "measure_limits", lambda *_: [])
     cases = suite.product([TINY], [(64, 64)] * 5, [1], ["logits"], [])
