@@ -348,7 +348,7 @@ def prepare_peers(runs: Sequence[tuple[str, str]], absent: dict[str, str]) -> No
             for model, output in runs:
                 peer_models.convert(name, model, output)
         except (count.CountError, OSError) as error:
-            absent[name] = str(error).strip().splitlines()[0]
+            absent[name] = count.reason(error)
 
 
 def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
@@ -371,7 +371,7 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
             most = QUICK_LAYERS if options.quick else None
             kernels += kernel_jobs(kernel, most, caches, options.cpu)
         except (count.CountError, OSError) as error:
-            absent[kernel] = str(error).strip().splitlines()[0]
+            absent[kernel] = count.reason(error)
     return networks(logits[:1]) + kernels + networks(labels + logits[1:])
 
 
@@ -382,7 +382,7 @@ def measure_times(kernels: Sequence[str], absent: dict[str, str]) -> list[dict]:
         try:
             rows += native_times(kernel)
         except (count.CountError, OSError) as error:
-            absent[f"times of {kernel}"] = str(error).strip().splitlines()[0]
+            absent[f"times of {kernel}"] = count.reason(error)
     return rows
 
 

@@ -29,6 +29,11 @@ class CountError(RuntimeError):
     """The program could not be counted."""
 
 
+def reason(error: Exception) -> str:
+    """The first line of its message."""
+    return str(error).strip().splitlines()[0]
+
+
 def build_plugin(name: str) -> Path:
     """Compiles a plugin, unless it is newer than its sources."""
     flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"]

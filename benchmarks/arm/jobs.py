@@ -63,7 +63,7 @@ class Runner:
             rows = job.run()
         except (count.CountError, OSError) as error:
             with self._lock:
-                self._absent[job.kind] = str(error).strip().splitlines()[0]
+                self._absent[job.kind] = count.reason(error)
             return []
         rate = (time.monotonic() - start) / job.work
         with self._lock:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from seaformer_kernels.bench.tables import number, parts_of, usual
+from seaformer_kernels.bench.tables import model_name, number, parts_of, usual
 
 FORMATS = ("png", "svg")
 matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # the same chart is the same file
@@ -82,7 +82,7 @@ def _latency(cases: Sequence[dict]) -> Figure:
         axes.set_yticks(range(len(found)), [_label(i) for i in found], fontsize=8)
         axes.invert_yaxis()
         axes.margins(x=0.15)
-        axes.set_title(_model(case))
+        axes.set_title(model_name(case))
     case = cases[0]
     figure.suptitle(
         f"Image {case['height']}x{case['width']} to {case['output']}, "
@@ -102,7 +102,7 @@ def _parts(cases: Sequence[dict]) -> Figure:
             shares.append(100 * medians.get(part, 0.0) / sum(medians.values()))
         axes.bar(range(len(cases)), shares, bottom=bottoms, label=part, color=color)
         bottoms = [a + b for a, b in zip(bottoms, shares, strict=True)]
-    ticks = [f"{_model(c)}\nto {c['output']}" for c in cases]
+    ticks = [f"{model_name(c)}\nto {c['output']}" for c in cases]
     axes.set_xticks(range(len(cases)), ticks, fontsize=8)
     axes.set_ylabel("% of our time, op by op")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, reverse=True)
@@ -190,14 +190,10 @@ def _lines(cases: Iterable[dict]) -> dict[tuple[str, str], list[tuple[dict, dict
     lines: dict[tuple[str, str], list[tuple[dict, dict]]] = {}
     for case in cases:
         for i in case["implementations"]:
-            lines.setdefault((_model(case), _label(i)), []).append((case, i))
+            lines.setdefault((model_name(case), _label(i)), []).append((case, i))
     return lines
 
 
 def _label(implementation: dict) -> str:
     name = implementation["name"]
     return f"ours, {name}" if implementation["ours"] else name
-
-
-def _model(case: dict) -> str:
-    return case["model"].removeprefix("seaformer_")

@@ -23,7 +23,7 @@ from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.record import SCHEMA
 from seaformer_kernels.bench.split import Split
-from seaformer_kernels.bench.tables import WHOLE_GRAPH
+from seaformer_kernels.bench.tables import WHOLE_GRAPH, in_words
 
 OVER = "the time was over"
 INTERRUPTED = "interrupted"
@@ -46,8 +46,7 @@ class Case:
 
     def __str__(self) -> str:
         size = f"{self.height}x{self.width}"
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.model} {size} to {self.output}, {threads}"
+        return f"{self.model} {size} to {self.output}, {in_words(self.threads)}"
 
 
 Taken = tuple[Case, float]  # and the seconds that it took

@@ -44,7 +44,7 @@ def report(record: dict) -> str:
     parts += [f"Not measured: {case} ({why})." for case, why in record["skipped"].items()]
     parts += ["## In short", *summaries(record)]
     for (threads, output), cases in _groups(record["cases"]).items():
-        title = f"## Image to {output}, {threads} thread{'s' if threads > 1 else ''}"
+        title = f"## Image to {output}, {in_words(threads)}"
         parts += [title, _latency(cases), _details(cases)]
         parts += [
             f"`{name}` failed on {_title(case)}: {reason}."
@@ -82,14 +82,13 @@ def _summary(output: str, cases: Sequence[dict]) -> str:
     """Median milliseconds; behind those of a peer, how many times faster our whole graph was."""
     first = cases[0]
     isa = first["split"]["isa"]
-    peers = dict.fromkeys(i["name"] for c in cases for i in c["implementations"] if not i["ours"])
-    threads = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
-    title = f"{first['height']}x{first['width']} to {output}, {isa}, {threads}"
+    peers = _peers(cases)
+    title = f"{first['height']}x{first['width']} to {output}, {isa}, {in_words(first['threads'])}"
     rows = []
     for case in cases:
         by_name = {i["name"]: i for i in case["implementations"]}
         whole, single = by_name[f"{isa} {WHOLE_GRAPH}"], by_name[isa]
-        row = [_model(case), *(number(1e3 * own["median_s"]) for own in (whole, single))]
+        row = [model_name(case), *(number(1e3 * own["median_s"]) for own in (whole, single))]
         for peer in peers:
             if peer in by_name:
                 median = number(1e3 * by_name[peer]["median_s"])
@@ -130,17 +129,27 @@ def _groups(cases: Sequence[dict]) -> dict[tuple[int, str], list[dict]]:
     return groups
 
 
-def _model(case: dict) -> str:
+def in_words(threads: int) -> str:
+    """A number of threads."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def _peers(cases: Sequence[dict]) -> dict[str, None]:
+    return dict.fromkeys(i["name"] for c in cases for i in c["implementations"] if not i["ours"])
+
+
+def model_name(case: dict) -> str:
+    """Without what is the same for all models."""
     return case["model"].removeprefix("seaformer_")
 
 
 def _title(case: dict) -> str:
-    return f"{_model(case)} {case['height']}x{case['width']}"
+    return f"{model_name(case)} {case['height']}x{case['width']}"
 
 
 def _latency(cases: Sequence[dict]) -> str:
     """A row for each of ours, beside all peers of the group."""
-    peers = dict.fromkeys(i["name"] for c in cases for i in c["implementations"] if not i["ours"])
+    peers = _peers(cases)
     columns = ["model, size", "ours on", "ours, ms", *peers, *(f"faster than {p}" for p in peers)]
     rows = []
     for case in cases:
