@@ -2,9 +2,10 @@
 
     python benchmarks/check_compare.py [--pairs 10] [--factor 1.15] [--model M] [--threads N]
 
-Runs the suite once more than there are pairs and compares each run with the next one; then as often
-again with ours made slower by the factor (a call waits in a loop for the rest), each compared with
-the run of that number. Exits with 1 if a pair of the same code is flagged or a slowdown is not.
+Runs the suite, each time in a process of its own, once more than there are pairs and compares each
+run with the next one; then as often again with ours made slower by the factor (a call waits in a
+loop for the rest), each compared with the run of that number. Exits with 1 if a pair of the same
+code is flagged or a slowdown is not.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from unittest import mock
 
 import compare
@@ -52,7 +55,20 @@ def _stretched(call: Callable[[], object], factor: float) -> Callable[[], object
     return stretched
 
 
-def flagged(old: dict[str, compare.Case], new: dict[str, compare.Case]) -> tuple[list[str], float]:
+def run(case: suite.Case, seconds: float, factor: float) -> compare.Run:
+    """Ours beside the case's peers, with ours slowed by the factor."""
+    settings = suite.Settings(isas=(ISA,), seconds=seconds)
+    with slowed(factor) if factor != 1 else contextlib.nullcontext():
+        return compare.suite_run(suite.run([case], settings, log=lambda _: None))
+
+
+def run_in_new_process(*arguments: object) -> compare.Run:
+    """`run`, where memory lies elsewhere, as it does for the user's next run."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(run, *arguments).result()
+
+
+def flagged(old: compare.Run, new: compare.Run) -> tuple[list[str], float]:
     """What got slower, and the largest change of whole calls of ours."""
     changes = compare.compare(old, new)
     slower = [c.name for c in changes if c.verdict(compare.TOLERANCE) == "slower"]
@@ -72,22 +88,20 @@ def main() -> int:
     options = parser.parse_args()
 
     peers = [name for name, peer in PEERS.items() if not peer.slow and not peer.missing()]
-    cases = suite.product([options.model], [(512, 512)], [options.threads], ["logits"], peers)
-    settings = suite.Settings(isas=(ISA,), seconds=options.seconds)
+    (case,) = suite.product([options.model], [(512, 512)], [options.threads], ["logits"], peers)
 
-    def run() -> dict[str, compare.Case]:
-        return compare.cases(suite.run(cases, settings, log=lambda _: None))
+    def measure(factor: float = 1.0) -> compare.Run:
+        return run_in_new_process(case, options.seconds, factor)
 
     wrong = 0
-    runs = [run()]
+    runs = [measure()]
     for number in range(1, options.pairs + 1):
-        runs.append(run())
+        runs.append(measure())
         names, change = flagged(runs[-2], runs[-1])
         wrong += bool(names)
         print(f"same code, pair {number}: {change - 1:+.1%}, flagged: {names}", flush=True)
     for number in range(1, options.pairs + 1):
-        with slowed(options.factor):
-            names, change = flagged(runs[number], run())
+        names, change = flagged(runs[number], measure(options.factor))
         wrong += not names
         print(f"planted, pair {number}: {change - 1:+.1%}, flagged: {names}", flush=True)
     print(f"{wrong} of {2 * options.pairs} verdicts are wrong")

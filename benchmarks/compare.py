@@ -1,15 +1,15 @@
-"""Tells what changed between two runs of the same suite, beyond what noise explains.
+"""Tells what changed between two runs of the same suite on one machine, beyond what noise explains.
 
-    python benchmarks/compare.py OLD.json NEW.json [--tolerance 0.05]
+    python benchmarks/compare.py OLD.json NEW.json [--tolerance 0.09]
 
 Reads what `seaformer bench` writes and what pytest-benchmark does with --benchmark-json. A time
-counts as a multiple of the peers' (their geometric mean) in the same round, so that a machine that
-is slower on one day cancels out. A change is real if
+counts as a multiple of the calibration in the same round, which is work whose code does not change,
+so that a machine that is slower on one day cancels out; then the median over the rounds. Peers do
+not enter: what they allocate and how they wait changes their times more than ours.
 
-- it is larger than the tolerance, than the most that any peer changed against the others, and than
-  the change from the first half of either run to its second: in all of these the code is the
-  same, so that is what this machine does by itself, and
-- the 99.9% interval of the medians' ratio, from bootstrapped rounds, does not hold 1.
+A change is real if it is larger than the tolerance and than what lies between the two halves of
+either run, where the code is the same. Parts of a model are named beside a change of the whole, but
+not judged: a millisecond depends too much on where its memory lies.
 
 Exits with 0 if nothing of ours got slower, with 1 if something did, and with 2 and a sentence if
 the files cannot be compared.
@@ -19,22 +19,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from seaformer_kernels.bench import record as suite_record
 
-TOLERANCE = 0.05
-CONFIDENCE = 0.999
-RESAMPLES = 4000
-MIN_ROUNDS = 10  # with fewer, medians and their intervals are chance
-# Of a case's time: parts of a model that take less are not compared.
-LEAST_SHARE = 0.04
+TOLERANCE = 0.09
+MIN_ROUNDS = 10  # with fewer, medians are chance
 
 
 class NotComparable(ValueError):
@@ -43,10 +37,24 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """The seconds of every round, by implementation; round i of all is the same."""
+    """The seconds of every round: of ours by implementation, of the calibration, and of parts.
+
+    Attributes:
+        whole: the implementation that the parts are of.
+    """
 
     ours: dict[str, list[float]]
-    peers: dict[str, list[float]]
+    calibration: dict[str, list[float]]
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    whole: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's cases by name, and what `machine.describe` said of where it was."""
+
+    machine: dict
+    cases: dict[str, Case]
 
 
 @dataclass(frozen=True)
@@ -54,28 +62,29 @@ class Change:
     """How the time of one of ours changed, as factors: 1.15 is 15% slower.
 
     Attributes:
-        noise: how much times changed where the code did not.
+        noise: what lies between the halves of a run.
+        parts: how those of the model changed, where the runs tell.
     """
 
     case: str
     name: str
     ratio: float
-    low: float
-    high: float
     noise: float
+    parts: dict[str, float]
+
+    def least(self, tolerance: float) -> float:
+        """What is seen as a change."""
+        return max(1 + tolerance, self.noise)
 
     def verdict(self, tolerance: float) -> str:
         """ "slower", "faster" or "same"."""
-        least = max(1 + tolerance, self.noise)
-        if self.ratio > least and self.low > 1:
+        if self.ratio > self.least(tolerance):
             return "slower"
-        if self.ratio < 1 / least and self.high < 1:
-            return "faster"
-        return "same"
+        return "faster" if self.ratio < 1 / self.least(tolerance) else "same"
 
 
-def read(path: Path) -> dict[str, Case]:
-    """The cases of a run by name."""
+def read(path: Path) -> Run:
+    """What either suite wrote."""
     try:
         content = json.loads(path.read_text())
     except OSError as error:
@@ -83,99 +92,99 @@ def read(path: Path) -> dict[str, Case]:
     except ValueError as error:
         raise NotComparable(f"{path}: expected JSON, got a file where {error}.") from None
     if isinstance(content, dict) and "benchmarks" in content:
-        return _pytest_cases(path, content)
+        return _pytest_run(path, content)
     try:
         suite_record.check(content)
     except ValueError as error:
         raise NotComparable(f"{path}: {error}.") from None
-    return cases(content)
+    return suite_run(content)
 
 
-def cases(record: dict) -> dict[str, Case]:
-    """The cases of what `suite.run` returned, by name."""
-    return dict(map(_suite_case, record["cases"]))
+def suite_run(record: dict) -> Run:
+    """Of what `suite.run` returned."""
+    return Run(record["machine"], dict(map(_suite_case, record["cases"])))
 
 
 def _suite_case(case: dict) -> tuple[str, Case]:
     name = "{model} {height}x{width} to {output}, threads: {threads}".format(**case)
-    seconds = {i["name"]: i["seconds"] for i in case["implementations"]}
     ours = {i["name"]: i["seconds"] for i in case["implementations"] if i["ours"]}
-    parts = case["split"]["seconds"]
-    whole = sum(map(np.median, parts.values()))
-    large = {k: v for k, v in parts.items() if np.median(v) > LEAST_SHARE * whole}
-    peers = {k: v for k, v in seconds.items() if k not in ours}
-    return name, Case(ours | large, peers)
+    split = case["split"]
+    return name, Case(ours, case["calibration_s"], split["seconds"], split["isa"])
 
 
-def _pytest_cases(path: Path, content: dict) -> dict[str, Case]:
+def _pytest_run(path: Path, content: dict) -> Run:
     cases: dict[str, Case] = {}
     try:
         for entry in content["benchmarks"]:
-            case = cases.setdefault(
-                f"{entry['fullname'].partition('[')[0]} {entry['group']}", Case({}, {})
-            )
-            held = any(key.startswith("times_faster_than_") for key in entry["extra_info"])
-            side = case.ours if held else case.peers
-            side[entry["params"]["implementation"]] = entry["stats"]["data"]
+            info = entry["extra_info"]
+            if not any(key.startswith("times_faster_than_") for key in info):
+                continue
+            name = f"{entry['fullname'].partition('[')[0]} {entry['group']}"
+            case = cases.setdefault(name, Case({}, info["calibration_s"]))
+            case.ours[entry["params"]["implementation"]] = entry["stats"]["data"]
+        return Run(content["machine_info"]["seaformer"], cases)
     except (KeyError, TypeError, AttributeError) as error:
         raise NotComparable(
             f"{path}: expected what --benchmark-json writes for our suites, got benchmarks without "
             f"{error}."
         ) from None
-    return cases
 
 
-def compare(old: dict[str, Case], new: dict[str, Case]) -> list[Change]:
-    """Every change of ours, of what both runs timed."""
+def compare(old: Run, new: Run) -> list[Change]:
+    """Every change of ours, of what both runs timed.
+
+    Raises:
+        NotComparable: they were on different processors.
+    """
+    for what in ("cpu", "isas"):
+        before, after = (run.machine.get(what) for run in (old, new))
+        if before != after:
+            raise NotComparable(f"expected runs on one machine, got {what} {before} and {after}.")
     return [
-        change for case in old if case in new for change in _changes(case, old[case], new[case])
+        change
+        for name, case in old.cases.items()
+        if name in new.cases
+        for change in _changes(name, case, new.cases[name])
     ]
 
 
 def _changes(case: str, old: Case, new: Case) -> Iterator[Change]:
+    for name in _in_both(old.ours, new.ours):
+        before, after = (_calibrated(side, side.ours[name]) for side in (old, new))
+        rounds = min(len(before), len(after))
+        if rounds < MIN_ROUNDS:
+            print(f"left out: {case}: {rounds} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
+            return
+        parts = {
+            part: _ratio(_calibrated(old, old.parts[part]), _calibrated(new, new.parts[part]))
+            for part in (_in_both(old.parts, new.parts) if name == old.whole == new.whole else [])
+        }
+        noise = max(map(_unsteadiness, (before, after)))
+        yield Change(case, name, _ratio(before, after), noise, parts)
+
+
+def _in_both(old: dict, new: dict) -> list[str]:
+    return [name for name in old if name in new]
+
+
+def _calibrated(case: Case, seconds: list[float]) -> list[float]:
+    """Times as multiples of the calibration, round by round."""
     # Zero is a clock that did not advance.
-    peers = [p for p in old.peers if p in new.peers and min(*old.peers[p], *new.peers[p]) > 0]
-    names = [name for name in old.ours if name in new.ours]
-    if not peers or not names:
-        return
-    rounds = [len(side.peers[peers[0]]) for side in (old, new)]
-    if min(rounds) < MIN_ROUNDS:
-        print(f"left out: {case}: {min(rounds)} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
-        return
-    logs = [{peer: np.log(side.peers[peer]) for peer in peers} for side in (old, new)]
-    noise = _noise(*logs)
-    references = [np.mean(list(side.values()), axis=0) for side in logs]
-    random = np.random.default_rng(0)
-    picks = [random.integers(0, count, (RESAMPLES, count)) for count in rounds]
-    for name in names:
-        before, after = (
-            np.log(np.maximum(side.ours[name], 1e-12)) - reference
-            for side, reference in zip((old, new), references, strict=True)
-        )
-        medians = [np.median(x[p], axis=1) for x, p in zip((before, after), picks, strict=True)]
-        tail = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(medians[1] - medians[0], [tail, 1 - tail])
-        middle = np.median(after) - np.median(before)
-        drift = max(noise, _drift(before), _drift(after))
-        yield Change(case, name, *map(math.exp, (middle, low, high, drift)))
+    return [
+        max(own, 1e-12) / statistics.geometric_mean(max(time, 1e-12) for time in reference)
+        for own, *reference in zip(seconds, *case.calibration.values(), strict=True)
+    ]
 
 
-def _noise(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> float:
-    """The most that the logarithm of a peer's time changed against the mean of the others'."""
-    changes = [0.0]
-    for peer in old if len(old) > 1 else ():
-        against = [
-            np.median(side[peer] - np.mean([side[p] for p in side if p != peer], axis=0))
-            for side in (old, new)
-        ]
-        changes.append(abs(against[1] - against[0]))
-    return max(changes)
+def _ratio(before: list[float], after: list[float]) -> float:
+    return statistics.median(after) / statistics.median(before)
 
 
-def _drift(logs: np.ndarray) -> float:
-    """How far the medians of a run's halves lie apart."""
-    half = len(logs) // 2
-    return abs(np.median(logs[half:]) - np.median(logs[:half]))
+def _unsteadiness(times: list[float]) -> float:
+    """How far the halves of a run lie apart, as a factor of 1 or more."""
+    half = len(times) // 2
+    ratio = _ratio(times[:half], times[half:])
+    return max(ratio, 1 / ratio)
 
 
 def lines(changes: list[Change], tolerance: float) -> Iterator[str]:
@@ -184,16 +193,19 @@ def lines(changes: list[Change], tolerance: float) -> Iterator[str]:
         for change in changes:
             if change.verdict(tolerance) == verdict:
                 yield (
-                    f"{verdict}: {change.case}: {change.name}: {_percent(change.ratio)} "
-                    f"[{_percent(change.low)}, {_percent(change.high)}], the same code moved by "
-                    f"{_percent(change.noise)}"
+                    f"{verdict}: {change.case}: {change.name}: {_percent(change.ratio)}, between "
+                    f"the halves of a run {_percent(change.noise)}"
                 )
+                if change.parts:
+                    parts = (f"{part} {_percent(x)}" for part, x in change.parts.items())
+                    yield f"  {', '.join(parts)}"
     same = [change for change in changes if change.verdict(tolerance) == "same"]
     if same:
-        noise = [max(1 + tolerance, change.noise, change.ratio / change.low) for change in same]
+        least = [change.least(tolerance) for change in same]
+        half, all_ = map(_percent, (statistics.median(least), max(least)))
         yield (
-            f"same: {len(same)} of {len(changes)} times; a change of {_percent(np.median(noise))} "
-            f"would have been seen in half of them, of {_percent(max(noise))} in all"
+            f"same: {len(same)} of {len(changes)} times; a change of {half} would have been seen "
+            f"in half of them, of {all_} in all"
         )
 
 
@@ -218,8 +230,7 @@ def main() -> int:
         changes = compare(read(options.old), read(options.new))
         if not changes:
             raise NotComparable(
-                f"{options.old} and {options.new}: expected a case of ours beside the same peer in "
-                "both, got none."
+                f"{options.old} and {options.new}: expected a case of ours in both, got none."
             )
     except NotComparable as error:
         print(f"compare.py: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from seaformer_kernels.bench import machine, rounds
+from seaformer_kernels.bench import limits, machine, rounds
 from seaformer_kernels.bench.tables import number, spread
 
 # A load average above this at the start shows that other programs were running.
@@ -33,6 +33,7 @@ class Result:
     calls: dict[str, int]  # that a round makes of each
     peers: Sequence[str]  # the implementations that the others are held against
     family: str = ""  # the cases over which medians of ratios are taken, if any
+    calibration: dict[str, list[float]] | None = None  # its seconds in each round
 
     def ratios(self, ours: str, peer: str) -> list[float]:
         """How many times faster than `peer`, round by round."""
@@ -141,16 +142,19 @@ def interleaved(benchmark, request):
                     benchmark(functions[implementation])
                     return
                 time_to_fill = seconds / 8 if quick else seconds
+                calibration = limits.calibration(threads)
                 times, calls = rounds.interleave(
-                    functions,
+                    calibration | functions,
                     time_to_fill if budget is None else budget,
                     min_rounds=3 if quick else 7,
                 )
-            results[case] = Result(labels, times, calls, peers, family)
+            calibrated = {what: times.pop(what) for what in calibration}
+            results[case] = Result(labels, times, calls, peers, family, calibrated)
         result = results[case]
         benchmark.group = case
         benchmark.extra_info |= labels | {"calls_a_round": result.calls[implementation]}
         if implementation not in peers:
+            benchmark.extra_info["calibration_s"] = result.calibration
             for peer in peers:
                 ratio = rounds.quartiles(result.ratios(implementation, peer))
                 benchmark.extra_info[f"times_faster_than_{peer}_quartiles"] = ratio

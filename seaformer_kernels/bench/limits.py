@@ -1,4 +1,7 @@
-"""What this machine can do at most: multiply-adds from registers, and bytes from memory."""
+"""What this machine can do at most: multiply-adds from registers, and bytes from memory.
+
+Fixed amounts of work also serve as the yardstick between runs.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import seaformer_kernels as sk
 from seaformer_kernels import _extension
 
 _ROUNDS = 4_000_000  # ten milliseconds or more, beside which starting a thread is nothing
+_CALIBRATION_ROUNDS = 1_000_000  # some milliseconds
+_CALIBRATION_FLOATS = 1 << 18  # a thread's: about what a second-level cache holds
 _COPIED = 64 << 20  # bytes, more than most caches hold
 _REPEATS = 10
 
@@ -25,6 +30,24 @@ def fma_peak(isa: str, threads: int) -> float:
 
     with sk.cpu.force_isa(isa), ThreadPoolExecutor(threads) as pool:
         return _best(lambda: sum(pool.map(work, range(threads))))
+
+
+def calibration(threads: int) -> dict[str, Callable[[], object]]:
+    """Calls of which the times tell how fast the cores run, since their code does not change.
+
+    "multiply-adds" are from registers with the widest instruction set, on the calling thread.
+    "cache" reads as much as second-level caches hold, by torch's sum on torch's threads. On shared
+    machines a network's time follows the geometric mean of both.
+    """
+    run = _extension.module.run_fma_rounds
+    isa = sk.cpu.supported_isas()[0]
+    numbers = torch.ones(threads * _CALIBRATION_FLOATS)
+
+    def multiply_adds() -> int:
+        with sk.cpu.force_isa(isa):
+            return run(_CALIBRATION_ROUNDS)
+
+    return {"multiply-adds": multiply_adds, "cache": numbers.sum}
 
 
 def copy_bandwidth() -> float:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "seaformer-bench/1"
+SCHEMA = "seaformer-bench/2"
 
 NUMBER = (int, float)
 MAYBE_NUMBER = (int, float, type(None))
@@ -36,6 +36,7 @@ CASE = {
     "output": str,
     "implementations": [IMPLEMENTATION],
     "split": {"isa": str, "seconds": {str: [NUMBER]}},
+    "calibration_s": {str: [NUMBER]},
     "work": {str: {"macs": int, "bytes": int}},
     "failed": {str: str},
 }

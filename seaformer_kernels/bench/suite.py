@@ -244,9 +244,9 @@ def run_case(
 
         calls = {name: contender.call for name, contender in ready.items()}
         rest = rounds.REST if case.threads > 1 else 0.0
-        seconds, count = rounds.interleave(
-            calls | {SPLIT: split_call}, settings.seconds, settings.min_rounds, rest=rest
-        )
+        calibration = limits.calibration(case.threads)
+        timed = calibration | calls | {SPLIT: split_call}
+        seconds, count = rounds.interleave(timed, settings.seconds, settings.min_rounds, rest=rest)
         extra = {name: _extra_bytes(name, call) for name, call in calls.items()}
         parts = traffic.work(case.model, first.model, image)
     split_seconds = split.rounds(len(seconds[SPLIT]), count[SPLIT], untimed=int(rest > 0))
@@ -261,6 +261,7 @@ def run_case(
             for name, contender in ready.items()
         ],
         "split": {"isa": settings.isas[0], "seconds": split_seconds},
+        "calibration_s": {what: seconds[what] for what in calibration},
         "work": parts,
         "failed": failed,
     }

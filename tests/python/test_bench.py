@@ -68,6 +68,8 @@ def test_a_run_is_a_record_with_everything_in_it(found):
             assert len(i["seconds"]) == 4
             assert 0 < i["min_s"] <= i["median_s"] <= i["p95_s"]
             assert set(i["times_faster"]) == ({"eager"} if i["ours"] else set())
+        assert set(case["calibration_s"]) == {"multiply-adds", "cache"}
+        assert all(len(s) == 4 and min(s) > 0 for s in case["calibration_s"].values())
         split = case["split"]["seconds"]
         head = "head" if case["output"] == "logits" else "head to labels"
         assert {"stem", "stage 1", "attention", "mlp", head, "between blocks"} <= set(split)
@@ -141,7 +143,7 @@ def test_nothing_measured_is_lost_when_ours_is_wrong_or_the_run_interrupted(monk
     [
         (
             lambda r: r.update(schema="x"),
-            "expected a record of schema 'seaformer-bench/1', got 'x'",
+            "expected a record of schema 'seaformer-bench/2', got 'x'",
         ),
         (lambda r: r.pop("limits"), "expected the field 'limits' in the record"),
         (lambda r: r.update(skipped={"x": 1}), r"expected str in the record.skipped.x, got int"),

@@ -19,68 +19,100 @@ import compare  # noqa: E402
 sys.path.remove(str(BENCHMARKS))
 
 ROUNDS = 25
+HERE = {"cpu": "a core", "isas": ["avx2", "scalar"]}
 
 
-def make_case(seed: int, ours: float = 1.0, machine: float = 1.0, noise: float = 0.03):
-    """A case whose rounds drift together, 5% a round, and apart by `noise`."""
+def make_run(seed: int, ours: float = 1.0, clock: float = 1.0, busy: float = 0.1, cpu="a core"):
+    """A run on a core of a clock that drifts by `busy` a round, and by 3% between turns."""
     random = np.random.default_rng(seed)
-    drift = machine * np.exp(random.normal(0, 0.05, ROUNDS).cumsum())
+    drift = np.exp(random.normal(0, busy, ROUNDS).cumsum()) / clock
 
     def rounds(seconds: float) -> list[float]:
-        return list(seconds * drift * np.exp(random.normal(0, noise, ROUNDS)))
+        return list(seconds * drift * np.exp(random.normal(0, 0.03, ROUNDS)))
 
-    return compare.Case(
-        {"avx2": rounds(0.010 * ours), "stem": rounds(0.001)},
-        {"eager": rounds(0.060), "onnxruntime": rounds(0.015), "ncnn": rounds(0.02)},
-    )
+    times = {"avx2": rounds(0.010 * ours), "avx2 whole graph": rounds(0.009)}
+    calibration = {"multiply-adds": rounds(0.003), "cache": rounds(0.001)}
+    case = compare.Case(times, calibration, {"stem": rounds(0.001)}, "avx2")
+    return compare.Run(HERE | {"cpu": cpu}, {"case": case})
 
 
-def slower(old, new, tolerance=0.05):
-    changes = compare.compare({"case": old}, {"case": new})
-    assert {change.name for change in changes} == set(old.ours)
+def slower(old, new, tolerance=compare.TOLERANCE):
+    changes = compare.compare(old, new)
+    assert {change.name for change in changes} == {"avx2", "avx2 whole graph"}
     return [change.name for change in changes if change.verdict(tolerance) == "slower"]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_slowdown_of_15_percent_is_caught_on_a_machine_that_drifts(seed):
-    assert slower(make_case(seed), make_case(100 + seed, ours=1.15, machine=0.8)) == ["avx2"]
+@pytest.mark.parametrize("busy", [(0.1, 0.1), (0.05, 0.4), (0.4, 0.05)])
+def test_a_slowdown_of_15_percent_is_caught_on_a_machine_that_is_disturbed(seed, busy):
+    before, after = busy
+    old = make_run(seed, busy=before)
+    assert slower(old, make_run(100 + seed, ours=1.15, clock=1.25, busy=after)) == ["avx2"]
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("machine", [0.7, 1.0, 1.5])
-def test_the_same_code_is_not_flagged(seed, machine):
-    assert slower(make_case(seed), make_case(200 + seed, machine=machine)) == []
+@pytest.mark.parametrize("clock", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("busy", [(0.1, 0.1), (0.05, 0.4), (0.4, 0.05)])
+def test_the_same_code_is_not_flagged(seed, clock, busy):
+    before, after = busy
+    old = make_run(seed, busy=before)
+    assert slower(old, make_run(200 + seed, clock=clock, busy=after)) == []
 
 
-def test_a_change_within_what_peers_show_is_none():
-    old, new = make_case(0), make_case(1, ours=1.15)
-    new.peers["ncnn"][:] = [1.3 * x for x in new.peers["ncnn"]]
+def test_a_change_within_what_one_run_shows_is_none():
+    old, new = make_run(0), make_run(1, ours=1.25)
+    assert slower(old, new) == ["avx2"]
+    times = old.cases["case"].ours["avx2"]
+    times[ROUNDS // 2 + 1 :] = [1.4 * x for x in times[ROUNDS // 2 + 1 :]]
     assert slower(old, new) == []
 
 
 def test_faster_is_no_regression():
-    (change, _) = compare.compare({"c": make_case(0)}, {"c": make_case(1, ours=0.8)})
-    assert change.verdict(0.05) == "faster"
+    (change, _) = compare.compare(make_run(0), make_run(1, ours=0.8))
+    assert change.verdict(compare.TOLERANCE) == "faster"
     assert change.verdict(0.5) == "same"
 
 
-def write_run(path: Path, case: compare.Case) -> Path:
+def test_parts_are_named_beside_the_whole_but_not_judged():
+    old, new = make_run(0), make_run(1, ours=1.15)
+    stem = new.cases["case"].parts["stem"]
+    stem[:] = [2 * x for x in stem]
+    slow, parts, _ = compare.lines(compare.compare(old, new), compare.TOLERANCE)
+    assert slow.startswith("slower: case: avx2: +1")
+    assert parts == "  stem +97.0%"
+    old, new = make_run(0), make_run(1)
+    new.cases["case"].parts["stem"][:] = stem
+    assert slower(old, new) == []
+
+
+def test_two_machines_cannot_be_compared():
+    with pytest.raises(compare.NotComparable, match="one machine, got cpu a core and another"):
+        compare.compare(make_run(0), make_run(1, cpu="another"))
+
+
+def test_too_few_rounds_are_left_out(capsys):
+    few = compare.Run(HERE, {"case": compare.Case({"avx2": [1.0] * 9}, {"cache": [1.0] * 9})})
+    assert compare.compare(few, few) == []
+    assert "left out: case: 9 rounds, 10 are needed" in capsys.readouterr().err
+
+
+def write_run(path: Path, run: compare.Run) -> Path:
+    case = run.cases["case"]
     implementations = [
         {
-            "name": name,
-            "ours": name == "avx2",
+            "name": "avx2",
+            "ours": True,
             "convert_s": None,
             "load_s": 0.1,
             "first_call_s": 0.1,
             "extra_bytes": None,
             "calls_a_round": 1,
-            "seconds": seconds,
+            "seconds": case.ours["avx2"],
             "median_s": 1.0,
             "p95_s": 1.0,
             "min_s": 1.0,
             "times_faster": {},
         }
-        for name, seconds in [("avx2", case.ours["avx2"]), *case.peers.items()]
     ]
     suite_case = {
         "model": "seaformer_tiny",
@@ -89,19 +121,20 @@ def write_run(path: Path, case: compare.Case) -> Path:
         "threads": 1,
         "output": "logits",
         "implementations": implementations,
-        "split": {"isa": "avx2", "seconds": {"stem": case.ours["stem"]}},
+        "split": {"isa": case.whole, "seconds": case.parts},
+        "calibration_s": case.calibration,
         "work": {},
         "failed": {},
     }
-    empty = {"machine": {}, "conditions": {}, "versions": {}, "settings": {}, "absent": {}}
+    empty = {"machine": run.machine, "conditions": {}, "versions": {}, "settings": {}, "absent": {}}
     lists = {"limits": [], "cases": [suite_case], "skipped": {}}
     path.write_text(json.dumps({"schema": SCHEMA, **empty, **lists}))
     return path
 
 
-def write_pytest_run(path: Path, case: compare.Case) -> Path:
-    held = {"times_faster_than_eager_quartiles": [1, 2, 3]}
-    sides = [(case.ours, held), (case.peers, {})]
+def write_pytest_run(path: Path, run: compare.Run) -> Path:
+    case = run.cases["case"]
+    held = {"times_faster_than_eager_quartiles": [1, 2, 3], "calibration_s": case.calibration}
     entries = [
         {
             "fullname": f"bench_x.py::test_x[{name}-a]",
@@ -110,10 +143,13 @@ def write_pytest_run(path: Path, case: compare.Case) -> Path:
             "extra_info": info,
             "stats": {"data": seconds},
         }
-        for side, info in sides
-        for name, seconds in side.items()
+        for name, seconds, info in [
+            *((name, seconds, held) for name, seconds in case.ours.items()),
+            ("eager", [1.0] * ROUNDS, {}),
+        ]
     ]
-    path.write_text(json.dumps({"benchmarks": entries}))
+    machine = {"seaformer": run.machine}
+    path.write_text(json.dumps({"machine_info": machine, "benchmarks": entries}))
     return path
 
 
@@ -126,9 +162,9 @@ def run(*arguments: object) -> tuple[int, str]:
 @pytest.mark.children
 @pytest.mark.parametrize("write", [write_run, write_pytest_run])
 def test_exit_codes(tmp_path, write):
-    old = write(tmp_path / "old.json", make_case(0))
-    same = write(tmp_path / "same.json", make_case(1))
-    slow = write(tmp_path / "slow.json", make_case(2, ours=1.15))
+    old = write(tmp_path / "old.json", make_run(0))
+    same = write(tmp_path / "same.json", make_run(1))
+    slow = write(tmp_path / "slow.json", make_run(2, ours=1.15))
     code, out = run(old, same)
     assert (code, out.splitlines()[-1].partition(":")[0]) == (0, "same")
     code, out = run(old, slow)
@@ -144,12 +180,13 @@ def test_exit_codes(tmp_path, write):
         ("{", "expected JSON"),
         ('{"schema": "other"}', f"expected a record of schema '{SCHEMA}', got 'other'"),
         (f'{{"schema": "{SCHEMA}"}}', "expected the field 'machine' in the record"),
-        ('{"benchmarks": [{}]}', "got benchmarks without 'fullname'"),
-        ('{"benchmarks": []}', "expected a case of ours beside the same peer in both"),
+        ('{"benchmarks": [{}]}', "got benchmarks without 'extra_info'"),
+        ('{"benchmarks": []}', "got benchmarks without 'machine_info'"),
+        (json.dumps({"machine_info": {"seaformer": HERE}, "benchmarks": []}), "got none"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, content, message):
-    old, bad = write_run(tmp_path / "old.json", make_case(0)), tmp_path / "bad.json"
+    old, bad = write_run(tmp_path / "old.json", make_run(0)), tmp_path / "bad.json"
     if content is not None:
         bad.write_text(content)
     code, out = run(old, bad)

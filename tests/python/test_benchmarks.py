@@ -38,6 +38,7 @@ onednn = load(BENCHMARKS / "onednn.py", "onednn")
 traced = load(BENCHMARKS / "traced.py", "traced")
 blocks = load(BENCHMARKS / "blocks.py", "blocks")
 trace_shapes = load(BENCHMARKS / "trace_shapes.py", "trace_shapes")
+compare = load(BENCHMARKS / "compare.py", "compare")
 measuring = load(BENCHMARKS / "conftest.py", "benchmarks_conftest")
 arm = load(BENCHMARKS / "arm" / "bench_upsample_argmax.py", "arm_bench_upsample_argmax")
 count_layers = load(BENCHMARKS / "arm" / "count_layers.py", "count_layers")
@@ -217,6 +218,9 @@ def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
         for peer in peers:
             low, median, high = info[f"times_faster_than_{peer}_quartiles"]
             assert 0 < low <= median <= high
+    (case,) = compare.read(path).cases.values()
+    assert set(case.ours) == set(isas)
+    assert {len(seconds) for seconds in case.calibration.values()} == {3}
 
 
 @pytest.mark.slow
