@@ -16,6 +16,7 @@ import re
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.bench import machine
 from seaformer_kernels.bench.tables import number, table
 
-SCHEMA = "seaformer-bench-arm/1"
+SCHEMA = "seaformer-bench-arm/2"
 KERNELS = ("pointwise", "depthwise", "stem", "stem_block", "inverted_residual", "sea_attention")
 QUICK_LAYERS = 4  # of each kernel
 HOT = 0.02  # of a layer's instructions: loops that run less are not looked at
@@ -40,6 +41,7 @@ LAYERS_A_JOB = 6
 # What is measured of networks, by process of the guest, which takes 20 seconds to start.
 PROCESSES = (("ours", "whole"), ("eager",), ("onnxruntime",), ("ncnn",))
 QUICK_PROCESSES = (("ours", "eager"),)
+PARTS_BY = ("ours", "eager")
 NATIVE = count_layers.BUILD.parent / "release"
 
 
@@ -127,12 +129,17 @@ def measure_layer(
     }
 
 
+def plugins_of(caches: dict[str, int]) -> dict[str, tuple]:
+    """By what they find the plugins, and their options."""
+    return {"counts": (count.COUNT, None), "cache": (count.CACHE, caches)}
+
+
 def network_jobs(
     model: str, output: str, processes: Sequence[Sequence[str]], caches: dict[str, int], cpu: str
 ) -> list[Job]:
     """The work on whole inferences of a model: for each process, counts and then caches."""
     ideal = count_model.ideal_fmas(model)[""]
-    plugins = {"counts": (count.COUNT, None), "cache": (count.CACHE, caches)}
+    plugins = plugins_of(caches)
 
     def measure(names: Sequence[str], figures: str) -> list[dict]:
         path = [count_model.SITE, count_model.HERE]
@@ -166,11 +173,49 @@ def network_jobs(
     ]
 
 
+def part_jobs(model: str, caches: dict[str, int], cpu: str) -> list[Job]:
+    """The work on the parts of an inference of a model to logits."""
+    ideal = count_model.ideal_fmas(model)
+    blocks = count_model.blocks(model)
+    plugins = plugins_of(caches)
+
+    def measure(implementation: str, figures: str) -> list[dict]:
+        run = f"{implementation}:blocks"
+        windows = count_model.count_runs(model, [run], cpu, *plugins[figures])
+        found: dict[str, Counter] = {}
+        ideals: Counter = Counter()
+        for name, (_, part) in blocks.items():
+            found.setdefault(part, Counter()).update(_without_window(windows[name]))
+            ideals[part] += ideal[name]
+        return [
+            {
+                "model": model,
+                "implementation": implementation,
+                "output": "logits",
+                "part": part,
+                "ideal_fmas": ideals[part],
+                figures: dict(sums),
+            }
+            for part, sums in found.items()
+        ]
+
+    return [
+        Job(
+            f"parts of {model} by {name}: {figures}",
+            f"parts by {name}",
+            ideal[""],
+            lambda name=name, figures=figures: measure(name, figures),
+        )
+        for name in PARTS_BY
+        for figures in plugins
+    ]
+
+
 def joined(rows: list[dict]) -> list[dict]:
-    """Networks' rows of counts and those of caches, as one each where there are both."""
+    """Rows of counts and those of caches, as one each where there are both."""
     found: dict[tuple, dict] = {}
     for row in rows:
-        key = row["model"], row["implementation"], row["output"]
+        key = row["model"], row["implementation"], row["output"], row.get("part")
         found.setdefault(key, {}).update(row)
     return [row for row in found.values() if "counts" in row and "cache" in row]
 
@@ -181,7 +226,7 @@ def with_unfused(networks: list[dict], kernels: list[dict]) -> list[dict]:
     for row in networks:
         rows.append(row)
         if (row["implementation"], row["output"]) == ("ours", "logits"):
-            figures = unfused.unfused(row, row["model"], kernels)
+            figures = unfused.unfused(row, kernels)
             rows += [row | figures | {"implementation": "ours unfused"}] if figures else []
     return rows
 
@@ -258,13 +303,13 @@ def loop_table(rows: list[dict], most: int = 16) -> str:
     return table(["in", "loop", "instructions", "FMAs", *cores], lines)
 
 
-def network_table(rows: list[dict]) -> str:
-    """A row for each inference."""
+def network_table(rows: list[dict], of: str = "output") -> str:
+    """A row for each inference, or with "part" for each part of it."""
     lines = [
         [
             row["model"].removeprefix("seaformer_"),
             row["implementation"],
-            row["output"],
+            row[of],
             number(row["counts"]["total"] / 1e6),
             number(row["counts"]["vec_fma"] / 1e6),
             f"{row['counts']['total'] / row['ideal_fmas']:.3f}",
@@ -275,7 +320,14 @@ def network_table(rows: list[dict]) -> str:
         ]
         for row in rows
     ]
-    columns = ["model", "by", "to", "instructions, M", "FMAs, M", "instructions an ideal FMA"]
+    columns = [
+        "model",
+        "by",
+        {"output": "to"}.get(of, of),
+        "instructions, M",
+        "FMAs, M",
+        "instructions an ideal FMA",
+    ]
     columns += ["L1 misses, M", "L2 misses, M", "MB from and to L2", "MB from and to memory"]
     return table(columns, lines)
 
@@ -303,6 +355,12 @@ def report(record: dict) -> str:
             "`ours` is op by op, `whole` one op for the network. `ours unfused` adds to `ours` "
             "what its inverted residuals, counted alone, take more as single layers of our kernels."
         ]
+    if record["parts"]:
+        parts += [
+            "## Parts of networks",
+            network_table(record["parts"], "part"),
+            "A block counts from the end of the one before it, additions between them included.",
+        ]
     if record["times"]:
         lines = [
             [t["kernel"], t["layer"], number(t["ms"]), f"{t['share_of_peak']:.0%}"]
@@ -314,10 +372,9 @@ def report(record: dict) -> str:
 
 def draw(rows: list[dict], path: Path) -> None:
     """A bar for each inference to logits, of its classes of instructions an ideal FMA."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+
+    from seaformer_kernels.bench import charts
 
     rows = [row for row in rows if row["output"] == "logits"]
     classes = [c for c in rows[0]["counts"] if c != "total" and any(r["counts"][c] for r in rows)]
@@ -332,7 +389,7 @@ def draw(rows: list[dict], path: Path) -> None:
     axes.set_xticks(range(len(rows)), names, fontsize=8)
     axes.set_ylabel("instructions an ideal FMA, 512x512 image to logits")
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else {})
+    charts.save(figure, path)
     plt.close(figure)
 
 
@@ -362,6 +419,11 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
     if not options.quick:
         prepare_peers(logits + labels, absent)
 
+    def parts(models: Sequence[str]) -> list[Job]:
+        if options.quick or not logits:
+            return []
+        return [job for model in models for job in part_jobs(model, caches, options.cpu)]
+
     def networks(runs: Sequence[tuple[str, str]]) -> list[Job]:
         return [job for run in runs for job in network_jobs(*run, processes, caches, options.cpu)]
 
@@ -372,7 +434,8 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
             kernels += kernel_jobs(kernel, most, caches, options.cpu)
         except (count.CountError, OSError) as error:
             absent[kernel] = count.reason(error)
-    return networks(logits[:1]) + kernels + networks(labels + logits[1:])
+    first, larger = networks(logits[:1]), networks(logits[1:])
+    return first + kernels + networks(labels) + parts(models[:1]) + larger + parts(models[1:])
 
 
 def measure_times(kernels: Sequence[str], absent: dict[str, str]) -> list[dict]:
@@ -411,6 +474,7 @@ def main() -> int:
         count.build_plugin(plugin)
     rows = Runner(start + 60 * minutes, absent).run(plan_jobs(options, absent))
     kernels = [row for row in rows if "kernel" in row]
+    inferences = with_unfused(joined([row for row in rows if "model" in row]), kernels)
     record = {
         "schema": SCHEMA,
         "machine": machine.describe(),
@@ -418,7 +482,8 @@ def main() -> int:
         "cpu": options.cpu,
         "caches": {name: getattr(options, name) for name in CACHES},
         "kernels": kernels,
-        "networks": with_unfused(joined([row for row in rows if "model" in row]), kernels),
+        "networks": [row for row in inferences if "part" not in row],
+        "parts": [row for row in inferences if "part" in row],
         "times": measure_times(options.kernel or KERNELS, absent),
         "absent": absent,
     }

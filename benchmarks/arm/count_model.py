@@ -12,14 +12,18 @@ need.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
 import count
+from torch import nn
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench.models import multiply_adds, plain_model
+from seaformer_kernels.bench.split import group
 from seaformer_kernels.bench.traffic import block_multiply_adds
+from seaformer_kernels.modules.fused import FusedBlock
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -39,11 +43,27 @@ TARGETS = {
 Windows = dict[str, dict]  # by what run_model.py says they hold
 
 
+@functools.cache
+def optimised(variant: str) -> nn.Module:
+    """Our model, op by op."""
+    return sk.optimize(plain_model(variant, "logits"))
+
+
+@functools.cache
 def ideal_fmas(variant: str) -> dict[str, int]:
     """The vector FMAs that multiply-adds fill: by fused block its own, "" for the whole model."""
-    model = sk.optimize(plain_model(variant, "logits"))
-    macs = {"": multiply_adds(variant, *SIZE)[""]} | block_multiply_adds(variant, model, *SIZE)
+    blocks = block_multiply_adds(variant, optimised(variant), *SIZE)
+    macs = {"": multiply_adds(variant, *SIZE)[""]} | blocks
     return {name: number // 4 for name, number in macs.items()}
+
+
+def blocks(variant: str) -> dict[str, tuple[FusedBlock, str]]:
+    """By name each fused block, and the part of the network that it counts for (`split.group`)."""
+    return {
+        name.removeprefix("module."): (block, group(name, block))
+        for name, block in optimised(variant).named_modules()
+        if isinstance(block, FusedBlock)
+    }
 
 
 def build_markers() -> None:

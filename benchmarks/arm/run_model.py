@@ -4,8 +4,9 @@
 
 MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `whole` (ours as one op),
 `eager`, `onnxruntime` or `ncnn`, OUTPUT `logits` or `labels`. Models of the other runtimes lie in
-the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py). `ours:blocks` makes a
-window of each fused block, from the end of the one before it. Prints a line `window NAME` for each.
+the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py). Of ours and eager,
+`blocks` makes a window of each block that ours has fused, from the end of the one before it. Prints
+a line `window NAME` for each window.
 """
 
 from __future__ import annotations
@@ -51,22 +52,36 @@ def inference(
     return ToLabels(model) if implementation == "eager" else model.predict
 
 
-def mark_blocks(model: nn.Module, markers: ctypes.CDLL) -> list[str]:
-    """Begins a window at the end of each fused block; the list grows by its name as one ends."""
-    names = {
-        module: name.removeprefix("module.")
-        for name, module in model.named_modules()
-        if isinstance(module, FusedBlock)
-    }
+def ends_of_blocks(model: nn.Module, variant: str) -> dict[str, nn.Module]:
+    """By name of each block that ours has fused: the module of a model that ends where it does.
+
+    Args:
+        model: the variant's, plain or optimised.
+    """
+    modules = {name.removeprefix("module."): module for name, module in model.named_modules()}
+    ends: dict[str, nn.Module] = {}
+    name = ""
+    for path, module in our_model(variant, "ours").named_modules():
+        path = path.removeprefix("module.")
+        if isinstance(module, FusedBlock):
+            name = path
+            ends[name] = modules[name]
+        elif isinstance(module, nn.Identity) and not isinstance(modules[path], nn.Identity):
+            ends[name] = modules[path]  # a plain block that the op before it does as well
+    return ends
+
+
+def mark_blocks(ends: dict[str, nn.Module], markers: ctypes.CDLL) -> list[str]:
+    """Begins a window at the end of each module; the list grows by its name as one ends."""
     ended: list[str] = []
 
-    def lap(module: nn.Module, *_: object) -> None:
+    def lap(name: str) -> None:
         markers.end_window()
-        ended.append(names[module])
+        ended.append(name)
         markers.begin_window()
 
-    for module in names:
-        module.register_forward_hook(lap)
+    for name, module in ends.items():
+        module.register_forward_hook(lambda *_, name=name: lap(name))
     return ended
 
 
@@ -81,7 +96,8 @@ def main(library: str, variant: str, *runs: str) -> None:
         infer = inference(model, variant, implementation, output)
         for _ in range(WARM_UP):
             infer(image)
-        ended = mark_blocks(model, markers) if output == "blocks" else []
+        blocks = ends_of_blocks(model, variant) if output == "blocks" else {}
+        ended = mark_blocks(blocks, markers)
         markers.begin_window()
         infer(image)
         markers.end_window()

@@ -18,7 +18,7 @@ from matplotlib.ticker import ScalarFormatter
 from seaformer_kernels.bench.tables import model_name, number, parts_of, usual
 
 FORMATS = ("png", "svg")
-matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # the same chart is the same file
+matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # names inside do not change from run to run
 
 
 def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -39,9 +39,14 @@ def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[P
         figure = drawer(shown)
         for suffix in formats:
             written.append(folder / f"{name}.{suffix}")
-            figure.savefig(written[-1], dpi=120, metadata={"Date": None} if suffix == "svg" else {})
+            save(figure, written[-1])
         plt.close(figure)
     return written
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a chart; the same one is the same file."""
+    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else {})
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:

@@ -84,6 +84,17 @@ def test_every_window_has_a_name_that_the_ideal_knows(markers, capsys, ideal):
     assert sum(ideal[name] for name in blocks) == ideal[""]
 
 
+def test_eager_blocks_end_where_ours_do(markers, capsys):
+    run_model.main("markers.so", TINY, "ours:blocks", "eager:blocks")
+    names = capsys.readouterr().out.replace("window ", "").split()
+    half = len(names) // 2
+    assert names[half:] == [*names[: half - 1], "eager:blocks"]
+    plain = run_model.our_model(TINY, "eager")
+    ends = run_model.ends_of_blocks(plain, TINY)
+    assert ends["backbone.smb1.stem_block"] is plain.backbone.smb1.layer1
+    assert ends["backbone.smb1.layer2"] is plain.backbone.smb1.layer2
+
+
 def test_rows_of_blocks():
     windows = {name: {"total": total} for name, total in {"head.gate": 30, "head": 110}.items()}
     rows = count_model.block_rows(windows, {"head.gate": 20, "head": 100})

@@ -68,6 +68,32 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2)}
     assert apart["cache"] == {"misses": 7}
     assert bench_arm.with_unfused([ours], kernels[:-1]) == [ours]
+    stage, attention = ours | {"part": "stage 3"}, ours | {"part": "attention"}
+    rows = bench_arm.with_unfused([stage, attention], kernels)
+    assert [row["part"] for row in rows] == ["stage 3", "stage 3", "attention"]
+    assert rows[1]["counts"] == {"total": 10_000 + 2 * 10}
+
+
+def test_parts_are_sums_of_their_blocks(monkeypatch):
+    def count_runs(model, runs, cpu, plugin, options):
+        (run,) = runs
+        assert run in ("ours:blocks", "eager:blocks")
+        figure = "total" if plugin == bench_arm.count.COUNT else "misses"
+        return {
+            name: {"window": 1, figure: fmas}
+            for name, fmas in bench_arm.count_model.ideal_fmas(model).items()
+        }
+
+    monkeypatch.setattr(bench_arm.count_model, "count_runs", count_runs)
+    jobs = bench_arm.part_jobs(TINY, bench_arm.CACHES, "max")
+    rows = bench_arm.joined([row for job in jobs for row in job.run()])
+    assert {row["implementation"] for row in rows} == {"ours", "eager"}
+    ours = {row["part"]: row for row in rows if row["implementation"] == "ours"}
+    assert list(ours)[:2] == ["stem", "stage 1"]
+    for row in rows:
+        assert row["counts"] == {"total": row["ideal_fmas"]} == {"total": row["cache"]["misses"]}
+    total = bench_arm.count_model.ideal_fmas(TINY)[""]
+    assert sum(row["ideal_fmas"] for row in ours.values()) == total
 
 
 def test_only_marked_blocks_of_known_names_are_replaced():
@@ -79,5 +105,5 @@ def test_only_marked_blocks_of_known_names_are_replaced():
 
 def test_pages_have_a_marker_for_every_block():
     pages = "".join(page.read_text() for page in update_readme.PAGES)
-    for name in ("machine", "networks", "arm-networks", "arm-kernels"):
+    for name in ("machine", "networks", "arm-networks", "arm-kernels", "arm-parts"):
         assert pages.count(f"<!-- bench: {name} -->") == 1
