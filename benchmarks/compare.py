@@ -107,9 +107,8 @@ def suite_run(record: dict) -> Run:
 
 def _suite_case(case: dict) -> tuple[str, Case]:
     name = "{model} {height}x{width} to {output}, threads: {threads}".format(**case)
-    ours = {i["name"]: i["seconds"] for i in case["implementations"] if i["ours"]}
     split = case["split"]
-    return name, Case(ours, case["calibration_s"], split["seconds"], split["isa"])
+    return name, Case(case["alone_s"], case["calibration_s"], split["seconds"], split["isa"])
 
 
 def _pytest_run(path: Path, content: dict) -> Run:

@@ -37,6 +37,7 @@ CASE = {
     "implementations": [IMPLEMENTATION],
     "split": {"isa": str, "seconds": {str: [NUMBER]}},
     "calibration_s": {str: [NUMBER]},
+    "alone_s": {str: [NUMBER]},
     "work": {str: {"macs": int, "bytes": int}},
     "failed": {str: str},
 }

@@ -70,14 +70,10 @@ class Split:
         taken[REST] = whole - sum(taken.values())
         self.laps.append(dict(taken))
 
-    def rounds(self, count: int, calls: int, untimed: int = 0) -> dict[str, list[float]]:
-        """By part the mean seconds of each of the last rounds.
-
-        A round is so many untimed calls, which do not count, and then `calls` that do.
-        """
-        size = untimed + calls
-        last = self.laps[-count * size :]
-        timed = [last[end - calls : end] for end in range(size, len(last) + 1, size)]
+    def rounds(self, count: int, calls: int) -> dict[str, list[float]]:
+        """By part the mean seconds of each of the last rounds, of so many calls each."""
+        last = self.laps[-count * calls :]
+        timed = [last[start : start + calls] for start in range(0, len(last), calls)]
         return {part: [sum(lap[part] for lap in r) / calls for r in timed] for part in last[0]}
 
     @contextlib.contextmanager

@@ -28,6 +28,7 @@ from seaformer_kernels.bench.tables import WHOLE_GRAPH, in_words
 OVER = "the time was over"
 INTERRUPTED = "interrupted"
 SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
+ALONE = 0.5  # of a case's seconds are added for rounds of ours without peers
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
 Log = Callable[[str], None]
@@ -58,7 +59,7 @@ class Settings:
 
     Attributes:
         isas: instruction sets that ours runs on, widest first; the first is split into parts.
-        seconds: for the rounds of a case.
+        seconds: for the rounds of a case with peers.
         min_rounds: that a case takes whatever its seconds.
         minutes: no case is started that would likely end later.
     """
@@ -244,12 +245,18 @@ def run_case(
 
         calls = {name: contender.call for name, contender in ready.items()}
         rest = rounds.REST if case.threads > 1 else 0.0
+        seconds, count = rounds.interleave(calls, settings.seconds, settings.min_rounds, rest=rest)
+        time.sleep(rest)
         calibration = limits.calibration(case.threads)
-        timed = calibration | calls | {SPLIT: split_call}
-        seconds, count = rounds.interleave(timed, settings.seconds, settings.min_rounds, rest=rest)
+        ours = {name: call for name, call in calls.items() if ready[name].model is not None}
+        alone, alone_count = rounds.interleave(
+            calibration | ours | {SPLIT: split_call},
+            ALONE * settings.seconds,
+            settings.min_rounds,
+        )
         extra = {name: _extra_bytes(name, call) for name, call in calls.items()}
         parts = traffic.work(case.model, first.model, image)
-    split_seconds = split.rounds(len(seconds[SPLIT]), count[SPLIT], untimed=int(rest > 0))
+    split_seconds = split.rounds(len(alone[SPLIT]), alone_count[SPLIT])
     return {
         "model": case.model,
         "height": case.height,
@@ -261,7 +268,8 @@ def run_case(
             for name, contender in ready.items()
         ],
         "split": {"isa": settings.isas[0], "seconds": split_seconds},
-        "calibration_s": {what: seconds[what] for what in calibration},
+        "calibration_s": {what: alone[what] for what in calibration},
+        "alone_s": {name: alone[name] for name in ours},
         "work": parts,
         "failed": failed,
     }
