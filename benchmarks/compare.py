@@ -28,6 +28,7 @@ from pathlib import Path
 from seaformer_kernels.bench import record as suite_record
 
 TOLERANCE = 0.09
+SAME = ("cpu", "isas")  # what two runs must have in common of their machines
 MIN_ROUNDS = 10  # with fewer, medians are chance
 
 
@@ -47,6 +48,15 @@ class Case:
     calibration: dict[str, list[float]]
     parts: dict[str, list[float]] = field(default_factory=dict)
     whole: str = ""
+
+    def check(self, where: str) -> None:
+        """Raises NotComparable unless there is a calibration, and all have as many rounds."""
+        timed = self.ours | self.calibration | self.parts
+        counts = {name: len(seconds) for name, seconds in timed.items()}
+        if not self.calibration or len(set(counts.values())) != 1:
+            raise NotComparable(
+                f"{where}: expected a calibration and as many rounds of all, got {counts}."
+            )
 
 
 @dataclass(frozen=True)
@@ -92,12 +102,16 @@ def read(path: Path) -> Run:
     except ValueError as error:
         raise NotComparable(f"{path}: expected JSON, got a file where {error}.") from None
     if isinstance(content, dict) and "benchmarks" in content:
-        return _pytest_run(path, content)
-    try:
-        suite_record.check(content)
-    except ValueError as error:
-        raise NotComparable(f"{path}: {error}.") from None
-    return suite_run(content)
+        run = _pytest_run(path, content)
+    else:
+        try:
+            suite_record.check(content)
+        except ValueError as error:
+            raise NotComparable(f"{path}: {error}.") from None
+        run = suite_run(content)
+    for name, case in run.cases.items():
+        case.check(f"{path}: {name}")
+    return run
 
 
 def suite_run(record: dict) -> Run:
@@ -121,7 +135,8 @@ def _pytest_run(path: Path, content: dict) -> Run:
             name = f"{entry['fullname'].partition('[')[0]} {entry['group']}"
             case = cases.setdefault(name, Case({}, info["calibration_s"]))
             case.ours[entry["params"]["implementation"]] = entry["stats"]["data"]
-        return Run(content["machine_info"]["seaformer"], cases)
+        machine = content["machine_info"]["seaformer"]
+        return Run({what: machine[what] for what in SAME}, cases)
     except (KeyError, TypeError, AttributeError) as error:
         raise NotComparable(
             f"{path}: expected what --benchmark-json writes for our suites, got benchmarks without "
@@ -135,7 +150,7 @@ def compare(old: Run, new: Run) -> list[Change]:
     Raises:
         NotComparable: they were on different processors.
     """
-    for what in ("cpu", "isas"):
+    for what in SAME:
         before, after = (run.machine.get(what) for run in (old, new))
         if before != after:
             raise NotComparable(f"expected runs on one machine, got {what} {before} and {after}.")

@@ -90,6 +90,19 @@ def test_two_machines_cannot_be_compared():
         compare.compare(make_run(0), make_run(1, cpu="another"))
 
 
+def test_rounds_that_do_not_match_are_refused(tmp_path):
+    for lose in (
+        lambda case: case.ours["avx2"].pop(),
+        lambda case: case.calibration["cache"].pop(),
+        lambda case: case.calibration.clear(),
+        lambda case: case.parts["stem"].clear(),
+    ):
+        run = make_run(0)
+        lose(run.cases["case"])
+        with pytest.raises(compare.NotComparable, match="as many rounds of all, got"):
+            compare.read(write_run(tmp_path / "run.json", run))
+
+
 def test_too_few_rounds_are_left_out(capsys):
     few = compare.Run(HERE, {"case": compare.Case({"avx2": [1.0] * 9}, {"cache": [1.0] * 9})})
     assert compare.compare(few, few) == []
