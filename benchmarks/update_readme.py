@@ -42,7 +42,7 @@ def arm_blocks(found: dict) -> Blocks:
     return {
         "arm-networks": bench_arm.network_table(found["networks"]),
         "arm-kernels": bench_arm.kernel_table(found["kernels"]),
-        "arm-parts": bench_arm.network_table(found["parts"], "part"),
+        "arm-parts": bench_arm.part_table(found["parts"]),
     }
 
 

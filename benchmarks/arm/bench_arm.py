@@ -303,13 +303,13 @@ def loop_table(rows: list[dict], most: int = 16) -> str:
     return table(["in", "loop", "instructions", "FMAs", *cores], lines)
 
 
-def network_table(rows: list[dict], of: str = "output") -> str:
-    """A row for each inference, or with "part" for each part of it."""
+def network_table(rows: list[dict]) -> str:
+    """A row for each inference."""
     lines = [
         [
             row["model"].removeprefix("seaformer_"),
             row["implementation"],
-            row[of],
+            row["output"],
             number(row["counts"]["total"] / 1e6),
             number(row["counts"]["vec_fma"] / 1e6),
             f"{row['counts']['total'] / row['ideal_fmas']:.3f}",
@@ -320,16 +320,37 @@ def network_table(rows: list[dict], of: str = "output") -> str:
         ]
         for row in rows
     ]
-    columns = [
-        "model",
-        "by",
-        {"output": "to"}.get(of, of),
-        "instructions, M",
-        "FMAs, M",
-        "instructions an ideal FMA",
-    ]
+    columns = ["model", "by", "to", "instructions, M", "FMAs, M", "instructions an ideal FMA"]
     columns += ["L1 misses, M", "L2 misses, M", "MB from and to L2", "MB from and to memory"]
     return table(columns, lines)
+
+
+def part_table(rows: list[dict]) -> str:
+    """A row for each part of a network, by all implementations side by side."""
+    names = list(dict.fromkeys(row["implementation"] for row in rows))
+    found: dict[tuple[str, str], dict[str, dict]] = {}
+    for row in rows:
+        found.setdefault((row["model"], row["part"]), {})[row["implementation"]] = row
+    lines = [
+        [
+            model.removeprefix("seaformer_"),
+            part,
+            number(by["ours"]["ideal_fmas"] / 1e6),
+            *(
+                f"{by[n]['counts']['total'] / by[n]['ideal_fmas']:.3f}" if n in by else ""
+                for n in names
+            ),
+            *(number(by[n]["cache"]["memory_bytes"] / 2**20) if n in by else "" for n in names),
+        ]
+        for (model, part), by in found.items()
+    ]
+    columns = [
+        "model",
+        "part",
+        "ideal FMAs, M",
+        *(f"instructions an ideal FMA, {n}" for n in names),
+    ]
+    return table([*columns, *(f"MB from and to memory, {n}" for n in names)], lines)
 
 
 def report(record: dict) -> str:
@@ -358,7 +379,7 @@ def report(record: dict) -> str:
     if record["parts"]:
         parts += [
             "## Parts of networks",
-            network_table(record["parts"], "part"),
+            part_table(record["parts"]),
             "A block counts from the end of the one before it, additions between them included.",
         ]
     if record["times"]:

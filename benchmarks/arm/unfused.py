@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import count_model
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import traced
 
 from seaformer_kernels.modules.fused import FusedInvertedResidual, FusedMlp, FusedStemBlock
 
 STEM_BLOCK = "planar-512"  # the layer of bench_stem_block that networks run
 
 
+def _measured_for(variant: str) -> dict[str, str]:
+    """By inverted residual of a variant the layer measured for it: the first of the same sizes."""
+    first = {shape.text: shape.module for shape in traced.shapes("inverted_residual")}
+    own = traced.shapes("inverted_residual", variant)
+    return {shape.module: first[shape.text] for shape in own}
+
+
 def _blocks(variant: str) -> Iterator[tuple[str, str, str]]:
     """Part, kernel and layer, as the kernel's program names it, of what can run layer by layer."""
+    measured_for = _measured_for(variant)
     for name, (block, part) in count_model.blocks(variant).items():
         # The transformer's blocks all have the sizes of the first.
         layer = re.sub(r"(?<=transformer_blocks\.)\d+", "0", f"{variant}.{name}")
         if isinstance(block, FusedInvertedResidual | FusedMlp):
-            yield part, "inverted_residual", layer
+            yield part, "inverted_residual", measured_for[layer]
         elif isinstance(block, FusedStemBlock):
             yield part, "stem_block", STEM_BLOCK
-            yield part, "inverted_residual", layer.replace("stem_block", "layer1")
+            behind = layer.replace("stem_block", "layer1")
+            yield part, "inverted_residual", measured_for[behind]
 
 
 def unfused(row: dict, kernels: list[dict]) -> dict[str, dict[str, int]] | None:

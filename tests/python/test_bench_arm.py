@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import seaformer_kernels as sk
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "arm")]
 import bench_arm  # noqa: E402
 import loops  # noqa: E402
+import unfused  # noqa: E402
 
 update_readme = pytest.importorskip("update_readme", reason="the charts need matplotlib")
 del sys.path[:2]
@@ -74,6 +77,14 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     assert rows[1]["counts"] == {"total": 10_000 + 2 * 10}
 
 
+@pytest.mark.parametrize("variant", sk.list_models())
+def test_every_inverted_residual_has_a_layer_that_is_measured(variant):
+    measured = {shape.module for shape in unfused.traced.shapes("inverted_residual")}
+    named = [layer for _, kernel, layer in unfused._blocks(variant) if kernel != "stem_block"]
+    assert len(named) >= 12
+    assert set(named) <= measured
+
+
 def test_parts_are_sums_of_their_blocks(monkeypatch):
     def count_runs(model, runs, cpu, plugin, options):
         (run,) = runs
@@ -92,8 +103,32 @@ def test_parts_are_sums_of_their_blocks(monkeypatch):
     assert list(ours)[:2] == ["stem", "stage 1"]
     for row in rows:
         assert row["counts"] == {"total": row["ideal_fmas"]} == {"total": row["cache"]["misses"]}
+    for row in rows:
+        row["cache"]["memory_bytes"] = 2**20 if row["implementation"] == "ours" else 2**21
+    lines = bench_arm.part_table(rows).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
+        *("tiny", "stem", "13.6"),
+        *("1.000", "1.000", "1", "2"),
+    ]
+    assert len(lines) == 2 + len(ours)
     total = bench_arm.count_model.ideal_fmas(TINY)[""]
     assert sum(row["ideal_fmas"] for row in ours.values()) == total
+
+
+def test_report_has_a_row_for_each_inference_and_part():
+    counts = {"total": 30, "vec_fma": 20}
+    cache = dict.fromkeys(("l1_misses", "l2_misses", "l2_bytes", "memory_bytes"), 2**20)
+    row = {"model": TINY, "implementation": "ours", "output": "logits", "ideal_fmas": 20}
+    row |= {"counts": counts, "cache": cache}
+    record = {"cpu": "max", "caches": {}, "absent": {"x": "gone"}, "kernels": [], "times": []}
+    record |= {"networks": [row], "parts": [row | {"part": "stem"}]}
+    text = bench_arm.report(record)
+    assert "Absent, gone: x." in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert [r[:3] + r[5:6] for r in rows if r[:2] == ["tiny", "ours"]] == [
+        ["tiny", "ours", "logits", "1.500"]
+    ]
+    assert [r[3:] for r in rows if r[:2] == ["tiny", "stem"]] == [["1.500", "1"]]
 
 
 def test_only_marked_blocks_of_known_names_are_replaced():
