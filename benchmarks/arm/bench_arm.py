@@ -30,7 +30,7 @@ from jobs import Job, Runner
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import machine
-from seaformer_kernels.bench.tables import number, table
+from seaformer_kernels.bench.tables import model_name, number, table
 
 SCHEMA = "seaformer-bench-arm/2"
 KERNELS = ("pointwise", "depthwise", "stem", "stem_block", "inverted_residual", "sea_attention")
@@ -178,15 +178,16 @@ def part_jobs(model: str, caches: dict[str, int], cpu: str) -> list[Job]:
     ideal = count_model.ideal_fmas(model)
     blocks = count_model.blocks(model)
     plugins = plugins_of(caches)
+    ideals: Counter = Counter()
+    for name, (_, part) in blocks.items():
+        ideals[part] += ideal[name]
 
     def measure(implementation: str, figures: str) -> list[dict]:
         run = f"{implementation}:blocks"
         windows = count_model.count_runs(model, [run], cpu, *plugins[figures])
-        found: dict[str, Counter] = {}
-        ideals: Counter = Counter()
+        found = {part: Counter() for part in ideals}
         for name, (_, part) in blocks.items():
-            found.setdefault(part, Counter()).update(_without_window(windows[name]))
-            ideals[part] += ideal[name]
+            found[part].update(_without_window(windows[name]))
         return [
             {
                 "model": model,
@@ -303,16 +304,21 @@ def loop_table(rows: list[dict], most: int = 16) -> str:
     return table(["in", "loop", "instructions", "FMAs", *cores], lines)
 
 
+def an_ideal_fma(row: dict) -> str:
+    """Instructions for each ideal FMA of a network or a part of it."""
+    return f"{row['counts']['total'] / row['ideal_fmas']:.3f}"
+
+
 def network_table(rows: list[dict]) -> str:
     """A row for each inference."""
     lines = [
         [
-            row["model"].removeprefix("seaformer_"),
+            model_name(row),
             row["implementation"],
             row["output"],
             number(row["counts"]["total"] / 1e6),
             number(row["counts"]["vec_fma"] / 1e6),
-            f"{row['counts']['total'] / row['ideal_fmas']:.3f}",
+            an_ideal_fma(row),
             number(row["cache"]["l1_misses"] / 1e6),
             number(row["cache"]["l2_misses"] / 1e6),
             number(row["cache"]["l2_bytes"] / 2**20),
@@ -333,16 +339,13 @@ def part_table(rows: list[dict]) -> str:
         found.setdefault((row["model"], row["part"]), {})[row["implementation"]] = row
     lines = [
         [
-            model.removeprefix("seaformer_"),
+            model_name(by["ours"]),
             part,
             number(by["ours"]["ideal_fmas"] / 1e6),
-            *(
-                f"{by[n]['counts']['total'] / by[n]['ideal_fmas']:.3f}" if n in by else ""
-                for n in names
-            ),
+            *(an_ideal_fma(by[n]) if n in by else "" for n in names),
             *(number(by[n]["cache"]["memory_bytes"] / 2**20) if n in by else "" for n in names),
         ]
-        for (model, part), by in found.items()
+        for (_, part), by in found.items()
     ]
     columns = [
         "model",
@@ -399,7 +402,7 @@ def draw(rows: list[dict], path: Path) -> None:
 
     rows = [row for row in rows if row["output"] == "logits"]
     classes = [c for c in rows[0]["counts"] if c != "total" and any(r["counts"][c] for r in rows)]
-    names = [f"{row['model'].removeprefix('seaformer_')}\n{row['implementation']}" for row in rows]
+    names = [f"{model_name(row)}\n{row['implementation']}" for row in rows]
     figure, axes = plt.subplots(figsize=(2 + 0.8 * len(rows), 5), layout="constrained")
     bottoms = [0.0] * len(rows)
     for place, name in enumerate(classes):
@@ -440,10 +443,9 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
     if not options.quick:
         prepare_peers(logits + labels, absent)
 
-    def parts(models: Sequence[str]) -> list[Job]:
-        if options.quick or not logits:
-            return []
-        return [job for model in models for job in part_jobs(model, caches, options.cpu)]
+    def parts(runs: Sequence[tuple[str, str]]) -> list[Job]:
+        chosen = [] if options.quick else runs
+        return [job for model, _ in chosen for job in part_jobs(model, caches, options.cpu)]
 
     def networks(runs: Sequence[tuple[str, str]]) -> list[Job]:
         return [job for run in runs for job in network_jobs(*run, processes, caches, options.cpu)]
@@ -456,7 +458,7 @@ def plan_jobs(options: argparse.Namespace, absent: dict[str, str]) -> list[Job]:
         except (count.CountError, OSError) as error:
             absent[kernel] = count.reason(error)
     first, larger = networks(logits[:1]), networks(logits[1:])
-    return first + kernels + networks(labels) + parts(models[:1]) + larger + parts(models[1:])
+    return first + kernels + networks(labels) + parts(logits[:1]) + larger + parts(logits[1:])
 
 
 def measure_times(kernels: Sequence[str], absent: dict[str, str]) -> list[dict]:

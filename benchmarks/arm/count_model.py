@@ -22,7 +22,7 @@ from torch import nn
 import seaformer_kernels as sk
 from seaformer_kernels.bench.models import multiply_adds, plain_model
 from seaformer_kernels.bench.split import group
-from seaformer_kernels.bench.traffic import block_multiply_adds
+from seaformer_kernels.bench.traffic import block_multiply_adds, named_modules
 from seaformer_kernels.modules.fused import FusedBlock
 
 HERE = Path(__file__).resolve().parent
@@ -60,8 +60,8 @@ def ideal_fmas(variant: str) -> dict[str, int]:
 def blocks(variant: str) -> dict[str, tuple[FusedBlock, str]]:
     """By name each fused block, and the part of the network that it counts for (`split.group`)."""
     return {
-        name.removeprefix("module."): (block, group(name, block))
-        for name, block in optimised(variant).named_modules()
+        name: (block, group(name, block))
+        for name, block in named_modules(optimised(variant))
         if isinstance(block, FusedBlock)
     }
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench.models import ToLabels, plain_model
+from seaformer_kernels.bench.traffic import named_modules
 from seaformer_kernels.modules.fused.block import FusedBlock
 
 SIZE = (512, 512)
@@ -52,17 +53,17 @@ def inference(
     return ToLabels(model) if implementation == "eager" else model.predict
 
 
-def ends_of_blocks(model: nn.Module, variant: str) -> dict[str, nn.Module]:
+def ends_of_blocks(model: nn.Module, fused: nn.Module) -> dict[str, nn.Module]:
     """By name of each block that ours has fused: the module of a model that ends where it does.
 
     Args:
-        model: the variant's, plain or optimised.
+        model: plain or optimised.
+        fused: the optimised one of the same variant.
     """
-    modules = {name.removeprefix("module."): module for name, module in model.named_modules()}
+    modules = dict(named_modules(model))
     ends: dict[str, nn.Module] = {}
     name = ""
-    for path, module in our_model(variant, "ours").named_modules():
-        path = path.removeprefix("module.")
+    for path, module in named_modules(fused):
         if isinstance(module, FusedBlock):
             name = path
             ends[name] = modules[name]
@@ -96,7 +97,10 @@ def main(library: str, variant: str, *runs: str) -> None:
         infer = inference(model, variant, implementation, output)
         for _ in range(WARM_UP):
             infer(image)
-        blocks = ends_of_blocks(model, variant) if output == "blocks" else {}
+        blocks: dict[str, nn.Module] = {}
+        if output == "blocks":
+            fused = model if implementation == "ours" else our_model(variant, "ours")
+            blocks = ends_of_blocks(model, fused)
         ended = mark_blocks(blocks, markers)
         markers.begin_window()
         infer(image)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import count_model
@@ -25,18 +25,21 @@ def _measured_for(variant: str) -> dict[str, str]:
     return {shape.module: first[shape.text] for shape in own}
 
 
-def _blocks(variant: str) -> Iterator[tuple[str, str, str]]:
+@functools.cache
+def _blocks(variant: str) -> list[tuple[str, str, str]]:
     """Part, kernel and layer, as the kernel's program names it, of what can run layer by layer."""
     measured_for = _measured_for(variant)
+    found = []
     for name, (block, part) in count_model.blocks(variant).items():
         # The transformer's blocks all have the sizes of the first.
         layer = re.sub(r"(?<=transformer_blocks\.)\d+", "0", f"{variant}.{name}")
         if isinstance(block, FusedInvertedResidual | FusedMlp):
-            yield part, "inverted_residual", measured_for[layer]
+            found.append((part, "inverted_residual", measured_for[layer]))
         elif isinstance(block, FusedStemBlock):
-            yield part, "stem_block", STEM_BLOCK
+            found.append((part, "stem_block", STEM_BLOCK))
             behind = layer.replace("stem_block", "layer1")
-            yield part, "inverted_residual", measured_for[behind]
+            found.append((part, "inverted_residual", measured_for[behind]))
+    return found
 
 
 def unfused(row: dict, kernels: list[dict]) -> dict[str, dict[str, int]] | None:

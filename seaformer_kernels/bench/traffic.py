@@ -20,7 +20,7 @@ def block_multiply_adds(variant: str, model: nn.Module, height: int, width: int)
     """
     macs = multiply_adds(variant, height, width)
     own: dict[str, int] = {}
-    for name, module in _named_modules(model):
+    for name, module in named_modules(model):
         if isinstance(module, FusedBlock):
             own[name] = macs[name]
         elif isinstance(module, nn.Identity) and macs.get(name):
@@ -48,7 +48,7 @@ def work(variant: str, model: nn.Module, image: Tensor) -> dict[str, dict[str, i
 
     hooks = [
         block.register_forward_hook(lambda m, x, y, name=name: note(name, m, x, y))
-        for name, block in _named_modules(model)
+        for name, block in named_modules(model)
         if isinstance(block, FusedBlock)
     ]
     try:
@@ -60,8 +60,8 @@ def work(variant: str, model: nn.Module, image: Tensor) -> dict[str, dict[str, i
     return dict(found)
 
 
-def _named_modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
-    """With the names of the plain model."""
+def named_modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    """All modules of an optimised model, with the names of the plain one."""
     for name, module in model.named_modules():
         yield name.removeprefix("module."), module
 

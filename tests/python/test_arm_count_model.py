@@ -90,7 +90,7 @@ def test_eager_blocks_end_where_ours_do(markers, capsys):
     half = len(names) // 2
     assert names[half:] == [*names[: half - 1], "eager:blocks"]
     plain = run_model.our_model(TINY, "eager")
-    ends = run_model.ends_of_blocks(plain, TINY)
+    ends = run_model.ends_of_blocks(plain, run_model.our_model(TINY, "ours"))
     assert ends["backbone.smb1.stem_block"] is plain.backbone.smb1.layer1
     assert ends["backbone.smb1.layer2"] is plain.backbone.smb1.layer2
 
