@@ -377,7 +377,8 @@ def report(record: dict) -> str:
         parts += ["## Networks, one 512x512 image", network_table(record["networks"])]
         parts += [
             "`ours` is op by op, `whole` one op for the network. `ours unfused` adds to `ours` "
-            "what its inverted residuals, counted alone, take more as single layers of our kernels."
+            "what its inverted residuals and SEA attention, counted alone, take more as single "
+            "layers of our kernels; the head stays as it is."
         ]
     if record["parts"]:
         parts += [

@@ -1,4 +1,4 @@
-"""What a network would take with its inverted residuals run layer by layer, by the same kernels."""
+"""What a network would take with its blocks run layer by layer, by the same kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import count_model
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 import traced
 
-from seaformer_kernels.modules.fused import FusedInvertedResidual, FusedMlp, FusedStemBlock
+from seaformer_kernels.modules.fused import (
+    FusedInvertedResidual,
+    FusedMlp,
+    FusedSeaAttention,
+    FusedStemBlock,
+)
 
 STEM_BLOCK = "planar-512"  # the layer of bench_stem_block that networks run
 
@@ -35,6 +40,8 @@ def _blocks(variant: str) -> list[tuple[str, str, str]]:
         layer = re.sub(r"(?<=transformer_blocks\.)\d+", "0", f"{variant}.{name}")
         if isinstance(block, FusedInvertedResidual | FusedMlp):
             found.append((part, "inverted_residual", measured_for[layer]))
+        elif isinstance(block, FusedSeaAttention):
+            found.append((part, "sea_attention", layer))
         elif isinstance(block, FusedStemBlock):
             found.append((part, "stem_block", STEM_BLOCK))
             behind = layer.replace("stem_block", "layer1")

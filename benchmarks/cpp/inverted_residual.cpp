@@ -10,6 +10,7 @@
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
+#include "padded_map.h"
 #include "shapes.h"
 
 namespace {
@@ -98,44 +99,29 @@ std::function<void()> prepare_fused(const Problem& p) {
   };
 }
 
-// Expanded map and filtered map as a whole, in padded rows.
+// Expanded map and filtered map as a whole.
 std::function<void()> prepare_unfused(const Problem& p) {
   auto data = std::make_shared<Data>(p);
   const PackedHeader& h = data->header();
-  const int64_t padding = h.kernel_size / 2, hidden = h.hidden_channels;
-  const int64_t columns = p.width + 2 * padding, rows = p.height + 2 * padding;
-  auto expanded = std::make_shared<std::vector<float>>(rows * columns * hidden);
+  const int64_t hidden = h.hidden_channels, out = h.out_channels;
+  auto expanded = std::make_shared<bench::PaddedMap>(p.height, p.width, hidden, h.kernel_size);
   auto filtered = std::make_shared<std::vector<float>>(p.out_height() * p.out_width() * hidden);
   return [=, &h] {
     const float* weights = packed_sections(h);
-    float* inside = expanded->data() + (padding * columns + padding) * hidden;
-    for (int64_t y = 0; y < p.height; ++y) {
-      const float* from = data->input.data() + y * p.width * h.in_channels;
-      float* to = inside + y * columns * hidden;
-      if (p.expands()) {
-        pointwise_kernel().run({from, h.in_channels, weights, to, hidden, nullptr, 0, nullptr, 0,
-                                p.width, h.in_channels, hidden,
-                                static_cast<Activation>(h.expand_activation)});
-      } else {
-        std::memcpy(to, from, p.width * hidden * sizeof(float));
-      }
+    const float* input = data->input.data();
+    if (p.expands()) {
+      expanded->fill(input, h.in_channels, weights, static_cast<Activation>(h.expand_activation));
+    } else {
+      expanded->fill(input);
     }
     weights += p.expand_floats();
-    for (int64_t y = 0; y < p.out_height(); ++y) {
-      const float* at[5];
-      for (int i = 0; i < h.kernel_size; ++i) {
-        at[i] = expanded->data() + (y * h.stride + i) * columns * hidden;
-      }
-      const bool six = h.depthwise_activation == static_cast<int32_t>(Activation::kRelu6);
-      depthwise_kernel().run({at, hidden, weights, filtered->data() + y * p.out_width() * hidden,
-                              hidden, p.out_width(), hidden, h.kernel_size, h.stride, 0.0f,
-                              six ? 6.0f : INFINITY});
-    }
+    const bool six = h.depthwise_activation == static_cast<int32_t>(Activation::kRelu6);
+    expanded->depthwise(weights, h.kernel_size, h.stride, 0.0f, six ? 6.0f : INFINITY,
+                        filtered->data());
     weights += p.depthwise_floats();
-    const int64_t out = h.out_channels;
     pointwise_kernel().run({filtered->data(), hidden, weights, data->output.data(), out, nullptr, 0,
-                            p.residual ? data->input.data() : nullptr, out,
-                            p.out_height() * p.out_width(), hidden, out, Activation::kNone});
+                            p.residual ? input : nullptr, out, p.out_height() * p.out_width(),
+                            hidden, out, Activation::kNone});
   };
 }
 

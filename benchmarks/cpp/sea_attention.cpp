@@ -1,15 +1,19 @@
-// SEA attention of every layer of the family, in both its ways; layer_program.h tells how to call
-// it. Multiply-adds are those of the definition, whatever a way does more.
+// SEA attention of every layer of the family: as networks run it, in either of its ways, and by the
+// same kernels one after another; layer_program.h tells how to call it. Multiply-adds are those of
+// the definition, whatever a way does more.
 #include "blocks/sea_attention.h"
 
 #include <cmath>
 #include <cstring>
 #include <memory>
 
+#include "blocks/squeeze_axial_attention.h"
 #include "core/workspace.h"
+#include "kernels/axial/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
+#include "padded_map.h"
 #include "shapes.h"
 
 namespace {
@@ -62,7 +66,7 @@ struct Data {
   std::vector<float> input, output, packed;
 };
 
-std::function<void()> prepare(const Problem& p, SeaAttentionWay way) {
+std::function<void()> prepare_fused(const Problem& p, SeaAttentionWay way) {
   auto data = std::make_shared<Data>(p);
   const SeaAttentionShape shape{1, p.height, p.width, true};
   auto workspace =
@@ -73,17 +77,89 @@ std::function<void()> prepare(const Problem& p, SeaAttentionWay way) {
   };
 }
 
+// Every map as a whole.
+std::function<void()> prepare_unfused(const Problem& p) {
+  struct Maps {
+    explicit Maps(const Problem& p)
+        : qkv(p.height, p.width, p.all(), 3),
+          filtered(p.height * p.width * p.all()),
+          detail(p.height * p.width * p.channels),
+          gate(p.height * p.width * p.values()),
+          attended((p.height + p.width) * p.values()),
+          projected(attended.size()) {}
+    bench::PaddedMap qkv;
+    std::vector<float> filtered, detail, gate, attended, projected;
+  };
+  auto data = std::make_shared<Data>(p);
+  auto maps = std::make_shared<Maps>(p);
+  const int64_t all = p.all(), keys = p.keys(), values = p.values(), pixels = p.height * p.width;
+  const auto part = [=](int64_t first, int64_t channels) {
+    return PixelMaps{maps->qkv.data() + first, 1,  p.height, p.width, channels, 0,
+                     maps->qkv.row_stride(),   all};
+  };
+  const float* expand = packed_sections(data->header());
+  const float* filter = expand + packed_pointwise_floats(p.channels, all);
+  const float* detail = filter + packed_depthwise_floats(all, 3);
+  const float* row = detail + packed_pointwise_floats(all, p.channels);
+  const float* column = row + packed_pointwise_floats(values, values);
+  const float* project = column + packed_pointwise_floats(values, values);
+  const float* learned = project + packed_pointwise_floats(values, p.channels);
+  const auto positions = [=](int i) { return LearnedPositions{learned + i * 16 * keys, 16}; };
+  const float scale = 1.0f / std::sqrt(static_cast<float>(p.key_dim));
+  const SqueezeAxialAttention attention{
+      {1, p.height, p.width, p.heads, p.key_dim, values / p.heads, scale, 0.0f, 6.0f},
+      part(0, keys),
+      part(keys, keys),
+      part(2 * keys, values),
+      positions(0),
+      positions(1),
+      positions(2),
+      positions(3)};
+  auto workspace = std::make_shared<Workspace>(squeeze_axial_attention_workspace(attention, 1));
+  return [=] {
+    const float* input = data->input.data();
+    const auto pointwise = [](const float* from, int64_t pixels, int64_t in, const float* weights,
+                              int64_t out, float* to) {
+      pointwise_kernel().run(
+          {from, in, weights, to, out, nullptr, 0, nullptr, 0, pixels, in, out, Activation::kNone});
+    };
+    maps->qkv.fill(input, p.channels, expand, Activation::kNone);
+    maps->qkv.depthwise(filter, 3, 1, 0.0f, 6.0f, maps->filtered.data());
+    pointwise(maps->filtered.data(), pixels, all, detail, p.channels, maps->detail.data());
+    float *rows = maps->attended.data(), *columns = rows + p.height * values;
+    float *of_rows = maps->projected.data(), *of_columns = of_rows + p.height * values;
+    squeeze_axial_attention(attention, rows, columns, workspace->data(), Sequential());
+    pointwise(rows, p.height, values, row, values, of_rows);
+    pointwise(columns, p.width, values, column, values, of_columns);
+    for (int64_t y = 0; y < p.height; ++y) {
+      axial_kernel().combine({attention.v.data + y * attention.v.row_stride, all,
+                              of_rows + y * values, of_columns,
+                              maps->gate.data() + y * p.width * values, values, p.width, values});
+    }
+    pointwise_kernel().run({maps->gate.data(), values, project, data->output.data(), p.channels,
+                            maps->detail.data(), p.channels, input, p.channels, pixels, values,
+                            p.channels, Activation::kHardSigmoid});
+  };
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return bench::layer_program(argc, argv, [] {
+    using Prepare = std::function<std::function<void()>(const Problem&)>;
+    const auto in = [](SeaAttentionWay way) {
+      return [way](const Problem& p) { return prepare_fused(p, way); };
+    };
     std::vector<bench::LayerCase> cases;
-    for (const auto& [name, way] : {std::pair{"/map", SeaAttentionWay::kKeepMap},
-                                    std::pair{"/ring", SeaAttentionWay::kRing}}) {
+    for (const auto& [name, prepare] :
+         {std::pair<const char*, Prepare>{"", in(SeaAttentionWay::kMeasuredBest)},
+          {"/map", in(SeaAttentionWay::kKeepMap)},
+          {"/ring", in(SeaAttentionWay::kRing)},
+          {"/unfused", prepare_unfused}}) {
       for (const bench::Shape& shape : bench::read_shapes("sea_attention")) {
         const Problem p(shape.sizes);
         cases.push_back(
-            {shape.module + name, p.macs(), [p, way = way] { return prepare(p, way); }});
+            {shape.module + name, p.macs(), [p, prepare = prepare] { return prepare(p); }});
       }
     }
     return cases;

@@ -63,25 +63,34 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     for layer in blocks():
         kernels += [row("inverted_residual", layer, 100)]
         kernels += [row("inverted_residual", f"{layer}/unfused", 110)]
+    for n in (1, 2):
+        attention = f"{TINY}.backbone.trans{n}.transformer_blocks.0.attn"
+        kernels += [
+            row("sea_attention", attention, 100),
+            row("sea_attention", f"{attention}/map", 1),
+        ]
+        kernels += [row("sea_attention", f"{attention}/unfused", 101)]
     ours = {"model": TINY, "implementation": "ours", "output": "logits"}
     ours |= {"counts": {"total": 10_000}, "cache": {"misses": 7}}
     fused, apart = bench_arm.with_unfused([ours], kernels)
     assert fused == ours
     assert apart["implementation"] == "ours unfused"
-    assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2)}
+    assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2) + 2 * 2}
     assert apart["cache"] == {"misses": 7}
     assert bench_arm.with_unfused([ours], kernels[:-1]) == [ours]
-    stage, attention = ours | {"part": "stage 3"}, ours | {"part": "attention"}
-    rows = bench_arm.with_unfused([stage, attention], kernels)
-    assert [row["part"] for row in rows] == ["stage 3", "stage 3", "attention"]
+    parts = [ours | {"part": part} for part in ("stage 3", "attention", "head")]
+    rows = bench_arm.with_unfused(parts, kernels)
+    assert [row["part"] for row in rows] == [*("stage 3",) * 2, *("attention",) * 2, "head"]
     assert rows[1]["counts"] == {"total": 10_000 + 2 * 10}
+    assert rows[3]["counts"] == {"total": 10_000 + 2 * 2}
 
 
 @pytest.mark.parametrize("variant", sk.list_models())
-def test_every_inverted_residual_has_a_layer_that_is_measured(variant):
-    measured = {shape.module for shape in unfused.traced.shapes("inverted_residual")}
-    named = [layer for _, kernel, layer in unfused._blocks(variant) if kernel != "stem_block"]
-    assert len(named) >= 12
+@pytest.mark.parametrize(("kernel", "least"), [("inverted_residual", 12), ("sea_attention", 4)])
+def test_every_block_has_a_layer_that_is_measured(variant, kernel, least):
+    measured = {shape.module for shape in unfused.traced.shapes(kernel)}
+    named = [layer for _, by, layer in unfused._blocks(variant) if by == kernel]
+    assert len(named) >= least
     assert set(named) <= measured
 
 

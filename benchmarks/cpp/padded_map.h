@@ -1,0 +1,61 @@
+// A map with a border of zeros, and convolutions into and out of it by the kernels: the layers of a
+// block one after another.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "kernels/depthwise/variants.h"
+#include "kernels/pointwise/variants.h"
+
+namespace seaformer::bench {
+
+class PaddedMap {
+ public:
+  PaddedMap(int64_t height, int64_t width, int64_t channels, int kernel_size)
+      : height_(height),
+        width_(width),
+        channels_(channels),
+        padding_(kernel_size / 2),
+        floats_((height + 2 * padding_) * row_stride()) {}
+
+  int64_t row_stride() const { return (width_ + 2 * padding_) * channels_; }
+  // The first pixel inside.
+  float* data() { return floats_.data() + padding_ * (row_stride() + channels_); }
+
+  // Fills the inside with a pointwise convolution of a dense map, or with that map.
+  void fill(const float* input, int64_t in_channels, const float* weights, Activation activation) {
+    for (int64_t y = 0; y < height_; ++y) {
+      pointwise_kernel().run({input + y * width_ * in_channels, in_channels, weights,
+                              data() + y * row_stride(), channels_, nullptr, 0, nullptr, 0, width_,
+                              in_channels, channels_, activation});
+    }
+  }
+  void fill(const float* input) {
+    for (int64_t y = 0; y < height_; ++y) {
+      std::memcpy(data() + y * row_stride(), input + y * width_ * channels_,
+                  width_ * channels_ * sizeof(float));
+    }
+  }
+
+  // A depthwise convolution to a dense map, with an activation of these bounds.
+  void depthwise(const float* weights, int kernel_size, int stride, float low, float high,
+                 float* output) const {
+    const int64_t out_width = (width_ - 1) / stride + 1;
+    for (int64_t y = 0; y * stride < height_; ++y) {
+      const float* rows[5];
+      for (int i = 0; i < kernel_size; ++i) {
+        rows[i] = floats_.data() + (y * stride + i) * row_stride();
+      }
+      depthwise_kernel().run({rows, channels_, weights, output + y * out_width * channels_,
+                              channels_, out_width, channels_, kernel_size, stride, low, high});
+    }
+  }
+
+ private:
+  int64_t height_, width_, channels_, padding_;
+  std::vector<float> floats_;
+};
+
+}  // namespace seaformer::bench
