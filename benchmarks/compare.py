@@ -1,6 +1,6 @@
 """Tells what changed between two runs of the same suite on one machine, beyond what noise explains.
 
-    python benchmarks/compare.py OLD.json NEW.json [--tolerance 0.09]
+    python benchmarks/compare.py OLD.json NEW.json [OLD NEW ...] [--tolerance 0.09]
 
 Reads what `seaformer bench` writes and what pytest-benchmark does with --benchmark-json. A time
 counts as a multiple of the calibration in the same round, which is work whose code does not change,
@@ -8,7 +8,9 @@ so that a machine that is slower on one day cancels out; then the median over th
 not enter: what they allocate and how they wait changes their times more than ours.
 
 A change is real if it is larger than the tolerance and than what lies between the two halves of
-either run, where the code is the same. Parts of a model are named beside a change of the whole, but
+either run, where the code is the same. Of several pairs of runs, taken in turns, the median counts
+(of two in the middle the smaller change): a busy neighbour can slow a pair down, but hardly most of
+them. Parts of a model are named beside a change of the whole, but
 not judged: a millisecond depends too much on where its memory lies.
 
 Exits with 0 if nothing of ours got slower, with 1 if something did, and with 2 and a sentence if
@@ -21,7 +23,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,15 +74,21 @@ class Change:
     """How the time of one of ours changed, as factors: 1.15 is 15% slower.
 
     Attributes:
+        ratios: of the pairs of runs, in their order.
         noise: what lies between the halves of a run.
         parts: how those of the model changed, where the runs tell.
     """
 
     case: str
     name: str
-    ratio: float
+    ratios: list[float]
     noise: float
     parts: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """What counts of all pairs."""
+        return typical(self.ratios)
 
     def least(self, tolerance: float) -> float:
         """What is seen as a change."""
@@ -144,41 +152,61 @@ def _pytest_run(path: Path, content: dict) -> Run:
         ) from None
 
 
-def compare(old: Run, new: Run) -> list[Change]:
-    """Every change of ours, of what both runs timed.
+def compare(pairs: Sequence[tuple[Run, Run]]) -> list[Change]:
+    """Every change of ours, of what all runs timed: each pair is an old run and a new one.
 
     Raises:
         NotComparable: they were on different processors.
     """
+    runs = [run for pair in pairs for run in pair]
     for what in SAME:
-        before, after = (run.machine.get(what) for run in (old, new))
-        if before != after:
-            raise NotComparable(f"expected runs on one machine, got {what} {before} and {after}.")
+        first, *others = (run.machine.get(what) for run in runs)
+        for other in others:
+            if other != first:
+                raise NotComparable(
+                    f"expected runs on one machine, got {what} {first} and {other}."
+                )
     return [
         change
-        for name, case in old.cases.items()
-        if name in new.cases
-        for change in _changes(name, case, new.cases[name])
+        for name in in_all([run.cases for run in runs])
+        for change in _changes(name, [(old.cases[name], new.cases[name]) for old, new in pairs])
     ]
 
 
-def _changes(case: str, old: Case, new: Case) -> Iterator[Change]:
-    for name in _in_both(old.ours, new.ours):
-        before, after = (_calibrated(side, side.ours[name]) for side in (old, new))
-        rounds = min(len(before), len(after))
+def typical(ratios: Sequence[float]) -> float:
+    """The median; of two in the middle that which is nearer to 1, or 1 where they disagree."""
+    ordered = sorted(ratios)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return max(low, 1.0) if high > 1 else high
+
+
+def _changes(name: str, pairs: Sequence[tuple[Case, Case]]) -> Iterator[Change]:
+    cases = [case for pair in pairs for case in pair]
+    parts = in_all([case.parts for case in cases])
+    for ours in in_all([case.ours for case in cases]):
+        times = [[_calibrated(case, case.ours[ours]) for case in pair] for pair in pairs]
+        rounds = min(len(side) for pair in times for side in pair)
         if rounds < MIN_ROUNDS:
-            print(f"left out: {case}: {rounds} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
+            print(f"left out: {name}: {rounds} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
             return
-        parts = {
-            part: _ratio(_calibrated(old, old.parts[part]), _calibrated(new, new.parts[part]))
-            for part in (_in_both(old.parts, new.parts) if name == old.whole == new.whole else [])
-        }
-        noise = max(map(_unsteadiness, (before, after)))
-        yield Change(case, name, _ratio(before, after), noise, parts)
+        is_whole = all(case.whole == ours for case in cases)
+        yield Change(
+            name,
+            ours,
+            [_ratio(*pair) for pair in times],
+            statistics.median(max(map(_unsteadiness, pair)) for pair in times),
+            {
+                part: typical(
+                    [_ratio(*(_calibrated(case, case.parts[part]) for case in p)) for p in pairs]
+                )
+                for part in (parts if is_whole else [])
+            },
+        )
 
 
-def _in_both(old: dict, new: dict) -> list[str]:
-    return [name for name in old if name in new]
+def in_all(named: Sequence[dict]) -> list[str]:
+    """The names that all have, in the order of the first."""
+    return [name for name in named[0] if all(name in other for other in named)]
 
 
 def _calibrated(case: Case, seconds: list[float]) -> list[float]:
@@ -208,7 +236,7 @@ def lines(changes: list[Change], tolerance: float) -> Iterator[str]:
             if change.verdict(tolerance) == verdict:
                 yield (
                     f"{verdict}: {change.case}: {change.name}: {_percent(change.ratio)}, between "
-                    f"the halves of a run {_percent(change.noise)}"
+                    f"the halves of a run {_percent(change.noise)}{_by_pair(change)}"
                 )
                 if change.parts:
                     parts = (f"{part} {_percent(x)}" for part, x in change.parts.items())
@@ -223,6 +251,12 @@ def lines(changes: list[Change], tolerance: float) -> Iterator[str]:
         )
 
 
+def _by_pair(change: Change) -> str:
+    if len(change.ratios) == 1:
+        return ""
+    return f"; the pairs {', '.join(map(_percent, change.ratios))}"
+
+
 def _percent(factor: float) -> str:
     return f"{100 * (factor - 1):+.1f}%"
 
@@ -233,6 +267,7 @@ def main() -> int:
     )
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
+    parser.add_argument("more", type=Path, nargs="*", help="further pairs: old, new, old, new")
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -240,17 +275,24 @@ def main() -> int:
         help=f"smaller changes are ignored (default: {TOLERANCE})",
     )
     options = parser.parse_args()
+    paths = [options.old, options.new, *options.more]
     try:
-        changes = compare(read(options.old), read(options.new))
+        if len(paths) % 2:
+            raise NotComparable(f"expected pairs of an old run and a new one, got {len(paths)}.")
+        runs = [read(path) for path in paths]
+        changes = compare(list(zip(runs[::2], runs[1::2], strict=True)))
         if not changes:
             raise NotComparable(
-                f"{options.old} and {options.new}: expected a case of ours in both, got none."
+                f"{', '.join(map(str, paths))}: expected a case of ours in all, got none."
             )
     except NotComparable as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     print(*lines(changes, options.tolerance), sep="\n")
-    return int(any(change.verdict(options.tolerance) == "slower" for change in changes))
+    slower = any(change.verdict(options.tolerance) == "slower" for change in changes)
+    if slower and len(paths) == 2:
+        print("one pair of runs: take another and give all four files, OLD NEW OLD NEW")
+    return int(slower)
 
 
 if __name__ == "__main__":

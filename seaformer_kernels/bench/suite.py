@@ -5,49 +5,39 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import torch
 
 import seaformer_kernels as sk
-from seaformer_kernels.bench import contenders, limits, machine, models, rounds, traffic
+from seaformer_kernels.bench import (
+    alone,
+    contenders,
+    limits,
+    machine,
+    models,
+    processes,
+    rounds,
+    traffic,
+)
+from seaformer_kernels.bench.case import Case
 from seaformer_kernels.bench.contenders import Contender, Converter, Mismatch
 from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.record import SCHEMA
-from seaformer_kernels.bench.split import Split
-from seaformer_kernels.bench.tables import WHOLE_GRAPH, in_words
 
 OVER = "the time was over"
 INTERRUPTED = "interrupted"
-SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
+DIED = "the process died"
 ALONE = 0.5  # of a case's seconds are added for rounds of ours without peers
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
 Log = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One comparison: what is computed, and by whom beside ours."""
-
-    model: str
-    height: int
-    width: int
-    threads: int
-    output: str
-    peers: tuple[str, ...]
-
-    def __str__(self) -> str:
-        size = f"{self.height}x{self.width}"
-        return f"{self.model} {size} to {self.output}, {in_words(self.threads)}"
 
 
 Taken = tuple[Case, float]  # and the seconds that it took
@@ -62,12 +52,14 @@ class Settings:
         seconds: for the rounds of a case with peers.
         min_rounds: that a case takes whatever its seconds.
         minutes: no case is started that would likely end later.
+        processes: that time ours without peers, see `alone.measure`.
     """
 
     isas: tuple[str, ...]
     seconds: float = 8.0
     min_rounds: int = 10
     minutes: float = 30.0
+    processes: int = 2
 
 
 def product(
@@ -155,6 +147,8 @@ def _measure(
             found.append(run_case(case, settings, absent, converter, log))
         except Mismatch as error:
             skipped[str(case)] = str(error)
+        except BrokenProcessPool:
+            skipped[str(case)] = DIED
         except KeyboardInterrupt:
             skipped |= {str(other): INTERRUPTED for _, other in cases[place:]}
             break
@@ -166,15 +160,10 @@ def _measure_in_new_process(
     cases: Sequence[tuple[str, Case]], *others: Any
 ) -> tuple[list[dict], dict[str, str], list[Taken]]:
     """As `_measure`, in a process that nothing was loaded in before."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        future = pool.submit(_measure, cases, *others)
-        try:
-            return future.result()
-        except KeyboardInterrupt:  # which the process got, too: it ends with what it has
-            return future.result()
-        except BrokenProcessPool:
-            return [], {str(case): "the process died" for _, case in cases}, others[3]
+    try:
+        return processes.call(_measure, cases, *others)
+    except BrokenProcessPool:
+        return [], {str(case): DIED for _, case in cases}, others[3]
 
 
 def likely_seconds(case: Case, taken: Sequence[Taken]) -> float:
@@ -224,39 +213,24 @@ def run_case(
                 converter.convert(name, key, plain, image)
     with machine.pinned(case.threads), torch.inference_mode():
         expected = contenders.expected_output(plain, image)
-        ready: dict[str, Contender] = {}
-        for isa, whole in itertools.product(settings.isas, (False, True)):
-            name = f"{isa} {WHOLE_GRAPH}" if whole else isa
-            ready[name] = contenders.load_ours(plain, image, case.output, isa, whole)
-            with forced(isa):
-                contenders.check(f"ours on {name}", ready[name].call(), expected)
+        ready = alone.load(plain, image, case.output, settings.isas)
+        for name, contender in ready.items():
+            with forced(name):
+                contenders.check(f"ours on {name}", contender.call(), expected)
         for name in [name for name in peers if name not in failed]:
             with _surviving(name, failed, log):
                 converted = converter.get(name, key, plain)
                 contender = contenders.load_peer(name, converted, image, case.threads)
                 contenders.check(name, contender.call(), expected)
                 ready[name] = contender
-        first = ready[settings.isas[0]]
-        split = Split(first.model, first.call)
-
-        def split_call() -> None:
-            with forced(settings.isas[0]):
-                split()
-
         calls = {name: contender.call for name, contender in ready.items()}
         rest = rounds.REST if case.threads > 1 else 0.0
         seconds, count = rounds.interleave(calls, settings.seconds, settings.min_rounds, rest=rest)
-        time.sleep(rest)
-        calibration = limits.calibration(case.threads)
-        ours = {name: call for name, call in calls.items() if ready[name].model is not None}
-        alone, alone_count = rounds.interleave(
-            calibration | ours | {SPLIT: split_call},
-            ALONE * settings.seconds,
-            settings.min_rounds,
-        )
         extra = {name: _extra_bytes(name, call) for name, call in calls.items()}
-        parts = traffic.work(case.model, first.model, image)
-    split_seconds = split.rounds(len(alone[SPLIT]), alone_count[SPLIT])
+        parts = traffic.work(case.model, ready[settings.isas[0]].model, image)
+    own = alone.measure(
+        case, settings.isas, ALONE * settings.seconds, settings.min_rounds, settings.processes
+    )
     return {
         "model": case.model,
         "height": case.height,
@@ -267,9 +241,9 @@ def run_case(
             _implementation(name, contender, seconds, count[name], extra[name], ready)
             for name, contender in ready.items()
         ],
-        "split": {"isa": settings.isas[0], "seconds": split_seconds},
-        "calibration_s": {what: alone[what] for what in calibration},
-        "alone_s": {name: alone[name] for name in ours},
+        "split": {"isa": settings.isas[0], "seconds": own["parts"]},
+        "calibration_s": own["calibration"],
+        "alone_s": own["ours"],
         "work": parts,
         "failed": failed,
     }

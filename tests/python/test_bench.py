@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -16,10 +18,12 @@ from click.testing import CliRunner
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import (
+    alone,
     contenders,
     limits,
     machine,
     peers,
+    processes,
     record,
     suite,
     tables,
@@ -37,7 +41,7 @@ native = pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the nativ
 def found():
     """The record of a short run beside a peer that works, one that fails and one that is absent."""
     isas = tuple(sk.cpu.supported_isas())
-    settings = suite.Settings(isas=isas, seconds=0, min_rounds=4)
+    settings = suite.Settings(isas=isas, seconds=0, min_rounds=4, processes=0)
     patch = pytest.MonkeyPatch()
 
     def fail(model, image, threads):
@@ -140,6 +144,45 @@ def test_nothing_measured_is_lost_when_ours_is_wrong_or_the_run_interrupted(monk
     assert result["skipped"] == dict(zip(named, reasons, strict=True))
 
 
+def heap_settings() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in alone.STEADY_HEAP}
+
+
+@pytest.mark.children
+def test_calls_in_new_processes_have_the_environment_given(monkeypatch):
+    kept, *unset = alone.STEADY_HEAP
+    monkeypatch.setenv(kept, "5")
+    for name in unset:
+        monkeypatch.delenv(name, raising=False)
+    before = heap_settings()
+    assert processes.call(heap_settings, environment=alone.STEADY_HEAP) == alone.STEADY_HEAP
+    assert heap_settings() == before
+    with pytest.raises(BrokenProcessPool):
+        processes.call(os._exit, 1)
+
+
+@native
+@pytest.mark.children
+def test_ours_alone_has_the_rounds_of_all_processes():
+    (case,) = suite.product([TINY], [(64, 64)], [1], ["logits"], [])
+    own = alone.measure(case, ["scalar"], seconds=0, min_rounds=5, count=2)
+    assert list(own["ours"]) == ["scalar", "scalar whole graph"]
+    assert {len(seconds) for named in own.values() for seconds in named.values()} == {6}
+
+
+@native
+def test_a_case_whose_process_died_is_named(monkeypatch):
+    def die(*_):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(alone, "measure", die)
+    cases = suite.product([TINY], [(64, 64)], [1], ["logits"], [])
+    settings = suite.Settings(isas=("scalar",), seconds=0, min_rounds=1)
+    result = suite.run(cases, settings, log=lambda _: None)
+    assert result["cases"] == []
+    assert result["skipped"] == {str(cases[0]): "the process died"}
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
@@ -237,6 +280,7 @@ def test_peers_compute_what_pytorch_does(name, output):
 
 
 @native
+@pytest.mark.children
 def test_command_writes_its_files(tmp_path):
     options = "--model seaformer_tiny --size 64 --threads 1 --peer eager --seconds 0 --no-charts"
     result = CliRunner().invoke(seaformer, ["bench", *options.split(), "--out", str(tmp_path)])

@@ -37,7 +37,7 @@ def make_run(seed: int, ours: float = 1.0, clock: float = 1.0, busy: float = 0.1
 
 
 def slower(old, new, tolerance=compare.TOLERANCE):
-    changes = compare.compare(old, new)
+    changes = compare.compare([(old, new)])
     assert {change.name for change in changes} == {"avx2", "avx2 whole graph"}
     return [change.name for change in changes if change.verdict(tolerance) == "slower"]
 
@@ -67,8 +67,36 @@ def test_a_change_within_what_one_run_shows_is_none():
     assert slower(old, new) == []
 
 
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ([1.2], 1.2),
+        ([1.2, 1.1], 1.1),
+        ([0.7, 0.9], 0.9),
+        ([1.2, 0.9], 1.0),
+        ([1.0, 1.3], 1.0),
+        ([1.4, 1.0, 1.1], 1.1),
+        ([1.4, 0.9, 1.1, 1.3], 1.1),
+    ],
+)
+def test_what_counts_of_several_pairs(ratios, expected):
+    assert compare.typical(ratios) == expected
+
+
+@pytest.mark.parametrize("busy", range(3))
+def test_a_pair_that_was_disturbed_changes_no_verdict_of_three(busy):
+    for factor, expected in ((1.0, []), (1.15, ["avx2"])):
+        pairs = [(make_run(i), make_run(10 + i, ours=factor)) for i in range(3)]
+        disturbed = (1.3, 1.0) if expected else (1.0, 1.3)
+        pairs[busy] = tuple(make_run(20 + i, ours=x * factor**i) for i, x in enumerate(disturbed))
+        assert (slower(*pairs[busy]) == ["avx2"]) != bool(expected)
+        changes = compare.compare(pairs)
+        assert [c.name for c in changes if c.verdict(compare.TOLERANCE) == "slower"] == expected
+        assert all(len(change.ratios) == 3 for change in changes)
+
+
 def test_faster_is_no_regression():
-    (change, _) = compare.compare(make_run(0), make_run(1, ours=0.8))
+    (change, _) = compare.compare([(make_run(0), make_run(1, ours=0.8))])
     assert change.verdict(compare.TOLERANCE) == "faster"
     assert change.verdict(0.5) == "same"
 
@@ -77,7 +105,7 @@ def test_parts_are_named_beside_the_whole_but_not_judged():
     old, new = make_run(0), make_run(1, ours=1.15)
     stem = new.cases["case"].parts["stem"]
     stem[:] = [2 * x for x in stem]
-    slow, parts, _ = compare.lines(compare.compare(old, new), compare.TOLERANCE)
+    slow, parts, _ = compare.lines(compare.compare([(old, new)]), compare.TOLERANCE)
     assert slow.startswith("slower: case: avx2: +1")
     assert parts == "  stem +97.0%"
     old, new = make_run(0), make_run(1)
@@ -87,7 +115,7 @@ def test_parts_are_named_beside_the_whole_but_not_judged():
 
 def test_two_machines_cannot_be_compared():
     with pytest.raises(compare.NotComparable, match="one machine, got cpu a core and another"):
-        compare.compare(make_run(0), make_run(1, cpu="another"))
+        compare.compare([(make_run(0), make_run(1)), (make_run(2), make_run(3, cpu="another"))])
 
 
 def test_rounds_that_do_not_match_are_refused(tmp_path):
@@ -105,7 +133,7 @@ def test_rounds_that_do_not_match_are_refused(tmp_path):
 
 def test_too_few_rounds_are_left_out(capsys):
     few = compare.Run(HERE, {"case": compare.Case({"avx2": [1.0] * 9}, {"cache": [1.0] * 9})})
-    assert compare.compare(few, few) == []
+    assert compare.compare([(few, few)]) == []
     assert "left out: case: 9 rounds, 10 are needed" in capsys.readouterr().err
 
 
@@ -168,6 +196,15 @@ def test_exit_codes(tmp_path, write):
     code, out = run(old, slow)
     assert code == 1
     assert out.startswith("slower: ") and "avx2: +1" in out.splitlines()[0]
+    assert out.splitlines()[-1] == (
+        "one pair of runs: take another and give all four files, OLD NEW OLD NEW"
+    )
+    code, out = run(old, same, old, slow)
+    assert (code, out.splitlines()[-1].partition(":")[0]) == (0, "same")
+    code, out = run(old, slow, same, slow)
+    assert code == 1 and "; the pairs +1" in out.splitlines()[0] and "one pair" not in out
+    code, out = run(old, same, slow)
+    assert (code, out) == (2, "compare.py: expected pairs of an old run and a new one, got 3.\n")
 
 
 @pytest.mark.children
