@@ -15,7 +15,6 @@ from seaformer_kernels.bench import contenders, limits, machine, models, process
 from seaformer_kernels.bench.case import Case
 from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.split import Split
-from seaformer_kernels.bench.tables import WHOLE_GRAPH
 
 SPLIT = "split"  # ours on the widest instruction set, with hooks that take laps
 
@@ -28,19 +27,6 @@ STEADY_HEAP = {
 }
 
 Rounds = dict[str, dict[str, list[float]]]
-
-
-def load(
-    plain: torch.nn.Module, image: torch.Tensor, output: str, isas: Sequence[str]
-) -> dict[str, contenders.Contender]:
-    """Ours on every instruction set, op by op and as a whole graph, by the names of the record."""
-    return {
-        f"{isa} {WHOLE_GRAPH}" if whole else isa: contenders.load_ours(
-            plain, image, output, isa, whole
-        )
-        for isa in isas
-        for whole in (False, True)
-    }
 
 
 def measure(case: Case, isas: Sequence[str], seconds: float, min_rounds: int, count: int) -> Rounds:
@@ -65,7 +51,7 @@ def _measure(case: Case, isas: Sequence[str], seconds: float, min_rounds: int) -
     plain = models.plain_model(case.model, case.output)
     image = models.image(case.height, case.width)
     with machine.pinned(case.threads), torch.inference_mode():
-        ours = load(plain, image, case.output, isas)
+        ours = contenders.load_all_ours(plain, image, case.output, isas)
         split = Split(ours[isas[0]].model, ours[isas[0]].call)
 
         def split_call() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.models import segmenter
 from seaformer_kernels.bench.peers import PEERS
+from seaformer_kernels.bench.tables import WHOLE_GRAPH
 
 # The largest difference from plain PyTorch, as a share of its largest logit; and the root of the
 # mean square of the differences, as a share of that of the logits. Random weights amplify rounding
@@ -60,6 +61,17 @@ def load_ours(
 
     with forced(isa):
         return Contender(call, None, load_s, _seconds(call), model)
+
+
+def load_all_ours(
+    plain: nn.Module, image: Tensor, output: str, isas: Iterable[str]
+) -> dict[str, Contender]:
+    """Ours by the names of the record: on every instruction set, op by op and as a whole graph."""
+    return {
+        f"{isa} {WHOLE_GRAPH}" if whole else isa: load_ours(plain, image, output, isa, whole)
+        for isa in isas
+        for whole in (False, True)
+    }
 
 
 class Converter:

@@ -213,7 +213,7 @@ def run_case(
                 converter.convert(name, key, plain, image)
     with machine.pinned(case.threads), torch.inference_mode():
         expected = contenders.expected_output(plain, image)
-        ready = alone.load(plain, image, case.output, settings.isas)
+        ready = contenders.load_all_ours(plain, image, case.output, settings.isas)
         for name, contender in ready.items():
             with forced(name):
                 contenders.check(f"ours on {name}", contender.call(), expected)
