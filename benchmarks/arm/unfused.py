@@ -14,9 +14,11 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import traced
 
 from seaformer_kernels.modules.fused import (
+    FusedFusionGate,
     FusedInvertedResidual,
     FusedMlp,
     FusedSeaAttention,
+    FusedSegmentationHead,
     FusedStemBlock,
 )
 
@@ -42,6 +44,8 @@ def _blocks(variant: str) -> list[tuple[str, str, str]]:
             found.append((part, "inverted_residual", measured_for[layer]))
         elif isinstance(block, FusedSeaAttention):
             found.append((part, "sea_attention", layer))
+        elif isinstance(block, FusedFusionGate | FusedSegmentationHead):
+            found.append((part, "segmentation_head", layer))
         elif isinstance(block, FusedStemBlock):
             found.append((part, "stem_block", STEM_BLOCK))
             behind = layer.replace("stem_block", "layer1")

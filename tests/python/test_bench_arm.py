@@ -65,30 +65,39 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
         kernels += [row("inverted_residual", f"{layer}/unfused", 110)]
     for n in (1, 2):
         attention = f"{TINY}.backbone.trans{n}.transformer_blocks.0.attn"
-        kernels += [
-            row("sea_attention", attention, 100),
-            row("sea_attention", f"{attention}/map", 1),
-        ]
-        kernels += [row("sea_attention", f"{attention}/unfused", 101)]
+        for way, total in (("", 100), ("/map", 1), ("/unfused", 101)):
+            kernels += [row("sea_attention", attention + way, total)]
+    for part in ("decode_head", "decode_head.fuse1"):
+        for way, total in (("", 100), ("/unfused", 105)):
+            kernels += [row("segmentation_head", f"{TINY}.{part}{way}", total)]
     ours = {"model": TINY, "implementation": "ours", "output": "logits"}
     ours |= {"counts": {"total": 10_000}, "cache": {"misses": 7}}
     fused, apart = bench_arm.with_unfused([ours], kernels)
     assert fused == ours
     assert apart["implementation"] == "ours unfused"
-    assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2) + 2 * 2}
+    assert apart["counts"] == {"total": 10_000 + 3 + 10 * (9 + 2 * 2) + 2 * 2 + 2 * 5}
     assert apart["cache"] == {"misses": 7}
     assert bench_arm.with_unfused([ours], kernels[:-1]) == [ours]
-    parts = [ours | {"part": part} for part in ("stage 3", "attention", "head")]
+    more = {"stage 3": 2 * 10, "attention": 2 * 2, "head": 2 * 5}
+    parts = [ours | {"part": part} for part in more]
     rows = bench_arm.with_unfused(parts, kernels)
-    assert [row["part"] for row in rows] == [*("stage 3",) * 2, *("attention",) * 2, "head"]
-    assert rows[1]["counts"] == {"total": 10_000 + 2 * 10}
-    assert rows[3]["counts"] == {"total": 10_000 + 2 * 2}
+    for fused, apart in zip(rows[::2], rows[1::2], strict=True):
+        assert fused["part"] == apart["part"]
+        assert apart["counts"] == {"total": 10_000 + more[fused["part"]]}
+    assert bench_arm.with_unfused([ours | {"part": "none"}], kernels) == [ours | {"part": "none"}]
 
 
 @pytest.mark.parametrize("variant", sk.list_models())
-@pytest.mark.parametrize(("kernel", "least"), [("inverted_residual", 12), ("sea_attention", 4)])
-def test_every_block_has_a_layer_that_is_measured(variant, kernel, least):
-    measured = {shape.module for shape in unfused.traced.shapes(kernel)}
+@pytest.mark.parametrize(
+    ("kernel", "files", "least"),
+    [
+        ("inverted_residual", ["inverted_residual"], 12),
+        ("sea_attention", ["sea_attention"], 4),
+        ("segmentation_head", ["fusion_gate", "segmentation_head"], 2),
+    ],
+)
+def test_every_block_has_a_layer_that_is_measured(variant, kernel, files, least):
+    measured = {shape.module for file in files for shape in unfused.traced.shapes(file)}
     named = [layer for _, by, layer in unfused._blocks(variant) if by == kernel]
     assert len(named) >= least
     assert set(named) <= measured

@@ -1,0 +1,151 @@
+// The fusion gates and the ends of the segmentation heads of the family, fused, or by the same
+// kernels one after another; layer_program.h tells how to call it. The unfused ones follow the
+// fused.
+#include "blocks/segmentation_head.h"
+
+#include <cstring>
+#include <memory>
+
+#include "blocks/fusion_gate.h"
+#include "blocks/resize_axis.h"
+#include "core/workspace.h"
+#include "kernels/bilinear/variants.h"
+#include "kernels/pointwise/variants.h"
+#include "layer_program.h"
+#include "shapes.h"
+
+namespace {
+
+using namespace seaformer;
+
+struct Problem {
+  Problem(PackedKind kind, const std::vector<int64_t>& sizes)
+      : shape{1, sizes[0], sizes[1], sizes[2], sizes[3]} {
+    header.kind = static_cast<int32_t>(kind);
+    header.in_channels = static_cast<int32_t>(sizes[4]);
+    header.hidden_channels = static_cast<int32_t>(sizes[5]);
+    header.out_channels = static_cast<int32_t>(sizes[6]);
+    if (kind == PackedKind::kSegmentationHead) header.kernel_size = static_cast<int32_t>(sizes[7]);
+  }
+
+  bool classifies() const { return header.kernel_size > 0; }
+  int64_t pixels() const { return shape.height * shape.width; }
+  int64_t coarse_pixels() const { return shape.coarse_height * shape.coarse_width; }
+  // Of an output pixel: the gated map's, or the logits.
+  int64_t channels() const { return classifies() ? header.kernel_size : header.out_channels; }
+  double macs() const {
+    const double out = header.out_channels;
+    return pixels() * out * (header.in_channels + header.kernel_size) +
+           coarse_pixels() * out * header.hidden_channels;
+  }
+
+  PackedHeader header{};
+  GateShape shape;
+};
+
+struct Data {
+  explicit Data(const Problem& p)
+      : local(p.pixels() * p.header.in_channels, 0.5f),
+        coarse(p.coarse_pixels() * p.header.hidden_channels, 0.5f),
+        output(p.pixels() * p.channels()),
+        packed(packed_bytes(p.header) / sizeof(float), 0.01f) {
+    std::memcpy(packed.data(), &p.header, sizeof p.header);
+  }
+  const PackedHeader& header() const {
+    return *reinterpret_cast<const PackedHeader*>(packed.data());
+  }
+
+  std::vector<float> local, coarse, output, packed;
+};
+
+std::function<void()> prepare_fused(const Problem& p) {
+  auto data = std::make_shared<Data>(p);
+  const auto bytes = p.classifies() ? segmentation_head_workspace : fusion_gate_workspace;
+  auto workspace = std::make_shared<Workspace>(bytes(p.shape, data->header(), 1));
+  return [=] {
+    const float *local = data->local.data(), *coarse = data->coarse.data();
+    float* output = data->output.data();
+    if (p.classifies()) {
+      segmentation_head(p.shape, data->header(), local, coarse, output, nullptr, workspace->data(),
+                        Sequential());
+    } else {
+      fusion_gate(p.shape, data->header(), local, coarse, output, workspace->data(), Sequential());
+    }
+  };
+}
+
+// Every map as a whole; the resize along rows stays part of the product, as in its kernel.
+std::function<void()> prepare_unfused(const Problem& p) {
+  struct Maps {
+    explicit Maps(const Problem& p)
+        : gates(p.coarse_pixels() * p.header.out_channels),
+          blended(p.shape.height * p.shape.coarse_width * p.header.out_channels),
+          gated(p.pixels() * p.header.out_channels) {}
+    std::vector<float> gates, blended, gated;
+  };
+  const auto take_axes = [](const GateShape& shape, Carver& carver) {
+    return std::pair{make_resize_axis(shape.coarse_height, shape.height, carver),
+                     make_resize_axis(shape.coarse_width, shape.width, carver)};
+  };
+  auto data = std::make_shared<Data>(p);
+  auto maps = std::make_shared<Maps>(p);
+  Carver size(nullptr);
+  take_axes(p.shape, size);
+  auto workspace = std::make_shared<Workspace>(size.used());
+  return [=] {
+    const PackedHeader& h = data->header();
+    const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
+    const float* local_weights = packed_sections(h);
+    const float* coarse_weights = local_weights + packed_pointwise_floats(in, out);
+    const float* shift = coarse_weights + packed_pointwise_floats(hidden, out);
+    Carver carver(workspace->data());
+    const auto [vertical, horizontal] = take_axes(p.shape, carver);
+    const auto pointwise = [](const float* from, int64_t pixels, int64_t in, const float* weights,
+                              int64_t out, Activation activation, float* to) {
+      pointwise_kernel().run(
+          {from, in, weights, to, out, nullptr, 0, nullptr, 0, pixels, in, out, activation});
+    };
+    pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
+              Activation::kHardSigmoid, maps->gates.data());
+    const int64_t coarse_row = p.shape.coarse_width * out;
+    for (int64_t y = 0; y < p.shape.height; ++y) {
+      const ResizeRun& run = *find_run(vertical, y);
+      bilinear_kernel().blend(maps->gates.data() + run.low * coarse_row,
+                              maps->gates.data() + run.high * coarse_row, vertical.low_weight[y],
+                              vertical.high_weight[y], coarse_row,
+                              maps->blended.data() + y * coarse_row);
+    }
+    float* gated = p.classifies() ? maps->gated.data() : data->output.data();
+    pointwise(data->local.data(), p.pixels(), in, local_weights, out, Activation::kNone, gated);
+    for (int64_t y = 0; y < p.shape.height; ++y) {
+      bilinear_kernel().multiply({maps->blended.data() + y * coarse_row, horizontal.runs,
+                                  horizontal.low_weight, horizontal.high_weight, 0, p.shape.width,
+                                  gated + y * p.shape.width * out, out,
+                                  p.classifies() ? shift : nullptr, out});
+    }
+    if (p.classifies()) {
+      pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.kernel_size,
+                Activation::kNone, data->output.data());
+    }
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::layer_program(argc, argv, [] {
+    std::vector<bench::LayerCase> cases;
+    for (const bool fused : {true, false}) {
+      for (const auto& [file, kind] :
+           {std::pair{"fusion_gate", PackedKind::kFusionGate},
+            std::pair{"segmentation_head", PackedKind::kSegmentationHead}}) {
+        for (const bench::Shape& shape : bench::read_shapes(file)) {
+          const Problem p(kind, shape.sizes);
+          cases.push_back({shape.module + (fused ? "" : "/unfused"), p.macs(),
+                           [=] { return fused ? prepare_fused(p) : prepare_unfused(p); }});
+        }
+      }
+    }
+    return cases;
+  });
+}
