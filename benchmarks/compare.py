@@ -1,4 +1,4 @@
-"""Tells what changed between two runs of the same suite on one machine, beyond what noise explains.
+"""Tells what changed between runs of the same suite on one machine, beyond what noise explains.
 
     python benchmarks/compare.py OLD.json NEW.json [OLD NEW ...] [--tolerance 0.09]
 
@@ -8,10 +8,10 @@ so that a machine that is slower on one day cancels out; then the median over th
 not enter: what they allocate and how they wait changes their times more than ours.
 
 A change is real if it is larger than the tolerance and than what lies between the two halves of
-either run, where the code is the same. Of several pairs of runs, taken in turns, the median counts
-(of two in the middle the smaller change): a busy neighbour can slow a pair down, but hardly most of
-them. Parts of a model are named beside a change of the whole, but
-not judged: a millisecond depends too much on where its memory lies.
+either run, where the code is the same. Of several pairs of runs, taken in turns, the median counts,
+of two in the middle the smaller change: a busy neighbour can slow a pair down, but hardly most of
+them. Parts of a model are named beside a change of the whole, but not judged: a millisecond depends
+too much on where its memory lies.
 
 Exits with 0 if nothing of ours got slower, with 1 if something did, and with 2 and a sentence if
 the files cannot be compared.
@@ -23,7 +23,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,7 +168,7 @@ def compare(pairs: Sequence[tuple[Run, Run]]) -> list[Change]:
                 )
     return [
         change
-        for name in in_all([run.cases for run in runs])
+        for name in _in_all([run.cases for run in runs])
         for change in _changes(name, [(old.cases[name], new.cases[name]) for old, new in pairs])
     ]
 
@@ -182,29 +182,29 @@ def typical(ratios: Sequence[float]) -> float:
 
 def _changes(name: str, pairs: Sequence[tuple[Case, Case]]) -> Iterator[Change]:
     cases = [case for pair in pairs for case in pair]
-    parts = in_all([case.parts for case in cases])
-    for ours in in_all([case.ours for case in cases]):
-        times = [[_calibrated(case, case.ours[ours]) for case in pair] for pair in pairs]
+    parts = _in_all([case.parts for case in cases])
+    for ours in _in_all([case.ours for case in cases]):
+        times = _calibrated_pairs(pairs, lambda case, ours=ours: case.ours[ours])
         rounds = min(len(side) for pair in times for side in pair)
         if rounds < MIN_ROUNDS:
             print(f"left out: {name}: {rounds} rounds, {MIN_ROUNDS} are needed", file=sys.stderr)
             return
-        is_whole = all(case.whole == ours for case in cases)
-        yield Change(
-            name,
-            ours,
-            [_ratio(*pair) for pair in times],
-            statistics.median(max(map(_unsteadiness, pair)) for pair in times),
-            {
-                part: typical(
-                    [_ratio(*(_calibrated(case, case.parts[part]) for case in p)) for p in pairs]
-                )
-                for part in (parts if is_whole else [])
-            },
-        )
+        noise = statistics.median(max(map(_unsteadiness, pair)) for pair in times)
+        changed = {}
+        if all(case.whole == ours for case in cases):
+            for part in parts:
+                laps = _calibrated_pairs(pairs, lambda case, part=part: case.parts[part])
+                changed[part] = typical([_ratio(*pair) for pair in laps])
+        yield Change(name, ours, [_ratio(*pair) for pair in times], noise, changed)
 
 
-def in_all(named: Sequence[dict]) -> list[str]:
+def _calibrated_pairs(
+    pairs: Sequence[tuple[Case, Case]], seconds: Callable[[Case], list[float]]
+) -> list[list[list[float]]]:
+    return [[_calibrated(case, seconds(case)) for case in pair] for pair in pairs]
+
+
+def _in_all(named: Sequence[dict]) -> list[str]:
     """The names that all have, in the order of the first."""
     return [name for name in named[0] if all(name in other for other in named)]
 
