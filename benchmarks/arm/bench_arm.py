@@ -366,13 +366,14 @@ def part_table(rows: list[dict]) -> str:
 
 def report(record: dict) -> str:
     """The record as a Markdown document."""
+    absent = record["absent"]
     parts = [
         "# ARM, without an ARM machine",
         f"Emulated as {record['cpu']}; caches {record['caches']}. An ideal FMA does four of the "
         "multiply-adds; counts of kernels, and their bytes, are for each ideal one.",
         *(
-            f"Absent, {reason}: {', '.join(n for n, r in record['absent'].items() if r == reason)}."
-            for reason in dict.fromkeys(record["absent"].values())
+            f"Absent: {', '.join(x for x, why in absent.items() if why == reason)} ({reason})."
+            for reason in dict.fromkeys(absent.values())
         ),
     ]
     if record["kernels"]:

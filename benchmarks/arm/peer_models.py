@@ -40,7 +40,7 @@ def convert(name: str, variant: str, output: str) -> None:
         CountError: what converts it is not installed.
     """
     if missing := peers.PEERS[name].missing():
-        raise count.CountError(f"{name} is absent: not installed: {', '.join(missing)}")
+        raise count.CountError(f"{name} needs what is not installed: {', '.join(missing)}")
     MODELS.mkdir(parents=True, exist_ok=True)
     stem = MODELS / f"{variant}-{output}"
     plain, image = models.plain_model(variant, output), models.image(*SIZE)

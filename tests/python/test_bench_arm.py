@@ -141,7 +141,7 @@ def test_report_has_a_row_for_each_inference_and_part():
     record = {"cpu": "max", "caches": {}, "absent": {"x": "gone"}, "kernels": [], "times": []}
     record |= {"networks": [row], "parts": [row | {"part": "stem"}]}
     text = bench_arm.report(record)
-    assert "Absent, gone: x." in text
+    assert "Absent: x (gone)." in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert [r[:3] + r[5:6] for r in rows if r[:2] == ["tiny", "ours"]] == [
         ["tiny", "ours", "logits", "1.500"]
