@@ -34,6 +34,7 @@ from seaformer_kernels.bench.record import SCHEMA
 OVER = "the time was over"
 INTERRUPTED = "interrupted"
 DIED = "the process died"
+START = 3.0  # seconds until a new process has imported torch
 ALONE = 0.5  # of a case's seconds are added for rounds of ours without peers
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
 
@@ -139,7 +140,7 @@ def _measure(
     converter = Converter()
     for place, (title, case) in enumerate(cases):
         start = time.monotonic()
-        if start + likely_seconds(case, taken) > end:
+        if start + likely_seconds(case, taken, steady_seconds(settings)) > end:
             skipped[str(case)] = OVER
             continue
         log(f"{title} {case}")
@@ -166,12 +167,17 @@ def _measure_in_new_process(
         return [], {str(case): DIED for _, case in cases}, others[3]
 
 
-def likely_seconds(case: Case, taken: Sequence[Taken]) -> float:
-    """How long a case may take, by those before it; longer in proportion to its pixels."""
+def steady_seconds(settings: Settings) -> float:
+    """About what a case takes whatever its size: its rounds, and starting processes."""
+    return (1 + ALONE) * settings.seconds + START * settings.processes
+
+
+def likely_seconds(case: Case, taken: Sequence[Taken], steady: float = 0.0) -> float:
+    """How long a case may take, by those before it: what is not steady grows with the pixels."""
 
     def scaled(other: Case, seconds: float) -> float:
         pixels = case.height * case.width / (other.height * other.width)
-        return seconds * max(1.0, pixels)
+        return seconds + max(0.0, seconds - steady) * (max(1.0, pixels) - 1)
 
     # The same for as many peers or more bounds it from above, a small one far above.
     bounds = [

@@ -16,7 +16,7 @@ from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.models.backbone import MIN_SIZE
 
-QUICK = {"seconds": 12.0, "min_rounds": 10, "minutes": 3.0}
+QUICK = {"seconds": 8.0, "min_rounds": 10, "minutes": 3.0}
 
 
 class Size(click.ParamType):

@@ -114,6 +114,8 @@ def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
     assert suite.likely_seconds(large, [(other, 4.0), (other, 5.0)]) == 10.0
     assert suite.likely_seconds(small, [(dataclasses.replace(small, peers=()), 1.0)]) == 1.0
     assert suite.likely_seconds(small, []) == 0.0
+    assert suite.likely_seconds(large, [(small, 3.0)], steady=1.0) == 1.0 + 2 * 2.0
+    assert suite.likely_seconds(large, [(small, 3.0)], steady=4.0) == 3.0
     monkeypatch.setattr(suite, "run_case", lambda *_: time.sleep(0.03) or {})
     monkeypatch.setattr(suite, "measure_limits", lambda *_: [])
     cases = suite.product([TINY], [(64, 64)] * 5, [1], ["logits"], [])
