@@ -7,11 +7,11 @@ counts as a multiple of the calibration in the same round, which is work whose c
 so that a machine that is slower on one day cancels out; then the median over the rounds. Peers do
 not enter: what they allocate and how they wait changes their times more than ours.
 
-A change is real if it is larger than the tolerance and than what lies between the two halves of
-either run, where the code is the same. Of several pairs of runs, taken in turns, the median counts,
-of two in the middle the smaller change: a busy neighbour can slow a pair down, but hardly most of
-them. Parts of a model are named beside a change of the whole, but not judged: a millisecond depends
-too much on where its memory lies.
+A change is real if it is larger than the tolerance and than twice what lies between the two halves
+of either run, where the code is the same. Of several pairs of runs, taken in turns, the median
+counts, of two in the middle the smaller change: a busy neighbour can slow a pair down, but hardly
+most of them. Parts of a model are named beside a change of the whole, but not judged: a millisecond
+depends too much on where its memory lies.
 
 Exits with 0 if nothing of ours got slower, with 1 if something did, and with 2 and a sentence if
 the files cannot be compared.
@@ -92,7 +92,8 @@ class Change:
 
     def least(self, tolerance: float) -> float:
         """What is seen as a change."""
-        return max(1 + tolerance, self.noise)
+        # Two runs whose halves lie that far apart can themselves lie farther apart.
+        return max(1 + tolerance, self.noise**2)
 
     def verdict(self, tolerance: float) -> str:
         """ "slower", "faster" or "same"."""
