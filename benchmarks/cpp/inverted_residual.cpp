@@ -10,8 +10,8 @@
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
-#include "padded_map.h"
 #include "shapes.h"
+#include "whole_maps.h"
 
 namespace {
 

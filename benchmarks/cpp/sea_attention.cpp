@@ -13,8 +13,8 @@
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
-#include "padded_map.h"
 #include "shapes.h"
+#include "whole_maps.h"
 
 namespace {
 
@@ -118,19 +118,15 @@ std::function<void()> prepare_unfused(const Problem& p) {
   auto workspace = std::make_shared<Workspace>(squeeze_axial_attention_workspace(attention, 1));
   return [=] {
     const float* input = data->input.data();
-    const auto pointwise = [](const float* from, int64_t pixels, int64_t in, const float* weights,
-                              int64_t out, float* to) {
-      pointwise_kernel().run(
-          {from, in, weights, to, out, nullptr, 0, nullptr, 0, pixels, in, out, Activation::kNone});
-    };
     maps->qkv.fill(input, p.channels, expand, Activation::kNone);
     maps->qkv.depthwise(filter, 3, 1, 0.0f, 6.0f, maps->filtered.data());
-    pointwise(maps->filtered.data(), pixels, all, detail, p.channels, maps->detail.data());
+    bench::pointwise(maps->filtered.data(), pixels, all, detail, p.channels, Activation::kNone,
+                     maps->detail.data());
     float *rows = maps->attended.data(), *columns = rows + p.height * values;
     float *of_rows = maps->projected.data(), *of_columns = of_rows + p.height * values;
     squeeze_axial_attention(attention, rows, columns, workspace->data(), Sequential());
-    pointwise(rows, p.height, values, row, values, of_rows);
-    pointwise(columns, p.width, values, column, values, of_columns);
+    bench::pointwise(rows, p.height, values, row, values, Activation::kNone, of_rows);
+    bench::pointwise(columns, p.width, values, column, values, Activation::kNone, of_columns);
     for (int64_t y = 0; y < p.height; ++y) {
       axial_kernel().combine({attention.v.data + y * attention.v.row_stride, all,
                               of_rows + y * values, of_columns,

@@ -13,6 +13,7 @@
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
 #include "shapes.h"
+#include "whole_maps.h"
 
 namespace {
 
@@ -100,13 +101,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
     const float* shift = coarse_weights + packed_pointwise_floats(hidden, out);
     Carver carver(workspace->data());
     const auto [vertical, horizontal] = take_axes(p.shape, carver);
-    const auto pointwise = [](const float* from, int64_t pixels, int64_t in, const float* weights,
-                              int64_t out, Activation activation, float* to) {
-      pointwise_kernel().run(
-          {from, in, weights, to, out, nullptr, 0, nullptr, 0, pixels, in, out, activation});
-    };
-    pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
-              Activation::kHardSigmoid, maps->gates.data());
+    bench::pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
+                     Activation::kHardSigmoid, maps->gates.data());
     const int64_t coarse_row = p.shape.coarse_width * out;
     for (int64_t y = 0; y < p.shape.height; ++y) {
       const ResizeRun& run = *find_run(vertical, y);
@@ -116,7 +112,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
                               maps->blended.data() + y * coarse_row);
     }
     float* gated = p.classifies() ? maps->gated.data() : data->output.data();
-    pointwise(data->local.data(), p.pixels(), in, local_weights, out, Activation::kNone, gated);
+    bench::pointwise(data->local.data(), p.pixels(), in, local_weights, out, Activation::kNone,
+                     gated);
     for (int64_t y = 0; y < p.shape.height; ++y) {
       bilinear_kernel().multiply({maps->blended.data() + y * coarse_row, horizontal.runs,
                                   horizontal.low_weight, horizontal.high_weight, 0, p.shape.width,
@@ -124,8 +121,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
                                   p.classifies() ? shift : nullptr, out});
     }
     if (p.classifies()) {
-      pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.kernel_size,
-                Activation::kNone, data->output.data());
+      bench::pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.kernel_size,
+                       Activation::kNone, data->output.data());
     }
   };
 }

@@ -1,5 +1,5 @@
-// A map with a border of zeros, and convolutions into and out of it by the kernels: the layers of a
-// block one after another.
+// Convolutions of whole maps by the kernels, as the layers of a block take them one after another,
+// and a map with the border of zeros that they need.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,13 @@
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer::bench {
+
+// A pointwise convolution of dense pixels to dense pixels.
+inline void pointwise(const float* input, int64_t pixels, int64_t in, const float* weights,
+                      int64_t out, Activation activation, float* output) {
+  pointwise_kernel().run(
+      {input, in, weights, output, out, nullptr, 0, nullptr, 0, pixels, in, out, activation});
+}
 
 class PaddedMap {
  public:
@@ -27,9 +34,8 @@ class PaddedMap {
   // Fills the inside with a pointwise convolution of a dense map, or with that map.
   void fill(const float* input, int64_t in_channels, const float* weights, Activation activation) {
     for (int64_t y = 0; y < height_; ++y) {
-      pointwise_kernel().run({input + y * width_ * in_channels, in_channels, weights,
-                              data() + y * row_stride(), channels_, nullptr, 0, nullptr, 0, width_,
-                              in_channels, channels_, activation});
+      pointwise(input + y * width_ * in_channels, width_, in_channels, weights, channels_,
+                activation, data() + y * row_stride());
     }
   }
   void fill(const float* input) {
