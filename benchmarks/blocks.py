@@ -12,6 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Shape
 
+from seaformer_kernels.fused import (
+    FusedClassificationHead,
+    FusedFusionGate,
+    FusedInvertedResidual,
+    FusedMlp,
+    FusedSeaAttention,
+    FusedSegmentationHead,
+    FusedStem,
+    folded_convolution,
+)
 from seaformer_kernels.modules import (
     ClassificationHead,
     ConvBN,
@@ -21,16 +31,6 @@ from seaformer_kernels.modules import (
     SeaAttention,
     SegmentationHead,
     Stem,
-)
-from seaformer_kernels.modules.fused import (
-    FusedClassificationHead,
-    FusedFusionGate,
-    FusedInvertedResidual,
-    FusedMlp,
-    FusedSeaAttention,
-    FusedSegmentationHead,
-    FusedStem,
-    folded_convolution,
 )
 
 Call = Callable[..., Tensor]

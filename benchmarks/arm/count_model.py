@@ -23,7 +23,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.bench.models import multiply_adds, plain_model
 from seaformer_kernels.bench.split import group
 from seaformer_kernels.bench.traffic import block_multiply_adds, named_modules
-from seaformer_kernels.modules.fused import FusedBlock
+from seaformer_kernels.fused import FusedBlock
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

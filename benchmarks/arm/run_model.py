@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import seaformer_kernels as sk
 from seaformer_kernels.bench.models import ToLabels, plain_model
 from seaformer_kernels.bench.traffic import named_modules
-from seaformer_kernels.modules.fused.block import FusedBlock
+from seaformer_kernels.fused.block import FusedBlock
 
 SIZE = (512, 512)
 WARM_UP = 1

@@ -13,7 +13,7 @@ import count_model
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 import traced
 
-from seaformer_kernels.modules.fused import (
+from seaformer_kernels.fused import (
     FusedFusionGate,
     FusedInvertedResidual,
     FusedMlp,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from seaformer_kernels.modules.fused import (
+from seaformer_kernels.fused import (
     FusedBlock,
     FusedFusionGate,
     FusedMlp,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seaformer_kernels.bench.models import multiply_adds
 from seaformer_kernels.bench.split import group
-from seaformer_kernels.modules.fused import FusedBlock
+from seaformer_kernels.fused import FusedBlock
 
 
 def block_multiply_adds(variant: str, model: nn.Module, height: int, width: int) -> dict[str, int]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seaformer_kernels import _extension
+from seaformer_kernels.fused import FusedBlock, Unservable
 from seaformer_kernels.modules import Stem
-from seaformer_kernels.modules.fused import FusedBlock, Unservable
 from seaformer_kernels.optimize.convert import Converter
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report

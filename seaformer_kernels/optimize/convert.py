@@ -8,18 +8,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from seaformer_kernels.modules import (
-    ClassificationHead,
-    ConvBN,
-    FusionGate,
-    InvertedResidual,
-    Mlp,
-    SeaAttention,
-    SeaLayer,
-    SegmentationHead,
-    Stem,
-)
-from seaformer_kernels.modules.fused import (
+from seaformer_kernels.fused import (
     FusedClassificationHead,
     FusedFusionGate,
     FusedInvertedResidual,
@@ -31,6 +20,17 @@ from seaformer_kernels.modules.fused import (
     Unservable,
     check_forward,
     folded_convolution,
+)
+from seaformer_kernels.modules import (
+    ClassificationHead,
+    ConvBN,
+    FusionGate,
+    InvertedResidual,
+    Mlp,
+    SeaAttention,
+    SeaLayer,
+    SegmentationHead,
+    Stem,
 )
 from seaformer_kernels.optimize.report import Entry
 

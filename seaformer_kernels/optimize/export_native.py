@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.fused import Unservable
+from seaformer_kernels.fused import Unservable
 from seaformer_kernels.optimize import optimize
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.whole_graph import WholeSegmenter, whole_network

@@ -8,11 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
-from seaformer_kernels.models.backbone import check_images
-from seaformer_kernels.models.config import SeaFormerConfig
-from seaformer_kernels.modules import SeaStage
-from seaformer_kernels.modules.fused import (
+from seaformer_kernels.fused import (
     FusedBlock,
     FusedClassificationHead,
     FusedSegmentationHead,
@@ -20,7 +16,11 @@ from seaformer_kernels.modules.fused import (
     Unservable,
     check_forward,
 )
-from seaformer_kernels.modules.fused.segmentation_head import fusions
+from seaformer_kernels.fused.segmentation_head import fusions
+from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
+from seaformer_kernels.models.backbone import check_images
+from seaformer_kernels.models.config import SeaFormerConfig
+from seaformer_kernels.modules import SeaStage
 
 _DOWNSAMPLING = 8  # of the segmentation head's finest map
 

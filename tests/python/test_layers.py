@@ -55,7 +55,7 @@ PYTHON_LAYERS = (
     {"cpu", "reference"},
     {"ops"},
     {"modules"},
-    {"models"},
+    {"fused", "models"},
     {"optimize"},
     {"__init__"},
     {"bench"},

@@ -3,15 +3,15 @@
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.conv_bn import ConvBN
-from seaformer_kernels.modules.fused.block import (
+from seaformer_kernels.fused.block import (
     FusedBlock,
     Unservable,
     check_forwards,
     check_type,
     layers,
 )
-from seaformer_kernels.modules.fused.folding import fold_conv_bn
+from seaformer_kernels.fused.folding import fold_conv_bn
+from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.sea_attention import AxialPositionEmbedding, SeaAttention
 
 

@@ -3,15 +3,15 @@
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.conv_bn import ConvBN
-from seaformer_kernels.modules.fused.block import (
+from seaformer_kernels.fused.block import (
     FusedBlock,
     Unservable,
     check_forward,
     check_forwards,
     layers,
 )
-from seaformer_kernels.modules.fused.folding import conv_bn_layers, fold_conv_bn
+from seaformer_kernels.fused.folding import conv_bn_layers, fold_conv_bn
+from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.inverted_residual import InvertedResidual
 
 

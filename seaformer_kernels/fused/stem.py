@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
+from seaformer_kernels.fused.block import FusedBlock, check_forwards, layers
+from seaformer_kernels.fused.folding import fold_conv_bn
 from seaformer_kernels.modules.conv_bn import ConvBN
-from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards, layers
-from seaformer_kernels.modules.fused.folding import fold_conv_bn
 from seaformer_kernels.modules.stem import Stem
 
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards
-from seaformer_kernels.modules.fused.folding import fold_conv_bn
+from seaformer_kernels.fused.block import FusedBlock, check_forwards
+from seaformer_kernels.fused.folding import fold_conv_bn
 from seaformer_kernels.modules.fusion_gate import FusionGate
 
 

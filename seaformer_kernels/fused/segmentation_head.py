@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.fused.block import (
+from seaformer_kernels.fused.block import (
     FusedBlock,
     check_forward,
     check_forwards,
     check_type,
 )
-from seaformer_kernels.modules.fused.folding import check_conv, fold, fold_conv_bn
+from seaformer_kernels.fused.folding import check_conv, fold, fold_conv_bn
 from seaformer_kernels.modules.fusion_gate import FusionGate
 from seaformer_kernels.modules.segmentation_head import SegmentationHead
 

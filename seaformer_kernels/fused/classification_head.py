@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
+from seaformer_kernels.fused.block import FusedBlock, check_forwards, check_type
+from seaformer_kernels.fused.folding import fold
 from seaformer_kernels.modules.classification_head import ClassificationHead
-from seaformer_kernels.modules.fused.block import FusedBlock, check_forwards, check_type
-from seaformer_kernels.modules.fused.folding import fold
 
 
 class FusedClassificationHead(FusedBlock):

@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.fused.block import FusedBlock, Unservable
-from seaformer_kernels.modules.fused.inverted_residual import FusedInvertedResidual
-from seaformer_kernels.modules.fused.stem import FusedStem, check_image_dtype
+from seaformer_kernels.fused.block import FusedBlock, Unservable
+from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.fused.stem import FusedStem, check_image_dtype
 
 
 class FusedStemBlock(FusedBlock):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from seaformer_kernels.fused.block import Unservable, check_forwards, check_type
 from seaformer_kernels.modules.conv_bn import ConvBN
-from seaformer_kernels.modules.fused.block import Unservable, check_forwards, check_type
 
 
 @dataclass(frozen=True)

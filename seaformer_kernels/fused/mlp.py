@@ -3,9 +3,9 @@
 from torch import nn
 
 from seaformer_kernels import ops
-from seaformer_kernels.modules.fused.block import check_forwards, check_type
-from seaformer_kernels.modules.fused.folding import check_conv, fold, fold_conv_bn
-from seaformer_kernels.modules.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.fused.block import check_forwards, check_type
+from seaformer_kernels.fused.folding import check_conv, fold, fold_conv_bn
+from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
 from seaformer_kernels.modules.mlp import Mlp
 
 

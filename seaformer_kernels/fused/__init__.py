@@ -1,0 +1,31 @@
+"""Blocks for inference: the fused op of a plain block, with its packed weights.
+
+Each is made of the plain block it stands for by `of`, which raises `Unservable` with the reason
+where the op cannot do what the block does.
+"""
+
+from seaformer_kernels.fused.block import FusedBlock, Unservable, check_forward
+from seaformer_kernels.fused.classification_head import FusedClassificationHead
+from seaformer_kernels.fused.folding import folded_convolution
+from seaformer_kernels.fused.fusion_gate import FusedFusionGate
+from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.fused.mlp import FusedMlp
+from seaformer_kernels.fused.sea_attention import FusedSeaAttention
+from seaformer_kernels.fused.segmentation_head import FusedSegmentationHead
+from seaformer_kernels.fused.stem import FusedStem
+from seaformer_kernels.fused.stem_block import FusedStemBlock
+
+__all__ = [
+    "FusedBlock",
+    "FusedClassificationHead",
+    "FusedFusionGate",
+    "FusedInvertedResidual",
+    "FusedMlp",
+    "FusedSeaAttention",
+    "FusedSegmentationHead",
+    "FusedStem",
+    "FusedStemBlock",
+    "Unservable",
+    "check_forward",
+    "folded_convolution",
+]
