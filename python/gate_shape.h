@@ -15,7 +15,7 @@ inline GateShape gate_shape(const char* op, const Tensor& local, const Tensor& c
   require(header.in_channels == local.size(1) && header.hidden_channels == coarse.size(1), op,
           ": expected packed weights for ", local.size(1), " local and ", coarse.size(1),
           " coarse channels, got ", header.in_channels, " and ", header.hidden_channels);
-  return {local.size(0), local.size(2), local.size(3), coarse.size(2), coarse.size(3)};
+  return {map_shape(local), map_shape(coarse)};
 }
 
 }  // namespace seaformer

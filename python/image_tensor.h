@@ -28,7 +28,7 @@ class ImageTensor {
   }
 
   const torch::stable::Tensor& tensor() const { return tensor_; }
-  StemShape shape() const { return {tensor_.size(0), tensor_.size(2), tensor_.size(3)}; }
+  MapShape shape() const { return {tensor_.size(0), tensor_.size(2), tensor_.size(3)}; }
   StemImages view() const {
     const void* data = bytes_ ? static_cast<const void*>(tensor_.const_data_ptr<uint8_t>())
                               : tensor_.const_data_ptr<float>();

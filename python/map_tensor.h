@@ -32,6 +32,8 @@ inline bool all_float32(const char* op, std::initializer_list<const Tensor*> ten
   return dtype == ScalarType::Float;
 }
 
+inline MapShape map_shape(const Tensor& x) { return {x.size(0), x.size(2), x.size(3)}; }
+
 // x, or a copy in which the channels of a pixel lie side by side.
 inline Tensor with_pixels(const Tensor& x) {
   const bool side_by_side = x.stride(1) == 1 || x.size(1) == 1;
@@ -40,14 +42,8 @@ inline Tensor with_pixels(const Tensor& x) {
 
 // The pixels of what with_pixels returned.
 inline PixelMaps pixel_maps(const Tensor& x) {
-  return {x.const_data_ptr<float>(),
-          x.size(0),
-          x.size(2),
-          x.size(3),
-          x.size(1),
-          x.stride(0),
-          x.stride(2),
-          x.stride(3)};
+  return {
+      x.const_data_ptr<float>(), map_shape(x), x.size(1), x.stride(0), x.stride(2), x.stride(3)};
 }
 
 }  // namespace seaformer

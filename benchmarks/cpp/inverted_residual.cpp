@@ -90,11 +90,11 @@ struct Data {
 
 std::function<void()> prepare_fused(const Problem& p) {
   auto data = std::make_shared<Data>(p);
-  const InvertedResidualShape shape{1, p.height, p.width, p.residual};
+  const MapShape shape{1, p.height, p.width};
   auto workspace =
       std::make_shared<Workspace>(inverted_residual_workspace(shape, data->header(), 1));
   return [=] {
-    inverted_residual(shape, data->header(), data->input.data(), data->output.data(),
+    inverted_residual(shape, data->header(), p.residual, data->input.data(), data->output.data(),
                       workspace->data(), Sequential());
   };
 }

@@ -68,12 +68,12 @@ struct Data {
 
 std::function<void()> prepare_fused(const Problem& p, SeaAttentionWay way) {
   auto data = std::make_shared<Data>(p);
-  const SeaAttentionShape shape{1, p.height, p.width, true};
+  const MapShape shape{1, p.height, p.width};
   auto workspace =
       std::make_shared<Workspace>(sea_attention_workspace(shape, data->header(), 1, way));
   return [=] {
-    sea_attention(shape, data->header(), data->input.data(), data->output.data(), workspace->data(),
-                  Sequential(), way);
+    sea_attention(shape, data->header(), /*residual=*/true, data->input.data(), data->output.data(),
+                  workspace->data(), Sequential(), way);
   };
 }
 
@@ -94,8 +94,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
   auto maps = std::make_shared<Maps>(p);
   const int64_t all = p.all(), keys = p.keys(), values = p.values(), pixels = p.height * p.width;
   const auto part = [=](int64_t first, int64_t channels) {
-    return PixelMaps{maps->qkv.data() + first, 1,  p.height, p.width, channels, 0,
-                     maps->qkv.row_stride(),   all};
+    return PixelMaps{
+        maps->qkv.data() + first, {1, p.height, p.width}, channels, 0, maps->qkv.row_stride(), all};
   };
   const float* expand = packed_sections(data->header());
   const float* filter = expand + packed_pointwise_floats(p.channels, all);
@@ -107,7 +107,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
   const auto positions = [=](int i) { return LearnedPositions{learned + i * 16 * keys, 16}; };
   const float scale = 1.0f / std::sqrt(static_cast<float>(p.key_dim));
   const SqueezeAxialAttention attention{
-      {1, p.height, p.width, p.heads, p.key_dim, values / p.heads, scale, 0.0f, 6.0f},
+      {{1, p.height, p.width}, p.heads, p.key_dim, values / p.heads, scale, 0.0f, 6.0f},
       part(0, keys),
       part(keys, keys),
       part(2 * keys, values),

@@ -21,7 +21,7 @@ using namespace seaformer;
 
 struct Problem {
   Problem(PackedKind kind, const std::vector<int64_t>& sizes)
-      : shape{1, sizes[0], sizes[1], sizes[2], sizes[3]} {
+      : shape{{1, sizes[0], sizes[1]}, {1, sizes[2], sizes[3]}} {
     header.kind = static_cast<int32_t>(kind);
     header.in_channels = static_cast<int32_t>(sizes[4]);
     header.hidden_channels = static_cast<int32_t>(sizes[5]);
@@ -30,8 +30,8 @@ struct Problem {
   }
 
   bool classifies() const { return header.kernel_size > 0; }
-  int64_t pixels() const { return shape.height * shape.width; }
-  int64_t coarse_pixels() const { return shape.coarse_height * shape.coarse_width; }
+  int64_t pixels() const { return shape.local.pixels(); }
+  int64_t coarse_pixels() const { return shape.coarse.pixels(); }
   // Of an output pixel: the gated map's, or the logits.
   int64_t channels() const { return classifies() ? header.kernel_size : header.out_channels; }
   double macs() const {
@@ -80,13 +80,13 @@ std::function<void()> prepare_unfused(const Problem& p) {
   struct Maps {
     explicit Maps(const Problem& p)
         : gates(p.coarse_pixels() * p.header.out_channels),
-          blended(p.shape.height * p.shape.coarse_width * p.header.out_channels),
+          blended(p.shape.local.height * p.shape.coarse.width * p.header.out_channels),
           gated(p.pixels() * p.header.out_channels) {}
     std::vector<float> gates, blended, gated;
   };
   const auto take_axes = [](const GateShape& shape, Carver& carver) {
-    return std::pair{make_resize_axis(shape.coarse_height, shape.height, carver),
-                     make_resize_axis(shape.coarse_width, shape.width, carver)};
+    return std::pair{make_resize_axis(shape.coarse.height, shape.local.height, carver),
+                     make_resize_axis(shape.coarse.width, shape.local.width, carver)};
   };
   auto data = std::make_shared<Data>(p);
   auto maps = std::make_shared<Maps>(p);
@@ -103,8 +103,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
     const auto [vertical, horizontal] = take_axes(p.shape, carver);
     bench::pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
                      Activation::kHardSigmoid, maps->gates.data());
-    const int64_t coarse_row = p.shape.coarse_width * out;
-    for (int64_t y = 0; y < p.shape.height; ++y) {
+    const int64_t coarse_row = p.shape.coarse.width * out;
+    for (int64_t y = 0; y < p.shape.local.height; ++y) {
       const ResizeRun& run = *find_run(vertical, y);
       bilinear_kernel().blend(maps->gates.data() + run.low * coarse_row,
                               maps->gates.data() + run.high * coarse_row, vertical.low_weight[y],
@@ -114,10 +114,10 @@ std::function<void()> prepare_unfused(const Problem& p) {
     float* gated = p.classifies() ? maps->gated.data() : data->output.data();
     bench::pointwise(data->local.data(), p.pixels(), in, local_weights, out, Activation::kNone,
                      gated);
-    for (int64_t y = 0; y < p.shape.height; ++y) {
+    for (int64_t y = 0; y < p.shape.local.height; ++y) {
       bilinear_kernel().multiply({maps->blended.data() + y * coarse_row, horizontal.runs,
-                                  horizontal.low_weight, horizontal.high_weight, 0, p.shape.width,
-                                  gated + y * p.shape.width * out, out,
+                                  horizontal.low_weight, horizontal.high_weight, 0,
+                                  p.shape.local.width, gated + y * p.shape.local.width * out, out,
                                   p.classifies() ? shift : nullptr, out});
     }
     if (p.classifies()) {

@@ -36,7 +36,7 @@ struct Data {
         image(3 * c.side * c.side * (c.bytes ? 1 : sizeof(float)), 7),
         images(c.bytes ? StemImages{image.data(), true, 0, 1, 3 * c.side, 3}
                        : StemImages{image.data(), false, 0, c.side * c.side, c.side, 1}),
-        block_shape{1, stem_out(c.side), stem_out(c.side), true} {
+        block_shape{1, stem_out(c.side), stem_out(c.side)} {
     PackedHeader header{};
     header.in_channels = 3, header.out_channels = kChannels;
     stem = packed_weights(header, packed_pointwise_floats(27, kChannels) + kPanel);
@@ -47,7 +47,7 @@ struct Data {
     header.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
     block = packed_weights(header, packed_depthwise_floats(kChannels, 3) +
                                        packed_pointwise_floats(kChannels, kChannels));
-    between.resize(block_shape.height * block_shape.width * kChannels);
+    between.resize(block_shape.pixels() * kChannels);
     output.resize(between.size());
   }
   StemBlock weights() const {
@@ -55,10 +55,10 @@ struct Data {
             reinterpret_cast<const PackedHeader&>(*block.data()), true};
   }
 
-  StemShape shape;
+  MapShape shape;
   std::vector<unsigned char> image;
   StemImages images;
-  InvertedResidualShape block_shape;
+  MapShape block_shape;
   std::vector<float> stem, block, between, output;
 };
 
@@ -81,8 +81,8 @@ std::function<void()> prepare_unfused(const Case& c) {
   return [=] {
     stem(data->shape, weights.stem, data->images, data->between.data(), first->data(),
          Sequential());
-    inverted_residual(data->block_shape, weights.block, data->between.data(), data->output.data(),
-                      second->data(), Sequential());
+    inverted_residual(data->block_shape, weights.block, weights.residual, data->between.data(),
+                      data->output.data(), second->data(), Sequential());
   };
 }
 

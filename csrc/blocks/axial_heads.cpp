@@ -6,7 +6,7 @@ namespace seaformer {
 
 AxialHeads::AxialHeads(const AxialHeadsShape& shape, int64_t threads)
     : shape_(shape),
-      workers_(std::min(threads, shape.batch * 2 * shape.heads)),
+      workers_(std::min(threads, shape.maps.batch * 2 * shape.heads)),
       kernel_(axial_kernel()) {}
 
 void AxialHeads::take(Carver& carver) {
@@ -15,13 +15,13 @@ void AxialHeads::take(Carver& carver) {
 }
 
 int64_t AxialHeads::scratch_floats() const {
-  return axial_scratch_floats(std::max(shape_.height, shape_.width), shape_.key_dim);
+  return axial_scratch_floats(std::max(shape_.maps.height, shape_.maps.width), shape_.key_dim);
 }
 
 void AxialHeads::add_positions(const ResizeAxis& axis, int64_t length, const float* learned,
                                float* to) const {
   const int64_t keys = shape_.keys(), stride = shape_.all();
-  for (int64_t image = 0; image < shape_.batch; ++image, to += length * stride) {
+  for (int64_t image = 0; image < shape_.maps.batch; ++image, to += length * stride) {
     for (int64_t r = 0; r < axis.run_count; ++r) {
       const ResizeRun& run = axis.runs[r];
       const float *low = learned + run.low * keys, *high = learned + run.high * keys;
@@ -36,12 +36,12 @@ void AxialHeads::add_positions(const ResizeAxis& axis, int64_t length, const flo
 }
 
 void AxialHeads::attend(float* rows, float* columns, const Parallel& parallel) const {
-  const int64_t tasks = shape_.batch * 2 * shape_.heads, stride = shape_.all();
+  const int64_t tasks = shape_.maps.batch * 2 * shape_.heads, stride = shape_.all();
   parallel.run(workers_, [&](int64_t worker) {
     for (int64_t i = tasks * worker / workers_; i < tasks * (worker + 1) / workers_; ++i) {
       const int64_t image = i / shape_.heads / 2, head = i % shape_.heads;
       const bool along_rows = i / shape_.heads % 2 == 0;
-      const int64_t length = along_rows ? shape_.height : shape_.width;
+      const int64_t length = along_rows ? shape_.maps.height : shape_.maps.width;
       const float* first = (along_rows ? this->rows() : this->columns()) + image * length * stride;
       AxialAttend args{};
       args.q = first + head * shape_.key_dim;

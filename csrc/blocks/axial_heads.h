@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "blocks/map_shape.h"
 #include "core/parallel.h"
 #include "core/resize_axis.h"
 #include "core/workspace.h"
@@ -14,7 +15,7 @@ namespace seaformer {
 
 // All sizes from 1 up.
 struct AxialHeadsShape {
-  int64_t batch, height, width;
+  MapShape maps;
   int64_t heads, key_dim, value_dim;                    // dimensions of one head
   float scale;                                          // of scores
   float low = -std::numeric_limits<float>::infinity();  // bounds of what is attended to
@@ -34,8 +35,10 @@ class AxialHeads {
 
   // Queries, keys and values, to be filled in: [batch * height][all], then [batch * width][all].
   float* rows() const { return squeezed_; }
-  float* columns() const { return squeezed_ + shape_.batch * shape_.height * shape_.all(); }
-  int64_t positions() const { return shape_.batch * (shape_.height + shape_.width); }
+  float* columns() const {
+    return squeezed_ + shape_.maps.batch * shape_.maps.height * shape_.all();
+  }
+  int64_t positions() const { return shape_.maps.batch * (shape_.maps.height + shape_.maps.width); }
 
   // Adds learned positions [source][keys], resized to the `length` of an axis, to queries or keys:
   // `to` is the first of them in rows() or columns().

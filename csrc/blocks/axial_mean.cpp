@@ -10,6 +10,7 @@ namespace seaformer {
 void axial_mean(const PixelMaps& maps, float* rows, float* columns, int64_t stride,
                 const Parallel& parallel) {
   const AxialKernel& kernel = axial_kernel();
+  const MapShape& shape = maps.shape;
   over_channels(maps.channels, parallel, [&](int64_t begin, int64_t count) {
     const auto divide = [&](float* sums, int64_t positions, int64_t by) {
       const float share = 1.0f / static_cast<float>(by);
@@ -17,17 +18,17 @@ void axial_mean(const PixelMaps& maps, float* rows, float* columns, int64_t stri
         for (int64_t c = 0; c < count; ++c) sums[i * stride + c] *= share;
       }
     };
-    for (int64_t image = 0; image < maps.batch; ++image) {
-      float* const row = rows + image * maps.height * stride + begin;
-      float* const column = columns + image * maps.width * stride + begin;
-      for (int64_t x = 0; x < maps.width; ++x) std::fill_n(column + x * stride, count, 0.0f);
+    for (int64_t image = 0; image < shape.batch; ++image) {
+      float* const row = rows + image * shape.height * stride + begin;
+      float* const column = columns + image * shape.width * stride + begin;
+      for (int64_t x = 0; x < shape.width; ++x) std::fill_n(column + x * stride, count, 0.0f);
       const float* pixels = maps.data + image * maps.image_stride + begin;
-      for (int64_t y = 0; y < maps.height; ++y) {
-        kernel.squeeze({pixels + y * maps.row_stride, maps.pixel_stride, maps.width, count,
+      for (int64_t y = 0; y < shape.height; ++y) {
+        kernel.squeeze({pixels + y * maps.row_stride, maps.pixel_stride, shape.width, count,
                         row + y * stride, column, stride});
       }
-      divide(row, maps.height, maps.width);
-      divide(column, maps.width, maps.height);
+      divide(row, shape.height, shape.width);
+      divide(column, shape.width, shape.height);
     }
   });
 }

@@ -146,14 +146,8 @@ void BandedFilter::prepare(const RowSource& source, const Parallel& parallel) co
 
 PixelMaps BandedFilter::kept_maps() const {
   const int64_t row_stride = columns(out_width_) * pixel_;
-  return {kept_row(0, 0),
-          shape_.batch,
-          shape_.height,
-          shape_.width,
-          packed_.hidden_channels,
-          shape_.height * row_stride,
-          row_stride,
-          pixel_};
+  return {kept_row(0, 0), shape_, packed_.hidden_channels, shape_.height * row_stride,
+          row_stride,     pixel_};
 }
 
 const float* BandedFilter::kept_row(int64_t image, int64_t row) const {

@@ -10,8 +10,8 @@ namespace seaformer {
 namespace {
 
 // Means of every channel. Rows are summed first, which rounds less than one long sum.
-void mean_pixel(const ClassificationHeadShape& shape, int64_t channels, const float* input,
-                float* row, float* mean) {
+void mean_pixel(const MapShape& shape, int64_t channels, const float* input, float* row,
+                float* mean) {
   std::fill_n(mean, channels, 0.0f);
   for (int64_t y = 0; y < shape.height; ++y) {
     std::fill_n(row, channels, 0.0f);
@@ -26,17 +26,16 @@ void mean_pixel(const ClassificationHeadShape& shape, int64_t channels, const fl
 
 }  // namespace
 
-std::size_t classification_head_workspace(const ClassificationHeadShape& shape,
-                                          const PackedHeader& packed, int64_t threads) {
+std::size_t classification_head_workspace(const MapShape& shape, const PackedHeader& packed,
+                                          int64_t threads) {
   Carver carver(nullptr);
   carver.take<float>(shape.batch * packed.in_channels);
   for (int64_t i = 0; i < threads; ++i) carver.take<float>(packed.in_channels);
   return carver.used();
 }
 
-void classification_head(const ClassificationHeadShape& shape, const PackedHeader& packed,
-                         const float* input, float* logits, void* workspace,
-                         const Parallel& parallel) {
+void classification_head(const MapShape& shape, const PackedHeader& packed, const float* input,
+                         float* logits, void* workspace, const Parallel& parallel) {
   const int64_t in = packed.in_channels, out = packed.out_channels;
   Carver carver(workspace);
   float* const means = carver.take<float>(shape.batch * in);

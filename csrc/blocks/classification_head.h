@@ -4,24 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "core/parallel.h"
 
 namespace seaformer {
 
-// All sizes from 1 up.
-struct ClassificationHeadShape {
-  int64_t batch, height, width;
-};
-
 // Bytes that classification_head needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t classification_head_workspace(const ClassificationHeadShape& shape,
-                                          const PackedHeader& packed, int64_t threads);
+std::size_t classification_head_workspace(const MapShape& shape, const PackedHeader& packed,
+                                          int64_t threads);
 
 // From dense input [batch, height, width, in_channels] to dense logits [batch, out_channels], which
 // do not depend on the number of threads. `packed` was checked by checked_header.
-void classification_head(const ClassificationHeadShape& shape, const PackedHeader& packed,
-                         const float* input, float* logits, void* workspace,
-                         const Parallel& parallel);
+void classification_head(const MapShape& shape, const PackedHeader& packed, const float* input,
+                         float* logits, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

@@ -24,10 +24,6 @@ PackedHeader make_header(const DetailEnhancement& args) {
   return header;
 }
 
-InvertedResidualShape make_shape(const DetailEnhancement& args) {
-  return {args.batch, args.height, args.width, /*residual=*/false};
-}
-
 // The packed weights' place: a header, then the sections behind it.
 unsigned char* take_packed(const DetailEnhancement& args, Carver& carver) {
   const int64_t floats = packed_depthwise_floats(args.channels, kSide) +
@@ -41,7 +37,7 @@ unsigned char* take_packed(const DetailEnhancement& args, Carver& carver) {
 std::size_t detail_enhancement_workspace(const DetailEnhancement& args, int64_t threads) {
   Carver carver(nullptr);
   take_packed(args, carver);
-  return carver.used() + inverted_residual_workspace(make_shape(args), make_header(args), threads);
+  return carver.used() + inverted_residual_workspace(args.shape, make_header(args), threads);
 }
 
 void detail_enhancement(const DetailEnhancement& args, const float* input, float* output,
@@ -53,7 +49,7 @@ void detail_enhancement(const DetailEnhancement& args, const float* input, float
   pack_depthwise(args.channels, kSide, args.depthwise, args.depthwise_bias, depthwise);
   pack_pointwise(args.channels, args.out_channels, args.pointwise, args.pointwise_bias,
                  depthwise + packed_depthwise_floats(args.channels, kSide));
-  inverted_residual(make_shape(args), header, input, output,
+  inverted_residual(args.shape, header, /*residual=*/false, input, output,
                     static_cast<unsigned char*>(workspace) + carver.used(), parallel);
 }
 

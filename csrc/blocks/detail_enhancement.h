@@ -5,14 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "core/parallel.h"
 #include "kernels/pointwise/pointwise.h"
 
 namespace seaformer {
 
-// All sizes from 1 up. The map is dense, [batch][height][width][channels].
+// The map is dense, [batch][height][width][channels].
 struct DetailEnhancement {
-  int64_t batch, height, width, channels, out_channels;
+  MapShape shape;
+  int64_t channels, out_channels;
   Activation activation;        // not h_sigmoid
   const float* depthwise;       // [channels][3][3]
   const float* depthwise_bias;  // [channels], or null

@@ -33,6 +33,7 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
   Carver worker_size(nullptr);
   gate.take_rows(worker_size);
 
+  const int64_t width = shape.local.width;
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   parallel.run(workers, [&](int64_t worker) {
     Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
@@ -40,9 +41,9 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
     const int64_t end = gate.row_count() * (worker + 1) / workers;
     for (int64_t row = gate.row_count() * worker / workers; row < end; ++row) {
       gate.enter_row(row, rows);
-      for (int64_t x = 0; x < shape.width; x += kGateChunk) {
-        gate.pixels(row, x, std::min(x + kGateChunk, shape.width), rows,
-                    output + (row * shape.width + x) * packed.out_channels);
+      for (int64_t x = 0; x < width; x += kGateChunk) {
+        gate.pixels(row, x, std::min(x + kGateChunk, width), rows,
+                    output + (row * width + x) * packed.out_channels);
       }
     }
   });

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "core/resize_axis.h"
 #include "core/workspace.h"
 #include "kernels/bilinear/variants.h"
@@ -12,10 +13,9 @@
 
 namespace seaformer {
 
-// All sizes from 1 up.
 struct GateShape {
-  int64_t batch, height, width;  // of the local map and the output
-  int64_t coarse_height, coarse_width;
+  MapShape local;   // and that of the output
+  MapShape coarse;  // of as large a batch
 };
 
 struct GateChannels {
@@ -47,7 +47,7 @@ class Gate {
   Rows take_rows(Carver& carver) const;
 
   // Output rows are counted through all images.
-  int64_t row_count() const { return shape_.batch * shape_.height; }
+  int64_t row_count() const { return shape_.local.batch * shape_.local.height; }
 
   // Makes the gates of an output row.
   void enter_row(int64_t row, Rows& rows) const;

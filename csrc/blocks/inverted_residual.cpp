@@ -6,13 +6,13 @@
 namespace seaformer {
 namespace {
 
-BandedFilter make_filter(const InvertedResidualShape& shape, const PackedHeader& packed,
+BandedFilter make_filter(const MapShape& shape, const PackedHeader& packed, bool residual,
                          int64_t threads, int64_t source_scratch) {
   BandedFilter::Options options;
   // The residual is what was filtered, where nothing expands: near, in the ring.
-  options.chunks_end_with_rows = shape.residual && !expands(packed);
+  options.chunks_end_with_rows = residual && !expands(packed);
   options.source_scratch = source_scratch;
-  return {{shape.batch, shape.height, shape.width}, packed, threads, options};
+  return {shape, packed, threads, options};
 }
 
 class Project final : public BandedFilter::Consumer {
@@ -49,15 +49,14 @@ class Project final : public BandedFilter::Consumer {
   const PointwiseKernel& kernel_;
 };
 
-void run(const InvertedResidualShape& shape, const PackedHeader& packed, const RowSource& source,
+void run(const MapShape& shape, const PackedHeader& packed, bool residual, const RowSource& source,
          int64_t source_scratch, const float* input, float* output, void* workspace,
          const Parallel& parallel) {
-  BandedFilter filter = make_filter(shape, packed, parallel.threads(), source_scratch);
+  BandedFilter filter = make_filter(shape, packed, residual, parallel.threads(), source_scratch);
   Carver carver(workspace);
   filter.take(carver);
   filter.prepare(source, parallel);
-  filter.run(source, parallel,
-             Project(packed, filter.next_sections(), shape.residual, input, output));
+  filter.run(source, parallel, Project(packed, filter.next_sections(), residual, input, output));
 }
 
 }  // namespace
@@ -66,25 +65,26 @@ int64_t inverted_residual_out(const PackedHeader& packed, int64_t in) {
   return (in - 1) / packed.stride + 1;
 }
 
-std::size_t inverted_residual_workspace(const InvertedResidualShape& shape,
-                                        const PackedHeader& packed, int64_t threads,
-                                        int64_t source_scratch) {
+std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeader& packed,
+                                        int64_t threads, int64_t source_scratch) {
   Carver carver(nullptr);
-  make_filter(shape, packed, threads, source_scratch).take(carver);
+  // It takes as much with a residual as without.
+  make_filter(shape, packed, /*residual=*/false, threads, source_scratch).take(carver);
   return carver.used();
 }
 
-void inverted_residual(const InvertedResidualShape& shape, const PackedHeader& packed,
+void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
                        const float* input, float* output, void* workspace,
                        const Parallel& parallel) {
-  const InputRows rows({shape.batch, shape.height, shape.width}, packed, input);
-  run(shape, packed, rows, 0, expands(packed) ? input : nullptr, output, workspace, parallel);
+  const InputRows rows(shape, packed, input);
+  run(shape, packed, residual, rows, 0, expands(packed) ? input : nullptr, output, workspace,
+      parallel);
 }
 
-void inverted_residual_of_rows(const InvertedResidualShape& shape, const PackedHeader& packed,
+void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed, bool residual,
                                const RowSource& source, int64_t source_scratch, float* output,
                                void* workspace, const Parallel& parallel) {
-  run(shape, packed, source, source_scratch, nullptr, output, workspace, parallel);
+  run(shape, packed, residual, source, source_scratch, nullptr, output, workspace, parallel);
 }
 
 }  // namespace seaformer

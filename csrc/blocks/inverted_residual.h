@@ -5,35 +5,30 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "blocks/row_source.h"
 #include "core/parallel.h"
 
 namespace seaformer {
 
-// All sizes from 1 up. The rest of the block's shape is in the header of its packed weights.
-struct InvertedResidualShape {
-  int64_t batch, height, width;
-  bool residual;  // adds the input; for stride 1 and equal widths
-};
-
 // Rows of output for that many of input; columns likewise.
 int64_t inverted_residual_out(const PackedHeader& packed, int64_t in);
 
 // Bytes that inverted_residual needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t inverted_residual_workspace(const InvertedResidualShape& shape,
-                                        const PackedHeader& packed, int64_t threads,
-                                        int64_t source_scratch = 0);
+std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeader& packed,
+                                        int64_t threads, int64_t source_scratch = 0);
 
 // From dense input [batch, height, width, in_channels] to dense output of out_channels, which does
-// not depend on the number of threads. `packed` was checked by checked_header.
-void inverted_residual(const InvertedResidualShape& shape, const PackedHeader& packed,
+// not depend on the number of threads. A residual adds the input; for stride 1 and equal widths.
+// `packed` was checked by checked_header.
+void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
                        const float* input, float* output, void* workspace,
                        const Parallel& parallel);
 
 // The same of a map that is never stored: `source` makes its rows, with source_scratch floats a
 // pixel. `packed` does not expand.
-void inverted_residual_of_rows(const InvertedResidualShape& shape, const PackedHeader& packed,
+void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed, bool residual,
                                const RowSource& source, int64_t source_scratch, float* output,
                                void* workspace, const Parallel& parallel);
 

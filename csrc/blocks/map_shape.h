@@ -1,4 +1,4 @@
-// The size of maps that a block works on.
+// The size of the maps that a block works on.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@ namespace seaformer {
 // All sizes from 1 up.
 struct MapShape {
   int64_t batch, height, width;
+  int64_t pixels() const { return batch * height * width; }
 };
 
 }  // namespace seaformer

@@ -3,20 +3,22 @@
 
 #include <cstdint>
 
+#include "blocks/map_shape.h"
+
 namespace seaformer {
 
-// Maps whose pixels have their channels side by side; strides count floats. All sizes from 1 up.
+// Maps whose pixels have their channels side by side; strides count floats.
 struct PixelMaps {
   const float* data;
-  int64_t batch, height, width, channels;
+  MapShape shape;
+  int64_t channels;
   int64_t image_stride, row_stride, pixel_stride;
 };
 
 // Pixels that lie one behind the other.
-inline PixelMaps dense_maps(const float* data, int64_t batch, int64_t height, int64_t width,
-                            int64_t channels) {
-  const int64_t row = width * channels;
-  return {data, batch, height, width, channels, height * row, row, channels};
+inline PixelMaps dense_maps(const float* data, const MapShape& shape, int64_t channels) {
+  const int64_t row = shape.width * channels;
+  return {data, shape, channels, shape.height * row, row, channels};
 }
 
 }  // namespace seaformer

@@ -65,11 +65,9 @@ struct Squeezed {
   ResizeAxis rows, columns;  // where positions lie between the learned ones
 };
 
-AxialHeadsShape heads_shape(const SeaAttentionShape& shape, const PackedHeader& packed,
+AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
                             const Widths& widths) {
-  return {shape.batch,
-          shape.height,
-          shape.width,
+  return {shape,
           packed.heads,
           packed.key_dim,
           widths.values / packed.heads,
@@ -78,16 +76,12 @@ AxialHeadsShape heads_shape(const SeaAttentionShape& shape, const PackedHeader& 
           6.0f};
 }
 
-bool keeps_map(const SeaAttentionShape& shape, const Widths& widths, SeaAttentionWay way) {
+bool keeps_map(const MapShape& shape, const Widths& widths, SeaAttentionWay way) {
   if (way != SeaAttentionWay::kMeasuredBest) return way == SeaAttentionWay::kKeepMap;
   return shape.height * shape.width * widths.all <= kKeptFloats;
 }
 
 int64_t gate_stride(const Widths& widths) { return spread_pixels(widths.values + widths.channels); }
-
-MapShape map_shape(const SeaAttentionShape& shape) {
-  return {shape.batch, shape.height, shape.width};
-}
 
 BandedFilter::Options filter_options(const Widths& widths, bool keep_map) {
   BandedFilter::Options options;
@@ -98,13 +92,13 @@ BandedFilter::Options filter_options(const Widths& widths, bool keep_map) {
 
 class SeaAttention {
  public:
-  SeaAttention(const SeaAttentionShape& shape, const PackedHeader& packed, int64_t threads,
+  SeaAttention(const MapShape& shape, const PackedHeader& packed, int64_t threads,
                SeaAttentionWay way)
       : shape_(shape),
         packed_(packed),
         widths_(packed),
         keep_map_(keeps_map(shape, widths_, way)),
-        filter_(map_shape(shape), packed, threads, filter_options(widths_, keep_map_)),
+        filter_(shape, packed, threads, filter_options(widths_, keep_map_)),
         weights_(widths_, filter_.next_sections()),
         heads_(heads_shape(shape, packed, widths_), threads),
         axial_(axial_kernel()),
@@ -121,8 +115,8 @@ class SeaAttention {
     squeezed_.columns = make_resize_axis(kPositions, shape_.width, carver);
   }
 
-  void run(const float* input, float* output, const Parallel& parallel) const {
-    const InputRows rows(map_shape(shape_), packed_, input);
+  void run(bool residual, const float* input, float* output, const Parallel& parallel) const {
+    const InputRows rows(shape_, packed_, input);
     filter_.prepare(rows, parallel);
     squeeze(input, parallel);
     const auto add_positions = [&](const ResizeAxis& axis, int64_t length,
@@ -133,7 +127,7 @@ class SeaAttention {
     add_positions(squeezed_.rows, shape_.height, weights_.position, heads_.rows());
     add_positions(squeezed_.columns, shape_.width, weights_.position + 2, heads_.columns());
     attend(parallel);
-    const Gate gate(*this, input, output);
+    const Gate gate(*this, residual ? input : nullptr, output);
     filter_.run(rows, parallel, gate);
   }
 
@@ -151,9 +145,8 @@ class SeaAttention {
       return;
     }
     const int64_t channels = widths_.channels;
-    axial_mean(dense_maps(input, shape_.batch, shape_.height, shape_.width, channels),
-               squeezed_.input, squeezed_.input + column_position(0) * channels, channels,
-               parallel);
+    axial_mean(dense_maps(input, shape_, channels), squeezed_.input,
+               squeezed_.input + column_position(0) * channels, channels, parallel);
     over_channels(widths_.all, parallel, [&](int64_t begin, int64_t count) {
       pointwise_.run({squeezed_.input, channels, packed_sections(packed_) + begin * (channels + 1),
                       heads_.rows() + begin, widths_.all, nullptr, 0, nullptr, 0,
@@ -181,8 +174,8 @@ class SeaAttention {
   // The gated detail: h_sigmoid(project(relu6(v + row + column))) * detail, plus the input.
   class Gate final : public BandedFilter::Consumer {
    public:
-    Gate(const SeaAttention& block, const float* input, float* output)
-        : block_(block), input_(input), output_(output) {}
+    Gate(const SeaAttention& block, const float* residual, float* output)
+        : block_(block), residual_(residual), output_(output) {}
 
     void filtered(const BandedFilter::Pixels& pixels) const override {
       const Widths& widths = block_.widths_;
@@ -203,18 +196,18 @@ class SeaAttention {
                              channels, Activation::kNone});
       block_.pointwise_.run({chunk.extra, extra_stride, block_.weights_.project,
                              output_ + chunk.first * channels, channels, detail, extra_stride,
-                             block_.shape_.residual ? input_ + chunk.first * channels : nullptr,
+                             residual_ == nullptr ? nullptr : residual_ + chunk.first * channels,
                              channels, chunk.count, widths.values, channels,
                              Activation::kHardSigmoid});
     }
 
    private:
     const SeaAttention& block_;
-    const float* input_;
+    const float* residual_;  // or null
     float* output_;
   };
 
-  SeaAttentionShape shape_;
+  MapShape shape_;
   const PackedHeader& packed_;
   Widths widths_;
   bool keep_map_;
@@ -228,19 +221,20 @@ class SeaAttention {
 
 }  // namespace
 
-std::size_t sea_attention_workspace(const SeaAttentionShape& shape, const PackedHeader& packed,
+std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& packed,
                                     int64_t threads, SeaAttentionWay way) {
   Carver carver(nullptr);
   SeaAttention(shape, packed, threads, way).take(carver);
   return carver.used();
 }
 
-void sea_attention(const SeaAttentionShape& shape, const PackedHeader& packed, const float* input,
-                   float* output, void* workspace, const Parallel& parallel, SeaAttentionWay way) {
+void sea_attention(const MapShape& shape, const PackedHeader& packed, bool residual,
+                   const float* input, float* output, void* workspace, const Parallel& parallel,
+                   SeaAttentionWay way) {
   SeaAttention block(shape, packed, parallel.threads(), way);
   Carver carver(workspace);
   block.take(carver);
-  block.run(input, output, parallel);
+  block.run(residual, input, output, parallel);
 }
 
 }  // namespace seaformer

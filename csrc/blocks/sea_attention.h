@@ -4,16 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "core/parallel.h"
 
 namespace seaformer {
-
-// All sizes from 1 up.
-struct SeaAttentionShape {
-  int64_t batch, height, width;
-  bool residual;  // adds the input, as a SEA layer does
-};
 
 // Two ways to the same result: the map of queries, keys and values is kept, and squeezed to the
 // means of its rows and columns; or the means are those of the input, squeezed before the
@@ -21,14 +16,15 @@ struct SeaAttentionShape {
 enum class SeaAttentionWay { kMeasuredBest, kKeepMap, kRing };
 
 // Bytes that sea_attention needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t sea_attention_workspace(const SeaAttentionShape& shape, const PackedHeader& packed,
+std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& packed,
                                     int64_t threads,
                                     SeaAttentionWay way = SeaAttentionWay::kMeasuredBest);
 
 // From dense input [batch, height, width, channels] to dense output of the same shape, which does
-// not depend on the number of threads. `packed` was checked by checked_header.
-void sea_attention(const SeaAttentionShape& shape, const PackedHeader& packed, const float* input,
-                   float* output, void* workspace, const Parallel& parallel,
+// not depend on the number of threads. A residual adds the input, as a SEA layer does. `packed` was
+// checked by checked_header.
+void sea_attention(const MapShape& shape, const PackedHeader& packed, bool residual,
+                   const float* input, float* output, void* workspace, const Parallel& parallel,
                    SeaAttentionWay way = SeaAttentionWay::kMeasuredBest);
 
 }  // namespace seaformer

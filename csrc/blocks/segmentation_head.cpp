@@ -60,7 +60,8 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
   const PointwiseKernel& classify = pointwise_kernel();
   const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
   const float* const weights = sections_of(packed).classifier;
-  const int64_t width = packed.out_channels, classes = packed.kernel_size;
+  const int64_t width = shape.local.width, fused = packed.out_channels,
+                classes = packed.kernel_size;
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   parallel.run(workers, [&](int64_t worker) {
     Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
@@ -68,13 +69,13 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
     const int64_t end = gate.row_count() * (worker + 1) / workers;
     for (int64_t row = gate.row_count() * worker / workers; row < end; ++row) {
       gate.enter_row(row, scratch.rows);
-      for (int64_t x = 0; x < shape.width; x += kGateChunk) {
-        const int64_t count = std::min(kGateChunk, shape.width - x);
+      for (int64_t x = 0; x < width; x += kGateChunk) {
+        const int64_t count = std::min(kGateChunk, width - x);
         gate.pixels(row, x, x + count, scratch.rows, scratch.fused);
-        const int64_t pixel = row * shape.width + x;
+        const int64_t pixel = row * width + x;
         float* to = logits + pixel * classes;
-        classify.run({scratch.fused, width, weights, to, classes, nullptr, 0, nullptr, 0, count,
-                      width, classes, Activation::kNone});
+        classify.run({scratch.fused, fused, weights, to, classes, nullptr, 0, nullptr, 0, count,
+                      fused, classes, Activation::kNone});
         // While they are in the first-level cache.
         if (winners != nullptr) labels.first_argmax(to, count, classes, winners + pixel);
       }

@@ -24,10 +24,10 @@ struct Positions {
 struct Layout {
   Layout(const SqueezeAxialAttention& args, int64_t threads, Carver& carver)
       : heads(args.shape, threads),
-        row_q(args.row_q, args.shape.height, carver),
-        row_k(args.row_k, args.shape.height, carver),
-        column_q(args.column_q, args.shape.width, carver),
-        column_k(args.column_k, args.shape.width, carver) {
+        row_q(args.row_q, args.shape.maps.height, carver),
+        row_k(args.row_k, args.shape.maps.height, carver),
+        column_q(args.column_q, args.shape.maps.width, carver),
+        column_k(args.column_k, args.shape.maps.width, carver) {
     heads.take(carver);
   }
   AxialHeads heads;

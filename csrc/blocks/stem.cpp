@@ -8,20 +8,20 @@
 namespace seaformer {
 namespace {
 
-float* take_scratch(const StemShape& shape, int64_t workers, Carver& carver) {
+float* take_scratch(const MapShape& shape, int64_t workers, Carver& carver) {
   return carver.take<float>(workers * StemRows::kScratch * stem_out(shape.width));
 }
 
 }  // namespace
 
-std::size_t stem_workspace(const StemShape& shape, int64_t threads) {
+std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
   Carver carver(nullptr);
   carver.take<float>(StemRows::zero_floats(shape));
   take_scratch(shape, threads, carver);
   return carver.used();
 }
 
-void stem(const StemShape& shape, const PackedHeader& packed, const StemImages& images,
+void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
           float* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   float* const zeros = carver.take<float>(StemRows::zero_floats(shape));

@@ -5,18 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "core/parallel.h"
 
 namespace seaformer {
 
-// All sizes from 1 up.
-struct StemShape {
-  int64_t batch, height, width;
-};
-
-// Images of three channels, where they lie; strides count elements. The columns of a channel must
-// follow each other (column_stride 1), or those of all three be interleaved (channel_stride 1 and
+// Where images of three channels lie; strides count elements. The columns of a channel must follow
+// each other (column_stride 1), or those of all three be interleaved (channel_stride 1 and
 // column_stride 3).
 struct StemImages {
   const void* data;
@@ -27,12 +23,13 @@ struct StemImages {
 // Rows of output for that many of input; columns likewise.
 constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }
 
-// Bytes that stem needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t stem_workspace(const StemShape& shape, int64_t threads);
+// `shape` is that of the images. Bytes that stem needs, kWorkspaceAlignment aligned, when given
+// this many threads.
+std::size_t stem_workspace(const MapShape& shape, int64_t threads);
 
 // To dense output [batch, stem_out(height), stem_out(width), out_channels], which does not depend
 // on the number of threads. `packed` was checked by checked_header.
-void stem(const StemShape& shape, const PackedHeader& packed, const StemImages& images,
+void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
           float* output, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

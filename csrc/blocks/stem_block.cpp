@@ -9,28 +9,28 @@
 namespace seaformer {
 namespace {
 
-InvertedResidualShape block_shape(const StemShape& shape, const StemBlock& weights) {
-  return {shape.batch, stem_out(shape.height), stem_out(shape.width), weights.residual};
+MapShape block_shape(const MapShape& images) {
+  return {images.batch, stem_out(images.height), stem_out(images.width)};
 }
 
 }  // namespace
 
-std::size_t stem_block_workspace(const StemShape& shape, const StemBlock& weights,
-                                 int64_t threads) {
+std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights, int64_t threads) {
   Carver carver(nullptr);
   carver.take<float>(StemRows::zero_floats(shape));
-  return carver.used() + inverted_residual_workspace(block_shape(shape, weights), weights.block,
-                                                     threads, StemRows::kScratch);
+  return carver.used() + inverted_residual_workspace(block_shape(shape), weights.block, threads,
+                                                     StemRows::kScratch);
 }
 
-void stem_block(const StemShape& shape, const StemBlock& weights, const StemImages& images,
+void stem_block(const MapShape& shape, const StemBlock& weights, const StemImages& images,
                 float* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
   std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);
-  inverted_residual_of_rows(
-      block_shape(shape, weights), weights.block, StemRows(shape, weights.stem, images, zeros),
-      StemRows::kScratch, output, static_cast<unsigned char*>(workspace) + carver.used(), parallel);
+  inverted_residual_of_rows(block_shape(shape), weights.block, weights.residual,
+                            StemRows(shape, weights.stem, images, zeros), StemRows::kScratch,
+                            output, static_cast<unsigned char*>(workspace) + carver.used(),
+                            parallel);
 }
 
 }  // namespace seaformer

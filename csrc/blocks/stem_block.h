@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "blocks/stem.h"
 #include "core/parallel.h"
@@ -18,12 +19,13 @@ struct StemBlock {
   bool residual;
 };
 
-// Bytes that stem_block needs, kWorkspaceAlignment aligned, when given this many threads.
-std::size_t stem_block_workspace(const StemShape& shape, const StemBlock& weights, int64_t threads);
+// `shape` is that of the images. Bytes that stem_block needs, kWorkspaceAlignment aligned, when
+// given this many threads.
+std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights, int64_t threads);
 
 // To dense output as stem and inverted_residual in turn would write it, bit by bit, whatever the
 // number of threads.
-void stem_block(const StemShape& shape, const StemBlock& weights, const StemImages& images,
+void stem_block(const MapShape& shape, const StemBlock& weights, const StemImages& images,
                 float* output, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

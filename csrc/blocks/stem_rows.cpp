@@ -15,7 +15,7 @@ int64_t columns(const RowSource::Part& part) { return 2 * (part.last - part.firs
 
 }  // namespace
 
-StemRows::StemRows(const StemShape& shape, const PackedHeader& packed, const StemImages& images,
+StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
                    const float* zeros)
     : shape_(shape),
       images_(images),

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "blocks/row_source.h"
 #include "blocks/stem.h"
@@ -21,9 +22,9 @@ class StemRows final : public RowSource {
   static constexpr int64_t kScratch = 27;
 
   // `zeros` has zero_floats(shape) floats.
-  StemRows(const StemShape& shape, const PackedHeader& packed, const StemImages& images,
+  StemRows(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
            const float* zeros);
-  static int64_t zero_floats(const StemShape& shape) { return 3 * (shape.width + 2); }
+  static int64_t zero_floats(const MapShape& shape) { return 3 * (shape.width + 2); }
 
   void fill(const Part& part, float* to, int64_t stride, float* scratch) const override;
 
@@ -38,7 +39,7 @@ class StemRows final : public RowSource {
   void run_edge(const float* const* rows, int64_t x, float* patch, float* to) const;
   void normalize_row(const Part& part, int64_t row, float* to) const;
 
-  StemShape shape_;
+  MapShape shape_;
   StemImages images_;
   const float* zeros_;
   const StemKernel& kernel_;

@@ -78,7 +78,7 @@ void require_pointers(const char* function, const Pointers*... pointers) {
 }
 
 struct Image {
-  StemShape shape;
+  MapShape shape;
   StemImages view;
 };
 

@@ -13,7 +13,7 @@ void check_side(const char* name, int64_t length) {
           kMaxImageSide, ", got ", length);
 }
 
-void check_shape(const StemShape& shape) {
+void check_shape(const MapShape& shape) {
   check_side("a height", shape.height);
   check_side("a width", shape.width);
   require(shape.batch >= 1 && shape.batch <= kMaxImagePixels / (shape.height * shape.width),
@@ -37,19 +37,19 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
 
 }  // namespace
 
-MapSize Network::logits_size(const StemShape& shape) const {
+MapSize Network::logits_size(const MapShape& shape) const {
   check_shape(shape);
   return map_sizes(plan_, shape).back();
 }
 
-void Network::check_images(const StemShape& shape, const StemImages& images) const {
+void Network::check_images(const MapShape& shape, const StemImages& images) const {
   check_shape(shape);
   require(!images.bytes || plan_.header().normalizes == 1,
           "network: expected normalised float32 images, as this plan has no mean and std, got "
           "uint8 ones");
 }
 
-void Network::logits(const StemShape& shape, const StemImages& images, float* logits,
+void Network::logits(const MapShape& shape, const StemImages& images, float* logits,
                      const Parallel& parallel) const {
   check_images(shape, images);
   Schedule schedule(plan_, shape, parallel.threads());
@@ -58,8 +58,8 @@ void Network::logits(const StemShape& shape, const StemImages& images, float* lo
 }
 
 template <class Label>
-void Network::labels(const StemShape& shape, const StemImages& images, int64_t height,
-                     int64_t width, Label* labels, const Parallel& parallel) const {
+void Network::labels(const MapShape& shape, const StemImages& images, int64_t height, int64_t width,
+                     Label* labels, const Parallel& parallel) const {
   check_images(shape, images);
   require(plan_.task() == Task::kSegmentation,
           "network: expected a segmentation network for labels, got a classification network");
@@ -83,9 +83,9 @@ void Network::labels(const StemShape& shape, const StemImages& images, int64_t h
                   parallel);
 }
 
-template void Network::labels(const StemShape&, const StemImages&, int64_t, int64_t, uint8_t*,
+template void Network::labels(const MapShape&, const StemImages&, int64_t, int64_t, uint8_t*,
                               const Parallel&) const;
-template void Network::labels(const StemShape&, const StemImages&, int64_t, int64_t, int32_t*,
+template void Network::labels(const MapShape&, const StemImages&, int64_t, int64_t, int32_t*,
                               const Parallel&) const;
 
 }  // namespace seaformer

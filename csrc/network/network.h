@@ -25,21 +25,21 @@ class Network {
 
   // Of the logits for such images; a classifier's are a map of one pixel. Throws
   // std::invalid_argument when the images are empty or too large.
-  MapSize logits_size(const StemShape& shape) const;
+  MapSize logits_size(const MapShape& shape) const;
 
   // To dense logits of that size. Throws std::bad_alloc, and std::invalid_argument, like
   // logits_size, and when the images are bytes and the plan does not normalise.
-  void logits(const StemShape& shape, const StemImages& images, float* logits,
+  void logits(const MapShape& shape, const StemImages& images, float* logits,
               const Parallel& parallel) const;
 
   // To dense labels [batch, height, width], as upsample_argmax writes them. Of a segmentation
   // network only; Label is uint8_t (at most 256 classes) or int32_t. Throws as logits does.
   template <class Label>
-  void labels(const StemShape& shape, const StemImages& images, int64_t height, int64_t width,
+  void labels(const MapShape& shape, const StemImages& images, int64_t height, int64_t width,
               Label* labels, const Parallel& parallel) const;
 
  private:
-  void check_images(const StemShape& shape, const StemImages& images) const;
+  void check_images(const MapShape& shape, const StemImages& images) const;
 
   Plan plan_;
 };

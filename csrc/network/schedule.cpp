@@ -19,15 +19,15 @@ bool joins_stem(const Plan& plan) {
 
 }  // namespace
 
-std::vector<MapSize> map_sizes(const Plan& plan, const StemShape& images) {
-  std::vector<MapSize> sizes = {{images.batch, images.height, images.width, 3}};
+std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images) {
+  std::vector<MapSize> sizes = {{images, 3}};
   for (int64_t i = 0; i < plan.steps(); ++i) {
     sizes.push_back(output_size(plan.weights(i), sizes[plan.step(i).inputs[0]]));
   }
   return sizes;
 }
 
-Schedule::Schedule(const Plan& plan, const StemShape& images, int64_t threads)
+Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
     : threads_(threads), begin_(joins_stem(plan) ? 1 : 0), sizes_(map_sizes(plan, images)) {
   const int64_t count = plan.steps();
   maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
@@ -53,8 +53,7 @@ void Schedule::add_labels(int64_t height, int64_t width, bool with_winners) {
   const auto step = static_cast<int64_t>(steps_.size());
   slots_[maps_.back()].bytes = size.floats() * sizeof(float);
   slots_[maps_.back()].last = step;
-  const int64_t pixels = size.batch * size.height * size.width;
-  winners_ = add(with_winners ? pixels * sizeof(int32_t) : 0, step - 1, step);
+  winners_ = add(with_winners ? size.pixels() * sizeof(int32_t) : 0, step - 1, step);
   upsampling_ = {size.batch, size.channels, size.height, size.width, height, width};
   const Logits view = channels_last(nullptr, upsampling_);
   workspaces_.push_back(add(upsample_argmax_workspace(upsampling_, view, threads_), step, step));

@@ -13,12 +13,12 @@
 namespace seaformer {
 
 // Of every map of a plan, the images first and the logits last.
-std::vector<MapSize> map_sizes(const Plan& plan, const StemShape& images);
+std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images);
 
 class Schedule {
  public:
   // Refers to the plan's bytes.
-  Schedule(const Plan& plan, const StemShape& images, int64_t threads);
+  Schedule(const Plan& plan, const MapShape& images, int64_t threads);
 
   // Adds a last step that makes labels of the logits, which then lie in the block, too.
   void add_labels(int64_t height, int64_t width, bool with_winners);

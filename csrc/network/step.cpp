@@ -10,23 +10,7 @@
 namespace seaformer {
 namespace {
 
-StemShape stem_shape(const Step& s) { return {s.input.batch, s.input.height, s.input.width}; }
-
-InvertedResidualShape inverted_residual_shape(const Step& s) {
-  return {s.input.batch, s.input.height, s.input.width, s.residual};
-}
-
-SeaAttentionShape sea_attention_shape(const Step& s) {
-  return {s.input.batch, s.input.height, s.input.width, s.residual};
-}
-
-GateShape gate_shape(const Step& s) {
-  return {s.input.batch, s.input.height, s.input.width, s.coarse.height, s.coarse.width};
-}
-
-ClassificationHeadShape classification_head_shape(const Step& s) {
-  return {s.input.batch, s.input.height, s.input.width};
-}
+GateShape gate_shape(const Step& step) { return {step.input, step.coarse}; }
 
 }  // namespace
 
@@ -53,20 +37,20 @@ MapSize output_size(const PackedHeader& weights, const MapSize& input) {
 std::size_t step_workspace(const Step& step, int64_t threads) {
   switch (step.kind) {
     case PackedKind::kStem:
-      return stem_workspace(stem_shape(step), threads);
+      return stem_workspace(step.input, threads);
     case PackedKind::kInvertedResidual:
       if (step.stem != nullptr) {
         return stem_block_workspace(step.image, {*step.stem, step.weights, step.residual}, threads);
       }
-      return inverted_residual_workspace(inverted_residual_shape(step), step.weights, threads);
+      return inverted_residual_workspace(step.input, step.weights, threads);
     case PackedKind::kSeaAttention:
-      return sea_attention_workspace(sea_attention_shape(step), step.weights, threads);
+      return sea_attention_workspace(step.input, step.weights, threads);
     case PackedKind::kFusionGate:
       return fusion_gate_workspace(gate_shape(step), step.weights, threads);
     case PackedKind::kSegmentationHead:
       return segmentation_head_workspace(gate_shape(step), step.weights, threads);
     case PackedKind::kClassificationHead:
-      return classification_head_workspace(classification_head_shape(step), step.weights, threads);
+      return classification_head_workspace(step.input, step.weights, threads);
     case PackedKind::kPointwise:
       break;  // no step of a plan
   }
@@ -76,16 +60,16 @@ std::size_t step_workspace(const Step& step, int64_t threads) {
 void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
   switch (step.kind) {
     case PackedKind::kStem:
-      return stem(stem_shape(step), step.weights, a.images, a.output, a.workspace, parallel);
+      return stem(step.input, step.weights, a.images, a.output, a.workspace, parallel);
     case PackedKind::kInvertedResidual:
       if (step.stem != nullptr) {
         return stem_block(step.image, {*step.stem, step.weights, step.residual}, a.images, a.output,
                           a.workspace, parallel);
       }
-      return inverted_residual(inverted_residual_shape(step), step.weights, a.input, a.output,
+      return inverted_residual(step.input, step.weights, step.residual, a.input, a.output,
                                a.workspace, parallel);
     case PackedKind::kSeaAttention:
-      return sea_attention(sea_attention_shape(step), step.weights, a.input, a.output, a.workspace,
+      return sea_attention(step.input, step.weights, step.residual, a.input, a.output, a.workspace,
                            parallel);
     case PackedKind::kFusionGate:
       return fusion_gate(gate_shape(step), step.weights, a.input, a.coarse, a.output, a.workspace,
@@ -94,8 +78,8 @@ void run_step(const Step& step, const StepArrays& a, const Parallel& parallel) {
       return segmentation_head(gate_shape(step), step.weights, a.input, a.coarse, a.output,
                                a.winners, a.workspace, parallel);
     case PackedKind::kClassificationHead:
-      return classification_head(classification_head_shape(step), step.weights, a.input, a.output,
-                                 a.workspace, parallel);
+      return classification_head(step.input, step.weights, a.input, a.output, a.workspace,
+                                 parallel);
     case PackedKind::kPointwise:
       break;  // no step of a plan
   }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocks/map_shape.h"
 #include "blocks/packed.h"
 #include "blocks/stem.h"
 #include "core/parallel.h"
@@ -12,9 +13,9 @@
 namespace seaformer {
 
 // Of dense maps [batch, height, width, channels]; all from 1 up.
-struct MapSize {
-  int64_t batch, height, width, channels;
-  int64_t floats() const { return batch * height * width * channels; }
+struct MapSize : MapShape {
+  int64_t channels;
+  int64_t floats() const { return pixels() * channels; }
 };
 
 // A step and the sizes of what it reads; the second is of use to gates and segmentation heads.
@@ -25,7 +26,7 @@ struct Step {
   MapSize input, coarse;
   // Of an inverted residual that makes its input from the image by itself, else null.
   const PackedHeader* stem = nullptr;
-  StemShape image{};
+  MapShape image{};
 };
 
 // Of the map that a step with such weights writes; a classification head's has one pixel.

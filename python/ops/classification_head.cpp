@@ -21,7 +21,7 @@ Tensor classification_head_op(const Tensor& given, const Tensor& packed, int64_t
   require(header.out_channels == num_classes, kOp, ": expected packed weights for ", num_classes,
           " classes, got ", header.out_channels);
 
-  const ClassificationHeadShape shape{x.size(0), x.size(2), x.size(3)};
+  const MapShape shape = map_shape(x);
   const int64_t sizes[2] = {shape.batch, num_classes};
   Tensor logits = torch::stable::empty({sizes, 2}, ScalarType::Float, std::nullopt, x.device());
   if (shape.batch == 0) return logits;

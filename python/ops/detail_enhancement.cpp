@@ -71,8 +71,8 @@ Tensor detail_enhancement_op(const Tensor& qkv, const Tensor& dw_weight, const O
   const Optional weights[4] = {contiguous(dw_weight), contiguous(dw_bias), contiguous(pw_weight),
                                contiguous(pw_bias)};
   const DetailEnhancement args{
-      batch, qkv.size(2),      qkv.size(3),      channels,         out_channels,
-      code,  data(weights[0]), data(weights[1]), data(weights[2]), data(weights[3])};
+      map_shape(qkv),   channels,         out_channels,     code,
+      data(weights[0]), data(weights[1]), data(weights[2]), data(weights[3])};
   const TorchParallel parallel;
   const Workspace workspace(detail_enhancement_workspace(args, parallel.threads()));
   detail_enhancement(args, input.const_data_ptr<float>(), output.mutable_data_ptr<float>(),

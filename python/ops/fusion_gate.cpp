@@ -21,8 +21,9 @@ Tensor fusion_gate_op(const Tensor& given_local, const Tensor& given_coarse, con
   require(header.out_channels == out_channels, kOp, ": expected packed weights for ", out_channels,
           " output channels, got ", header.out_channels);
 
-  Tensor output = empty_map(local, shape.batch, out_channels, shape.height, shape.width);
-  if (shape.batch == 0) return output;
+  Tensor output =
+      empty_map(local, shape.local.batch, out_channels, shape.local.height, shape.local.width);
+  if (shape.local.batch == 0) return output;
   const TorchParallel parallel;
   const Workspace workspace(fusion_gate_workspace(shape, header, parallel.threads()));
   fusion_gate(shape, header, local.const_data_ptr<float>(), coarse.const_data_ptr<float>(),

@@ -27,15 +27,15 @@ Tensor inverted_residual_op(const Tensor& x, const Tensor& packed, int64_t out_c
           ": expected stride 1 and equal widths for a residual, got stride ", stride, ", ",
           header.in_channels, " channels in and ", header.out_channels, " out");
 
-  const InvertedResidualShape shape{input.size(0), input.size(2), input.size(3), residual};
+  const MapShape shape = map_shape(input);
   Tensor output =
       empty_map(input, shape.batch, out_channels, inverted_residual_out(header, shape.height),
                 inverted_residual_out(header, shape.width));
   if (shape.batch == 0) return output;
   const TorchParallel parallel;
   const Workspace workspace(inverted_residual_workspace(shape, header, parallel.threads()));
-  inverted_residual(shape, header, input.const_data_ptr<float>(), output.mutable_data_ptr<float>(),
-                    workspace.data(), parallel);
+  inverted_residual(shape, header, residual, input.const_data_ptr<float>(),
+                    output.mutable_data_ptr<float>(), workspace.data(), parallel);
   return output;
 }
 

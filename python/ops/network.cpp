@@ -27,7 +27,7 @@ Network network_of(const char* op, const Tensor& plan, int64_t num_classes) {
 }
 
 // Images of which there are none have sizes, too.
-StemShape at_least_one(StemShape shape) {
+MapShape at_least_one(MapShape shape) {
   if (shape.batch == 0) shape.batch = 1;
   return shape;
 }
@@ -37,7 +37,7 @@ Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_cl
   constexpr const char* kOp = "network_logits";
   const ImageTensor image(kOp, given);
   const Network network = network_of(kOp, plan, num_classes);
-  const StemShape shape = image.shape();
+  const MapShape shape = image.shape();
   const MapSize size = network.logits_size(at_least_one(shape));
   const auto expected = [&](int64_t side) { return (side - 1) / downsampling + 1; };
   Tensor logits;
@@ -66,7 +66,7 @@ Tensor network_labels_op(const Tensor& given, const Tensor& plan, int64_t num_cl
           ": expected size to be (height, width), both positive, got ", shape_text(size));
   const ImageTensor image(kOp, given);
   const Network network = network_of(kOp, plan, num_classes);
-  const StemShape shape = image.shape();
+  const MapShape shape = image.shape();
   Tensor labels = empty_labels(image.tensor(), {shape.batch, num_classes, 1, 1, size[0], size[1]});
   if (shape.batch == 0) return labels;
   const TorchParallel parallel;

@@ -22,13 +22,13 @@ Tensor sea_attention_op(const Tensor& x, const Tensor& packed, int64_t num_heads
           ": expected num_heads and key_dim of the packed weights, ", header.heads, " and ",
           header.key_dim, ", got ", num_heads, " and ", key_dim);
 
-  const SeaAttentionShape shape{input.size(0), input.size(2), input.size(3), residual};
+  const MapShape shape = map_shape(input);
   Tensor output = empty_map(input, shape.batch, input.size(1), shape.height, shape.width);
   if (shape.batch == 0) return output;
   const TorchParallel parallel;
   const Workspace workspace(sea_attention_workspace(shape, header, parallel.threads()));
-  sea_attention(shape, header, input.const_data_ptr<float>(), output.mutable_data_ptr<float>(),
-                workspace.data(), parallel);
+  sea_attention(shape, header, residual, input.const_data_ptr<float>(),
+                output.mutable_data_ptr<float>(), workspace.data(), parallel);
   return output;
 }
 

@@ -28,8 +28,9 @@ struct Call {
   }
 
   Tensor logits(int32_t* winners, const Parallel& parallel) const {
-    Tensor logits = empty_map(local, shape.batch, header.kernel_size, shape.height, shape.width);
-    if (shape.batch == 0) return logits;
+    Tensor logits = empty_map(local, shape.local.batch, header.kernel_size, shape.local.height,
+                              shape.local.width);
+    if (shape.local.batch == 0) return logits;
     const Workspace workspace(segmentation_head_workspace(shape, header, parallel.threads()));
     segmentation_head(shape, header, local.const_data_ptr<float>(), coarse.const_data_ptr<float>(),
                       logits.mutable_data_ptr<float>(), winners, workspace.data(), parallel);
@@ -54,12 +55,12 @@ Tensor segmentation_labels_op(const Tensor& local, const Tensor& coarse, const T
           shape_text(size));
   const Call call("segmentation_labels", local, coarse, packed, num_classes);
   const TorchParallel parallel;
-  std::vector<int32_t> winners(call.shape.batch * call.shape.height * call.shape.width);
+  const MapShape& map = call.shape.local;
+  std::vector<int32_t> winners(map.pixels());
   const bool of_use = num_classes >= kMinClasses;
   const Tensor logits = call.logits(of_use ? winners.data() : nullptr, parallel);
 
-  const UpsampleArgmaxShape shape{call.shape.batch, num_classes, call.shape.height,
-                                  call.shape.width, size[0],     size[1]};
+  const UpsampleArgmaxShape shape{map.batch, num_classes, map.height, map.width, size[0], size[1]};
   Tensor labels = empty_labels(logits, shape);
   if (shape.batch == 0) return labels;
   Logits view = channels_last(logits.const_data_ptr<float>(), shape);

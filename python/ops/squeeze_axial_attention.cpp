@@ -79,15 +79,15 @@ std::tuple<Tensor, Tensor> squeeze_axial_attention_op(const Tensor& q, const Ten
   const Tensor maps[3] = {with_pixels(q), with_pixels(k), with_pixels(v)};
   const Optional positions[4] = {by_position(pos_row_q), by_position(pos_row_k),
                                  by_position(pos_col_q), by_position(pos_col_k)};
-  const SqueezeAxialAttention args{{batch, height, width, num_heads, keys / num_heads,
-                                    values / num_heads, static_cast<float>(scale)},
-                                   pixel_maps(maps[0]),
-                                   pixel_maps(maps[1]),
-                                   pixel_maps(maps[2]),
-                                   learned(positions[0]),
-                                   learned(positions[1]),
-                                   learned(positions[2]),
-                                   learned(positions[3])};
+  const SqueezeAxialAttention args{
+      {map_shape(q), num_heads, keys / num_heads, values / num_heads, static_cast<float>(scale)},
+      pixel_maps(maps[0]),
+      pixel_maps(maps[1]),
+      pixel_maps(maps[2]),
+      learned(positions[0]),
+      learned(positions[1]),
+      learned(positions[2]),
+      learned(positions[3])};
   const TorchParallel parallel;
   const Workspace workspace(squeeze_axial_attention_workspace(args, parallel.threads()));
   squeeze_axial_attention(args, row.mutable_data_ptr<float>(), column.mutable_data_ptr<float>(),

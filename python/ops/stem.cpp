@@ -20,7 +20,7 @@ Tensor stem_op(const Tensor& given, const Tensor& packed, int64_t out_channels) 
   require(header.out_channels == out_channels, kOp, ": expected packed weights for ", out_channels,
           " output channels, got ", header.out_channels);
 
-  const StemShape shape = image.shape();
+  const MapShape shape = image.shape();
   Tensor output = empty_map(image.tensor(), shape.batch, out_channels, stem_out(shape.height),
                             stem_out(shape.width));
   if (shape.batch == 0) return output;

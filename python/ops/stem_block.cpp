@@ -50,7 +50,7 @@ Tensor stem_block_op(const Tensor& given, const Tensor& packed, int64_t stem_cha
           ": expected stride 1 and equal widths for a residual, got stride ", stride, ", ",
           stem_channels, " channels in and ", out_channels, " out");
 
-  const StemShape shape = image.shape();
+  const MapShape shape = image.shape();
   Tensor output = empty_map(image.tensor(), shape.batch, out_channels,
                             inverted_residual_out(block, stem_out(shape.height)),
                             inverted_residual_out(block, stem_out(shape.width)));

@@ -21,9 +21,10 @@ struct GateCase {
 
 inline std::string describe(const GateCase& c) {
   std::ostringstream text;
-  text << c.shape.batch << "x" << c.shape.height << "x" << c.shape.width << " from "
-       << c.shape.coarse_height << "x" << c.shape.coarse_width << ", " << c.local << " and "
-       << c.coarse << " to " << c.out << " channels: ";
+  const MapShape &local = c.shape.local, &coarse = c.shape.coarse;
+  text << local.batch << "x" << local.height << "x" << local.width << " from " << coarse.height
+       << "x" << coarse.width << ", " << c.local << " and " << c.coarse << " to " << c.out
+       << " channels: ";
   return text.str();
 }
 
@@ -47,8 +48,8 @@ Term dot(int64_t count, const X& x, const float* weight, float bias) {
 struct GateProblem {
   GateProblem(const GateCase& c, Against side)
       : c(c),
-        local(c.shape.batch * c.shape.height * c.shape.width * c.local, side),
-        coarse(c.shape.batch * c.shape.coarse_height * c.shape.coarse_width * c.coarse, side) {
+        local(c.shape.local.pixels() * c.local, side),
+        coarse(c.shape.coarse.pixels() * c.coarse, side) {
     for (Guarded<float>* map : {&local, &coarse}) {
       for (std::size_t i = 0; i < map->size(); ++i) (*map)[i] = normal(random);
     }
@@ -75,9 +76,9 @@ struct GateProblem {
 
   // The fused map [batch][height][width][out] without shift.
   std::vector<Term> fused() const {
-    const GateShape& s = c.shape;
+    const MapShape &s = c.shape.local, &from = c.shape.coarse;
     std::vector<Term> gates;
-    for (int64_t p = 0; p < s.batch * s.coarse_height * s.coarse_width; ++p) {
+    for (int64_t p = 0; p < from.pixels(); ++p) {
       const auto x = [&](int64_t k) {
         const double v = coarse[p * c.coarse + k];
         return Term{v, std::abs(v)};
@@ -89,12 +90,12 @@ struct GateProblem {
       }
     }
     std::vector<Term> fused;
-    for (int64_t p = 0; p < s.batch * s.height * s.width; ++p) {
+    for (int64_t p = 0; p < s.pixels(); ++p) {
       int64_t row[2], column[2];
       double row_weight[2], column_weight[2];
-      sources(s.coarse_height, s.height, p / s.width % s.height, row, row_weight);
-      sources(s.coarse_width, s.width, p % s.width, column, column_weight);
-      const int64_t first = p / s.width / s.height * s.coarse_height;
+      sources(from.height, s.height, p / s.width % s.height, row, row_weight);
+      sources(from.width, s.width, p % s.width, column, column_weight);
+      const int64_t first = p / s.width / s.height * from.height;
       const auto x = [&](int64_t k) {
         const double v = local[p * c.local + k];
         return Term{v, std::abs(v)};
@@ -102,7 +103,7 @@ struct GateProblem {
       for (int n = 0; n < c.out; ++n) {
         Term gate;
         for (int i = 0; i < 4; ++i) {
-          const int64_t at = (first + row[i / 2]) * s.coarse_width + column[i % 2];
+          const int64_t at = (first + row[i / 2]) * from.width + column[i % 2];
           const double weight = row_weight[i / 2] * column_weight[i % 2];
           gate.value += weight * gates[at * c.out + n].value;
           gate.magnitude = std::max(gate.magnitude, gates[at * c.out + n].magnitude);
@@ -117,7 +118,7 @@ struct GateProblem {
   // Roundings of a fused value: two sums of products, the hard sigmoid, the resize, whose weights
   // are off by as many units as there are coarse rows and columns, and the product.
   double roundings() const {
-    return c.local + c.coarse + 2.0 * (c.shape.coarse_height + c.shape.coarse_width) + 16;
+    return c.local + c.coarse + 2.0 * (c.shape.coarse.height + c.shape.coarse.width) + 16;
   }
 
   GateCase c;
@@ -130,9 +131,10 @@ struct GateProblem {
 // Sizes that both tests go through: equal ones, one row or column on either side, integer and other
 // ratios, coarse maps larger than the local one, rows around the chunk.
 inline std::vector<GateShape> gate_shapes() {
-  return {{1, 1, 1, 1, 1},  {2, 1, 1, 3, 2},  {1, 5, 6, 5, 6},   {2, 4, 8, 2, 4},
-          {1, 9, 1, 3, 1},  {1, 1, 25, 1, 4}, {1, 3, 24, 2, 12}, {1, 7, 49, 3, 7},
-          {3, 6, 23, 4, 5}, {1, 4, 5, 9, 11}, {1, 16, 3, 2, 3}};
+  return {{{1, 1, 1}, {1, 1, 1}},   {{2, 1, 1}, {2, 3, 2}},  {{1, 5, 6}, {1, 5, 6}},
+          {{2, 4, 8}, {2, 2, 4}},   {{1, 9, 1}, {1, 3, 1}},  {{1, 1, 25}, {1, 1, 4}},
+          {{1, 3, 24}, {1, 2, 12}}, {{1, 7, 49}, {1, 3, 7}}, {{3, 6, 23}, {3, 4, 5}},
+          {{1, 4, 5}, {1, 9, 11}},  {{1, 16, 3}, {1, 2, 3}}};
 }
 
 }  // namespace seaformer::test

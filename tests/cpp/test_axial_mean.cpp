@@ -25,8 +25,8 @@ void run_case(int64_t batch, int64_t height, int64_t width, int64_t channels, in
   std::mt19937 random(static_cast<unsigned>(height * 31 + width * 7 + channels));
   std::normal_distribution<float> normal;
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = normal(random);
-  const PixelMaps maps{input.data(),           batch,         height, width, channels,
-                       height * width * pixel, width * pixel, pixel};
+  const PixelMaps maps{input.data(),           {batch, height, width}, channels,
+                       height * width * pixel, width * pixel,          pixel};
 
   const auto at = [&](int64_t image, int64_t y, int64_t x, int64_t c) {
     return double{input[((image * height + y) * width + x) * pixel + c]};
@@ -84,7 +84,8 @@ TEST(axial_mean_nan_stays_in_its_row_and_column) {
   test::on_every_isa([] {
     std::vector<float> input(4 * 5 * 3, 1.0f), rows(4 * 3), columns(5 * 3);
     input[(2 * 5 + 1) * 3] = std::nanf("");
-    axial_mean(dense_maps(input.data(), 1, 4, 5, 3), rows.data(), columns.data(), 3, Sequential());
+    axial_mean(dense_maps(input.data(), {1, 4, 5}, 3), rows.data(), columns.data(), 3,
+               Sequential());
     for (int i = 0; i < 12; ++i) check(std::isnan(rows[i]) == (i == 2 * 3), "row ", i);
     for (int i = 0; i < 15; ++i) check(std::isnan(columns[i]) == (i == 1 * 3), "column ", i);
   });

@@ -17,7 +17,7 @@ using namespace seaformer::test;
 namespace {
 
 // `offset` is added to all inputs: with a large one, a long float32 sum would be far off.
-void run_case(const ClassificationHeadShape& shape, int channels, int classes, float offset = 0) {
+void run_case(const MapShape& shape, int channels, int classes, float offset = 0) {
   for (Against side : {Against::kStart, Against::kEnd}) {
     std::mt19937 random(static_cast<unsigned>(channels * 31 + classes));
     std::normal_distribution<float> normal;

@@ -23,7 +23,7 @@ void run_case(const GateCase& c) {
     const PackedHeader& packed = buffer.place(side);
 
     const auto run = [&](int64_t threads) {
-      Guarded<float> output(c.shape.batch * c.shape.height * c.shape.width * c.out, side);
+      Guarded<float> output(c.shape.local.pixels() * c.out, side);
       Guarded<unsigned char> workspace(fusion_gate_workspace(c.shape, packed, threads),
                                        Against::kEnd);
       fusion_gate(c.shape, packed, problem.local.data(), problem.coarse.data(), output.data(),
@@ -53,14 +53,14 @@ TEST(fusion_gate_sizes) {
 }
 
 TEST(fusion_gate_channels) {
-  for (int out : {1, 3, 15, 16, 17, 32, 40}) run_case({{1, 4, 26, 2, 13}, 8, 16, out});
-  run_case({{1, 8, 8, 4, 4}, 64, 128, 64});
+  for (int out : {1, 3, 15, 16, 17, 32, 40}) run_case({{{1, 4, 26}, {1, 2, 13}}, 8, 16, out});
+  run_case({{{1, 8, 8}, {1, 4, 4}}, 64, 128, 64});
 }
 
 TEST(fusion_gate_nan_reaches_its_neighbours_only) {
   // As in PyTorch, NaN in the coarse map reaches every pixel that looks at it, with any weight.
   on_every_isa([] {
-    const GateShape shape{1, 1, 8, 1, 4};
+    const GateShape shape{{1, 1, 8}, {1, 1, 4}};
     PackedHeader header{};
     header.kind = static_cast<int32_t>(PackedKind::kFusionGate);
     header.in_channels = header.hidden_channels = header.out_channels = 1;
@@ -85,6 +85,6 @@ TEST(fusion_gate_workspace_is_small) {
   // The widest of the family at 512x512: Large, 1/8 and 1/16.
   PackedHeader header{};
   header.in_channels = 128, header.hidden_channels = 192, header.out_channels = 192;
-  const std::size_t bytes = fusion_gate_workspace({1, 64, 64, 32, 32}, header, 1);
+  const std::size_t bytes = fusion_gate_workspace({{1, 64, 64}, {1, 32, 32}}, header, 1);
   check(bytes < 512 * 1024, "got ", bytes, " bytes");
 }

@@ -71,14 +71,14 @@ struct Problem {
 
   std::vector<float> run(int64_t threads) const {
     const PackedHeader& h = *header;
-    const InvertedResidualShape shape{c.batch, c.height, c.width, c.residual};
+    const MapShape shape{c.batch, c.height, c.width};
     Guarded<float> output(
         c.batch * inverted_residual_out(h, c.height) * inverted_residual_out(h, c.width) * c.out,
         side);
     // Workspaces are aligned, so their end need not touch the guard.
     Guarded<unsigned char> workspace(align_up(inverted_residual_workspace(shape, h, threads)),
                                      Against::kEnd);
-    inverted_residual(shape, h, input.data(), output.data(), workspace.data(),
+    inverted_residual(shape, h, c.residual, input.data(), output.data(), workspace.data(),
                       test::Threads(threads));
     return {output.data(), output.data() + output.size()};
   }
@@ -210,8 +210,7 @@ TEST(inverted_residual_in_strips) {
 TEST(inverted_residual_workspace_is_small) {
   for (int64_t side : {64, 512, 4096}) {
     const Problem problem({1, 1, 1, 16, 64, 16, 3, 2}, Against::kStart);
-    const InvertedResidualShape shape{1, side, side, false};
-    const std::size_t bytes = inverted_residual_workspace(shape, *problem.header, 1);
+    const std::size_t bytes = inverted_residual_workspace({1, side, side}, *problem.header, 1);
     check(bytes < 512 * 1024, side, " pixels take ", bytes, " bytes");
   }
 }

@@ -25,22 +25,22 @@ using test::Guarded;
 namespace {
 
 struct Image {
-  Image(const StemShape& shape, uint32_t seed)
-      : shape(shape), bytes(shape.batch * shape.height * shape.width * 3, test::Against::kEnd) {
+  Image(const MapShape& shape, uint32_t seed)
+      : shape(shape), bytes(shape.pixels() * 3, test::Against::kEnd) {
     std::mt19937 random(seed);
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(random());
   }
   StemImages view() const {
     return {bytes.data(), true, shape.height * shape.width * 3, 1, shape.width * 3, 3};
   }
-  StemShape shape;
+  MapShape shape;
   Guarded<uint8_t> bytes;
 };
 
 // Every step with arrays between guard pages that nothing else uses.
 std::vector<float> step_by_step(const Plan& plan, const Image& image) {
   std::vector<std::unique_ptr<Guarded<float>>> maps(1);
-  std::vector<MapSize> sizes{{image.shape.batch, image.shape.height, image.shape.width, 3}};
+  std::vector<MapSize> sizes{{image.shape, 3}};
   const StemImages images = image.view();
   for (int64_t i = 0; i < plan.steps(); ++i) {
     const StepRecord& r = plan.step(i);
@@ -85,7 +85,7 @@ std::vector<Label> labels_of(const Network& network, const Image& image,
   return out;
 }
 
-const StemShape kShapes[] = {{1, 1, 1}, {1, 5, 7}, {2, 33, 18}, {1, 64, 48}, {3, 8, 40}};
+const MapShape kShapes[] = {{1, 1, 1}, {1, 5, 7}, {2, 33, 18}, {1, 64, 48}, {3, 8, 40}};
 
 bool same(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -109,7 +109,7 @@ TEST(network_logits_are_those_of_its_steps) {
   for (AlignedBytes* bytes : {&segmenter, &raw}) {
     const Network network(Plan(bytes->data(), bytes->size()));
     test::on_every_isa([&] {
-      for (const StemShape& shape : kShapes) {
+      for (const MapShape& shape : kShapes) {
         const Image image(shape, 1);
         const std::vector<float> expected = step_by_step(network.plan(), image);
         for (int64_t threads = 1; threads <= 8; ++threads) {
@@ -127,7 +127,7 @@ TEST(network_labels_are_those_of_its_logits) {
     const AlignedBytes bytes = test::small_segmenter(classes);
     const Network network(Plan(bytes.data(), bytes.size()));
     test::on_every_isa([&] {
-      for (const StemShape& shape : kShapes) {
+      for (const MapShape& shape : kShapes) {
         const Image image(shape, 2);
         const std::vector<float> of = step_by_step(network.plan(), image);
         for (const int64_t side : {1, 37}) {
@@ -171,12 +171,12 @@ TEST(network_refuses_what_it_cannot_run) {
     check(got.find(part) != std::string::npos, "expected \"", part, "\", got \"", got, "\"");
   };
   const Sequential one;
-  for (const StemShape& shape : {StemShape{0, 4, 4},
-                                 {1, 0, 4},
-                                 {1, 4, -1},
-                                 {1, 4, 1 << 25},
-                                 {int64_t{1} << 40, 4, 4},
-                                 {1, 1 << 24, 1 << 24}}) {
+  for (const MapShape& shape : {MapShape{0, 4, 4},
+                                {1, 0, 4},
+                                {1, 4, -1},
+                                {1, 4, 1 << 25},
+                                {int64_t{1} << 40, 4, 4},
+                                {1, 1 << 24, 1 << 24}}) {
     expect(fault([&] { network.logits(shape, image.view(), out, one); }), "network: expected");
   }
   expect(fault([&] { other.logits(image.shape, image.view(), out, one); }), "normalised float32");

@@ -40,7 +40,7 @@ void expect_fault(const AlignedBytes& good, const char* part, const Damage& dama
 // Runs what the checks let through, on an image of few pixels.
 void run(const AlignedBytes& bytes) {
   const Network network(Plan(bytes.data(), bytes.size()));
-  const StemShape shape{1, 5, 7};
+  const MapShape shape{1, 5, 7};
   test::Guarded<float> image(3 * 5 * 7, test::Against::kEnd);
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7);
   const MapSize size = network.logits_size(shape);

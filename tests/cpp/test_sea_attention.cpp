@@ -82,11 +82,11 @@ struct Problem {
   }
 
   std::vector<float> run(int64_t threads, SeaAttentionWay way) const {
-    const SeaAttentionShape shape{c.batch, c.height, c.width, c.residual};
+    const MapShape shape{c.batch, c.height, c.width};
     Guarded<float> output(input.size(), side);
     Guarded<unsigned char> workspace(sea_attention_workspace(shape, *header, threads, way),
                                      Against::kEnd);
-    sea_attention(shape, *header, input.data(), output.data(), workspace.data(),
+    sea_attention(shape, *header, c.residual, input.data(), output.data(), workspace.data(),
                   test::Threads(threads), way);
     return {output.data(), output.data() + output.size()};
   }

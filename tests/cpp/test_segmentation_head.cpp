@@ -34,7 +34,7 @@ void run_case(const GateCase& c, int classes) {
     buffer.append_pointwise(weight, bias);
     const PackedHeader& packed = buffer.place(side);
 
-    const int64_t pixels = c.shape.batch * c.shape.height * c.shape.width;
+    const int64_t pixels = c.shape.local.pixels();
     const auto run = [&](int64_t threads) {
       Guarded<float> logits(pixels * classes, side);
       Guarded<unsigned char> workspace(segmentation_head_workspace(c.shape, packed, threads),
@@ -88,14 +88,14 @@ TEST(segmentation_head_sizes) {
 
 TEST(segmentation_head_channels) {
   for (int out : {1, 15, 16, 17, 40}) {
-    for (int classes : {1, 16, 21}) run_case({{1, 3, 26, 2, 13}, 8, 16, out}, classes);
+    for (int classes : {1, 16, 21}) run_case({{{1, 3, 26}, {1, 2, 13}}, 8, 16, out}, classes);
   }
-  run_case({{1, 8, 8, 4, 4}, 64, 160, 96}, 150);
+  run_case({{{1, 8, 8}, {1, 4, 4}}, 64, 160, 96}, 150);
 }
 
 TEST(segmentation_head_workspace_is_small) {
   // The widest of the family at 512x512: Large.
-  const std::size_t bytes =
-      segmentation_head_workspace({1, 64, 64, 32, 32}, header_of({{}, 192, 320, 192}, 171), 1);
+  const std::size_t bytes = segmentation_head_workspace({{1, 64, 64}, {1, 32, 32}},
+                                                        header_of({{}, 192, 320, 192}, 171), 1);
   check(bytes < 512 * 1024, "got ", bytes, " bytes");
 }

@@ -33,7 +33,7 @@ struct Problem {
         q(pixels() * c.shape.keys(), side),
         k(pixels() * c.shape.keys(), side),
         v(pixels() * c.shape.values(), side) {
-    std::mt19937 random(static_cast<unsigned>(c.shape.height * 31 + c.shape.width));
+    std::mt19937 random(static_cast<unsigned>(c.shape.maps.height * 31 + c.shape.maps.width));
     std::normal_distribution<float> normal;
     for (Guarded<float>* map : {&q, &k, &v}) {
       for (std::size_t i = 0; i < map->size(); ++i) (*map)[i] = normal(random);
@@ -43,13 +43,13 @@ struct Problem {
       for (std::size_t j = 0; j < positions[i]->size(); ++j) (*positions[i])[j] = normal(random);
     }
   }
-  int64_t pixels() const { return c.shape.batch * c.shape.height * c.shape.width; }
+  int64_t pixels() const { return c.shape.maps.pixels(); }
 
   // Rows, then columns.
   std::vector<float> run(int64_t threads) const {
     const AxialHeadsShape& s = c.shape;
     const auto maps = [&](const Guarded<float>& map, int64_t channels) {
-      return dense_maps(map.data(), s.batch, s.height, s.width, channels);
+      return dense_maps(map.data(), s.maps, channels);
     };
     const auto learned = [&](int i) {
       return LearnedPositions{c.learned[i] == 0 ? nullptr : positions[i]->data(), c.learned[i]};
@@ -57,8 +57,8 @@ struct Problem {
     const SqueezeAxialAttention args{
         s,          maps(q, s.keys()), maps(k, s.keys()), maps(v, s.values()),
         learned(0), learned(1),        learned(2),        learned(3)};
-    Guarded<float> rows(s.batch * s.height * s.values(), side);
-    Guarded<float> columns(s.batch * s.width * s.values(), side);
+    Guarded<float> rows(s.maps.batch * s.maps.height * s.values(), side);
+    Guarded<float> columns(s.maps.batch * s.maps.width * s.values(), side);
     Guarded<unsigned char> workspace(squeeze_axial_attention_workspace(args, threads),
                                      Against::kEnd);
     squeeze_axial_attention(args, rows.data(), columns.data(), workspace.data(),
@@ -85,13 +85,14 @@ struct Problem {
     const AxialHeadsShape& s = c.shape;
     Doubles result;
     for (const bool rows : {true, false}) {
-      const int64_t length = rows ? s.height : s.width, other = rows ? s.width : s.height;
-      for (int64_t image = 0; image < s.batch; ++image) {
+      const int64_t length = rows ? s.maps.height : s.maps.width,
+                    other = rows ? s.maps.width : s.maps.height;
+      for (int64_t image = 0; image < s.maps.batch; ++image) {
         const auto mean = [&](const Guarded<float>& map, int64_t channels, int64_t i, int64_t n) {
           double sum = 0;
           for (int64_t j = 0; j < other; ++j) {
             const int64_t y = rows ? i : j, x = rows ? j : i;
-            sum += map[((image * s.height + y) * s.width + x) * channels + n];
+            sum += map[((image * s.maps.height + y) * s.maps.width + x) * channels + n];
           }
           return sum / static_cast<double>(other);
         };
@@ -140,8 +141,8 @@ void run_case(const Case& c) {
       check(one.size() == expected.size(), "sizes differ");
       for (std::size_t i = 0; i < one.size(); ++i) {
         check(std::abs(one[i] - expected[i]) <= kBound * std::max(1.0, std::abs(expected[i])),
-              c.shape.height, "x", c.shape.width, " element ", i, " is ", one[i], ", expected ",
-              expected[i]);
+              c.shape.maps.height, "x", c.shape.maps.width, " element ", i, " is ", one[i],
+              ", expected ", expected[i]);
       }
       for (int64_t threads : {2, 7}) {
         const std::vector<float> many = problem.run(threads);
@@ -156,14 +157,14 @@ void run_case(const Case& c) {
 
 TEST(squeeze_axial_attention_sizes) {
   for (auto [height, width] : {std::pair{1, 1}, {1, 7}, {5, 1}, {8, 8}, {17, 6}, {3, 33}}) {
-    run_case({{1, height, width, 2, 5, 9, 0.4f}, {16, 16, 16, 16}});
-    run_case({{2, height, width, 3, 16, 16, 0.25f}, {1, 7, 0, 33}});
-    run_case({{3, height, width, 1, 1, 1, 1.0f}, {0, 0, 0, 0}});
+    run_case({{{1, height, width}, 2, 5, 9, 0.4f}, {16, 16, 16, 16}});
+    run_case({{{2, height, width}, 3, 16, 16, 0.25f}, {1, 7, 0, 33}});
+    run_case({{{3, height, width}, 1, 1, 1, 1.0f}, {0, 0, 0, 0}});
   }
 }
 
 TEST(squeeze_axial_attention_nan_spreads_in_its_image) {
-  Problem problem({{2, 3, 4, 1, 4, 8, 0.5f}, {16, 16, 16, 16}}, Against::kEnd);
+  Problem problem({{{2, 3, 4}, 1, 4, 8, 0.5f}, {16, 16, 16, 16}}, Against::kEnd);
   problem.q[0] = problem.k[0] = problem.v[0] = std::nanf("");
   test::on_every_isa([&] {
     const std::vector<float> got = problem.run(1);

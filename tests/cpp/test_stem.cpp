@@ -146,7 +146,7 @@ void run_block(const BlockCase& c, Against side) {
   }
   const PackedHeader& packed = buffer.place(side);
 
-  const StemShape shape{c.batch, c.height, c.width};
+  const MapShape shape{c.batch, c.height, c.width};
   const int64_t oh = stem_out(c.height), ow = stem_out(c.width);
   const auto run = [&](int64_t threads) {
     Guarded<float> output(c.batch * oh * ow * c.out_channels, side);
@@ -276,7 +276,7 @@ TEST(stem_reads_channels_that_share_their_memory) {
   h.out_channels = 4;
   pack_pointwise(27, 4, weight.data(), nullptr, packed.data() + 16);
   std::fill_n(packed.end() - kPanel + 3, 3, 1.0f);
-  const StemShape shape{1, 5, 6};
+  const MapShape shape{1, 5, 6};
   const Workspace workspace(stem_workspace(shape, 1));
   std::vector<float> shared(3 * 3 * 4), apart(shared.size());
   stem(shape, h, {image.data(), false, 90, 0, 6, 1}, shared.data(), workspace.data(), Sequential());

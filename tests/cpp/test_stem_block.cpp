@@ -52,15 +52,14 @@ class Problem {
   }
 
   std::vector<float> in_turn() const {
-    const InvertedResidualShape shape{c_.batch, stem_out(c_.height), stem_out(c_.width),
-                                      c_.residual};
-    std::vector<float> between(shape.batch * shape.height * shape.width * c_.channels);
+    const MapShape shape{c_.batch, stem_out(c_.height), stem_out(c_.width)};
+    std::vector<float> between(shape.pixels() * c_.channels);
     std::vector<float> output(output_floats());
     const Workspace first(stem_workspace(image_shape(), 1));
     stem(image_shape(), *stem_header_, images(), between.data(), first.data(), Sequential());
     const Workspace second(inverted_residual_workspace(shape, *block_header_, 1));
-    inverted_residual(shape, *block_header_, between.data(), output.data(), second.data(),
-                      Sequential());
+    inverted_residual(shape, *block_header_, c_.residual, between.data(), output.data(),
+                      second.data(), Sequential());
     return output;
   }
 
@@ -97,7 +96,7 @@ class Problem {
     return c_.batch * inverted_residual_out(*block_header_, stem_out(c_.height)) *
            inverted_residual_out(*block_header_, stem_out(c_.width)) * c_.out;
   }
-  StemShape image_shape() const { return {c_.batch, c_.height, c_.width}; }
+  MapShape image_shape() const { return {c_.batch, c_.height, c_.width}; }
   StemImages images() const {
     const int64_t pixels = c_.height * c_.width;
     if (c_.bytes) return {bytes_.data(), true, 3 * pixels, 1, 3 * c_.width, 3};

@@ -27,7 +27,7 @@ TEST(workspace_of_inverted_residuals) {
   for (const bench::Shape& shape : bench::read_shapes("inverted_residual")) {
     const std::vector<int64_t>& s = shape.sizes;
     const PackedHeader packed = header(s[2], s[3], s[4], s[5], s[6], s[7] != 0);
-    const std::size_t bytes = inverted_residual_workspace({1, s[0], s[1], s[8] != 0}, packed, 1);
+    const std::size_t bytes = inverted_residual_workspace({1, s[0], s[1]}, packed, 1);
     const bool large = shape.module.rfind("seaformer_large", 0) == 0;
     check(bytes < (large ? 1024 : 512) * std::size_t{1024}, shape.module, " takes ", bytes,
           " bytes");
@@ -40,7 +40,7 @@ TEST(workspace_of_sea_attention) {
     PackedHeader packed = header(s[2], 4 * s[3] * s[4], s[2], 3, 1, true);
     packed.key_dim = static_cast<int32_t>(s[3]);
     packed.heads = static_cast<int32_t>(s[4]);
-    const std::size_t bytes = sea_attention_workspace({1, s[0], s[1], true}, packed, 1);
+    const std::size_t bytes = sea_attention_workspace({1, s[0], s[1]}, packed, 1);
     check(bytes < 1024 * 1024, shape.module, " takes ", bytes, " bytes");
   }
 }
