@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from seaformer_kernels.fused.batch_norm import scale_and_shift
 from seaformer_kernels.fused.block import Unservable, check_forwards, check_type
 from seaformer_kernels.modules.conv_bn import ConvBN
 
@@ -32,17 +33,14 @@ def fold(layer: nn.Conv2d | nn.Linear) -> Folded:
     return Folded(weight, bias)
 
 
-def conv_bn_layers(block: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """The two layers of a ConvBN; raises Unservable if they are others."""
+def convolution(block: nn.Module) -> nn.Conv2d:
+    """The convolution of a ConvBN; raises Unservable if the block is another."""
     check_type(block, ConvBN)
     if len(block) != 2:
         raise Unservable(f"has a ConvBN of {len(block)} layers")
-    conv, bn = block
+    conv, _ = block
     check_type(conv, nn.Conv2d)
-    check_type(bn, nn.BatchNorm2d)
-    if bn.running_mean is None or bn.running_var is None:
-        raise Unservable("has a batch norm without running statistics")
-    return conv, bn
+    return conv
 
 
 def fold_conv_bn(
@@ -51,9 +49,9 @@ def fold_conv_bn(
     """The convolution that a ConvBN in eval mode is, of just this kernel size, stride and groups.
 
     Raises:
-        Unservable: it is another convolution, or has no running statistics.
+        Unservable: it is another convolution, or its batch norm cannot be folded.
     """
-    conv, _ = conv_bn_layers(block)
+    conv = convolution(block)
     check_conv(conv, kernel_size=kernel_size, stride=stride, depthwise=depthwise)
     return _fold(block)
 
@@ -62,7 +60,7 @@ def folded_convolution(block: ConvBN) -> nn.Conv2d:
     """The convolution that any ConvBN in eval mode is, float32.
 
     Raises:
-        Unservable: it has no running statistics, or does something else.
+        Unservable: its batch norm cannot be folded, or it does something else.
     """
     check_forwards(block, ConvBN)
     weight, bias = _fold(block).rounded()
@@ -93,15 +91,10 @@ def check_conv(
 
 
 def _fold(block: ConvBN) -> Folded:
-    conv, bn = conv_bn_layers(block)
-    scale = (bn.running_var.double() + bn.eps).rsqrt()
-    if bn.weight is not None:
-        scale = scale * bn.weight.detach().double()
-    convolution = fold(conv).scaled(scale)
-    shift = -bn.running_mean.double() * scale
-    if bn.bias is not None:
-        shift = shift + bn.bias.detach().double()
-    return Folded(convolution.weight, convolution.bias + shift)
+    conv = convolution(block)
+    scale, shift = scale_and_shift(block[1], conv.out_channels)
+    folded = fold(conv).scaled(scale)
+    return Folded(folded.weight, folded.bias + shift)
 
 
 def _along_outputs(values: Tensor, weight: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from seaformer_kernels.fused.block import (
     check_forwards,
     layers,
 )
-from seaformer_kernels.fused.folding import conv_bn_layers, fold_conv_bn
+from seaformer_kernels.fused.folding import convolution, fold_conv_bn
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.inverted_residual import InvertedResidual
 
@@ -45,7 +45,7 @@ class FusedInvertedResidual(FusedBlock):
         check_forward(block.conv, nn.Sequential)
         expansion = [ConvBN, nn.ReLU] if len(block.conv) == 5 else []
         *expand, depthwise, _, project = layers(block.conv, *expansion, ConvBN, nn.ReLU, ConvBN)
-        conv, _ = conv_bn_layers(depthwise)
+        conv = convolution(depthwise)
         (kernel_size, _), (stride, _) = conv.kernel_size, conv.stride
         if kernel_size not in (3, 5) or stride not in (1, 2):
             raise Unservable(
