@@ -13,9 +13,11 @@ class FusedBlock(nn.Module):
 
     Attributes:
         packed: uint8 buffer, the same for every instruction set.
+        holds_packed_weights: tells `load_checkpoint`, which cannot fill it.
     """
 
     packed: Tensor
+    holds_packed_weights = True
 
     def __init__(self, packed: Tensor):
         super().__init__()

