@@ -242,7 +242,7 @@ WEIGHT = "backbone.smb1.stem_block.0.c.weight"
         ),
         (
             lambda s: change(s, "extra.weight", torch.zeros(1)),
-            r"1 surplus \(extra\.weight\), which strict=F",
+            r"1 surplus \(extra\.weight\), ",
         ),
         (
             lambda s: change(s, WEIGHT.removeprefix("backbone."), s[WEIGHT]),

@@ -27,6 +27,9 @@ _STORAGES = {
     "HalfStorage": torch.float16,
     "IntStorage": torch.int32,
     "LongStorage": torch.int64,
+    "QInt32Storage": torch.qint32,
+    "QInt8Storage": torch.qint8,
+    "QUInt8Storage": torch.quint8,
     "ShortStorage": torch.int16,
     "UntypedStorage": torch.uint8,
 }
@@ -162,9 +165,9 @@ def _rebuild_quantized(arguments: tuple) -> StoredTensor:
 
 def _rebuild_sparse(arguments: tuple) -> StoredTensor:
     match arguments:
-        case (str() as layout, (StoredTensor(), StoredTensor() as values, shape, *_)):
-            return _odd(values.dtype, shape, layout)
         case (str() as layout, (_, _, StoredTensor() as values, shape, *_)):
+            return _odd(values.dtype, shape, layout)
+        case (str() as layout, (StoredTensor(), StoredTensor() as values, shape, *_)):
             return _odd(values.dtype, shape, layout)
     raise NotPure
 
