@@ -1,0 +1,31 @@
+"""Changed checkpoint files, read in a process of their own, so that a crash is seen."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUZZER = Path(__file__).resolve().parents[1] / "fuzz" / "fuzz_checkpoints.py"
+
+
+def run(count: int, first: int = 0) -> str:
+    command = [sys.executable, "-W", "ignore", FUZZER, str(count), "--first", str(first)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.children
+def test_changed_files_run_nothing_and_crash_nothing():
+    found = run(2000)
+    assert found.startswith("2000 files: ") and found.endswith("; nothing ran\n")
+    # Both outcomes are common, or the changes are too wild or too tame to find anything.
+    assert all(int(number) > 100 for number in re.findall(r"(\d+) (?:loaded|refused)\b", found))
+
+
+@pytest.mark.slow
+@pytest.mark.children
+def test_a_hundred_thousand():
+    assert run(100_000, first=2000).startswith("100000 files: ")
