@@ -13,7 +13,7 @@ CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
 CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
 .PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench bench-ops \
-        bench-arm lint clean
+        bench-arm lint docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,10 @@ $(VENV)/.package: $(VENV)/.requirements setup.py pyproject.toml $(NATIVE_SOURCES
 
 $(VENV)/.cross: $(VENV)/.requirements requirements-cross.txt
 	$(BIN)/python -m pip install --quiet -r requirements-cross.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.requirements requirements-docs.txt
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	@touch $@
 
 demo: $(VENV)/.package  ## segment a photograph (IMAGE=path for another), beside eager PyTorch
@@ -85,6 +89,9 @@ lint: $(VENV)/.requirements  ## formatting and static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+docs: $(VENV)/.package $(VENV)/.docs  ## build the site build/docs/index.html; links and docstrings are checked
+	$(BIN)/python -m sphinx -E -W --keep-going -n -q -c docs -d build/doctrees . build/docs
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) build seaformer_kernels/*.so seaformer_kernels/_build_failure.txt

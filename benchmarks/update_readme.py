@@ -1,10 +1,11 @@
-"""Puts what the suites found into the README and docs: tables between markers, and charts.
+"""Puts what the suites found into README.md and docs/results: tables between markers, and charts.
 
     seaformer bench && make bench-arm
     python benchmarks/update_readme.py [FOLDER]
 
 FOLDER, bench-output unless given, holds bench.json and bench-arm.json; what is missing is left as
 it is. A marked block begins with a comment `<!-- bench: NAME -->` and ends with `<!-- end -->`.
+Both suites write rows of the README's block, `front`; those of the other stay.
 """
 
 from __future__ import annotations
@@ -13,17 +14,23 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import seaformer_kernels as sk
 from seaformer_kernels.bench import charts, machine, record, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "arm.md")
+RESULTS = ROOT / "docs" / "results"
+PAGES = (ROOT / "README.md", RESULTS / "x86.md", RESULTS / "arm.md")
 sys.path.insert(0, str(ROOT / "benchmarks" / "arm"))
 import bench_arm  # noqa: E402
 
 Blocks = dict[str, str]
+Rows = dict[str, list[str]]  # the cells behind a row's name
+
+MODELS = [tables.model_name({"model": name}) for name in sk.list_models()]
 
 
 def suite_blocks(found: dict) -> Blocks:
@@ -46,6 +53,63 @@ def arm_blocks(found: dict) -> Blocks:
     }
 
 
+def suite_rows(found: dict) -> Rows:
+    """Rows of `front` from what `seaformer bench` wrote: median milliseconds."""
+    times: dict[str, dict[str, float]] = {}
+    for output in ("logits", "labels"):
+        for case in tables.usual(found["cases"], output):
+            isa = case["split"]["isa"]
+            names = {f"{isa} {tables.WHOLE_GRAPH}": "whole graph", isa: "op by op"}
+            by_name = {i["name"]: 1e3 * i["median_s"] for i in case["implementations"]}
+            peers = {i["name"] for i in case["implementations"] if not i["ours"]}
+            for who, value in _in_short(by_name, names, peers - {"eager_channels_last"}).items():
+                times.setdefault(f"ms to {output}, {who}", {})[tables.model_name(case)] = value
+    return _rows(times, tables.number)
+
+
+def arm_rows(found: dict) -> Rows:
+    """Rows of `front` from what `make bench-arm` wrote: instructions an ideal FMA, to logits."""
+    counts: dict[str, dict[str, float]] = {}
+    for model in MODELS:
+        by_name = {
+            row["implementation"]: row["counts"]["total"] / row["ideal_fmas"]
+            for row in found["networks"]
+            if tables.model_name(row) == model and row["output"] == "logits"
+        }
+        names = {"whole": "whole graph", "ours": "op by op"}
+        peers = {name for name in by_name if name not in names and not name.startswith("ours")}
+        for who, value in _in_short(by_name, names, peers).items():
+            counts.setdefault(f"ARM instructions an ideal FMA, {who}", {})[model] = value
+    return _rows(counts, "{:.2f}".format)
+
+
+def _in_short(by_name: dict[str, float], ours: dict[str, str], peers: set[str]) -> dict[str, float]:
+    """Ours, the best of the peers but eager PyTorch, and that."""
+    short = {words: by_name[name] for name, words in ours.items() if name in by_name}
+    others = [by_name[name] for name in peers - {"eager"}]
+    short |= {"best other runtime": min(others)} if others else {}
+    return short | ({"eager PyTorch": by_name["eager"]} if "eager" in peers else {})
+
+
+def _rows(found: dict[str, dict[str, float]], text: Callable[[float], str]) -> Rows:
+    return {
+        name: [text(values[model]) if model in values else "" for model in MODELS]
+        for name, values in found.items()
+    }
+
+
+def with_rows(page: str, rows: Rows) -> str:
+    """The page with these rows of its block `front` replaced, or added."""
+    block = re.search(r"<!-- bench: front -->\n(.*?)<!-- end -->", page, flags=re.S)
+    if block is None:
+        return page
+    lines = [line for line in block[1].splitlines() if line.startswith("|")][2:]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    rows = {name: values for name, *values in cells} | rows
+    text = tables.table(["", *MODELS], [[name, *values] for name, values in rows.items()])
+    return replaced(page, {"front": text})
+
+
 def replaced(page: str, blocks: Blocks) -> str:
     """The page with its marked blocks of these names replaced."""
     for name, text in blocks.items():
@@ -66,16 +130,19 @@ def main() -> int:
         return 2
     IMAGES.mkdir(exist_ok=True)
     blocks: Blocks = {}
+    rows: Rows = {}
     if suite.is_file():
         found = json.loads(suite.read_text())
         blocks |= suite_blocks(found)
+        rows |= suite_rows(found)
         charts.draw(found, IMAGES, formats=["svg"])
     if arm.is_file():
         found = json.loads(arm.read_text())
         blocks |= arm_blocks(found)
+        rows |= arm_rows(found)
         bench_arm.draw(found["networks"], IMAGES / "arm.svg")
     for page in PAGES:
-        page.write_text(replaced(page.read_text(), blocks))
+        page.write_text(with_rows(replaced(page.read_text(), blocks), rows))
     return 0
 
 

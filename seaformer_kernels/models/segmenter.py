@@ -48,7 +48,7 @@ class SeaFormerSegmenter(nn.Module):
             size: height and width of the labels; those of the images if None.
 
         Returns:
-            Labels [B, *size], uint8 up to 256 classes, else int32.
+            Labels `[B, *size]`, uint8 up to 256 classes, else int32.
 
         Raises:
             TypeError, ValueError: as `SeaFormerBackbone.features` and `upsample_argmax`.

@@ -108,7 +108,7 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence
         size: (H, W) of the labels, each from 1.
 
     Returns:
-        Labels [B, *size], contiguous; uint8 for at most 256 classes, else int32. They have no
+        Labels `[B, *size]`, contiguous; uint8 for at most 256 classes, else int32. They have no
         gradient.
 
     Raises:

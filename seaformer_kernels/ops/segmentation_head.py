@@ -158,7 +158,7 @@ def segmentation_labels(
         size: (H, W) of the labels, each from 1.
 
     Returns:
-        Labels [B, *size], contiguous; uint8 for at most 256 classes, else int32. They have no
+        Labels `[B, *size]`, contiguous; uint8 for at most 256 classes, else int32. They have no
         gradient.
 
     Raises:

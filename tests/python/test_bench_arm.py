@@ -158,5 +158,60 @@ def test_only_marked_blocks_of_known_names_are_replaced():
 
 def test_pages_have_a_marker_for_every_block():
     pages = "".join(page.read_text() for page in update_readme.PAGES)
-    for name in ("machine", "networks", "arm-networks", "arm-kernels", "arm-parts"):
+    for name in ("front", "machine", "networks", "arm-networks", "arm-kernels", "arm-parts"):
         assert pages.count(f"<!-- bench: {name} -->") == 1
+
+
+FRONT = """<!-- bench: front -->
+
+| | a | b | c | d |
+|-|-|-|-|-|
+| kept | 1 | 1 | 1 | |
+| x | 2 | 2 | 2 | 2 |
+
+<!-- end -->
+"""
+
+
+def test_each_suite_replaces_its_rows_of_the_readme():
+    page = update_readme.with_rows(FRONT, {"x": ["3", "", "", ""]})
+    lines = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line] for line in lines]
+    assert rows[0] == ["", "tiny", "small", "base", "large"]
+    assert rows[2:] == [["kept", "1", "1", "1", ""], ["x", "3", "", "", ""]]
+    assert update_readme.with_rows("no block", {"x": ["3"]}) == "no block"
+
+
+def test_rows_of_the_readme_name_the_best_other_runtime():
+    times = {"avx2 whole graph": 1.0, "avx2": 2.0, "scalar": 0.1, "eager": 9.0}
+    times |= {"eager_channels_last": 3.0, "ncnn": 5.0, "openvino": 4.0}
+    implementations = [
+        {"name": name, "median_s": value / 1e3, "ours": name.split()[0] in ("avx2", "scalar")}
+        for name, value in times.items()
+    ]
+    case = {"model": TINY, "output": "labels", "threads": 1, "height": 512, "width": 512}
+    case |= {"split": {"isa": "avx2"}, "implementations": implementations}
+    assert update_readme.suite_rows({"cases": [case]}) == {
+        "ms to labels, whole graph": ["1", "", "", ""],
+        "ms to labels, op by op": ["2", "", "", ""],
+        "ms to labels, best other runtime": ["4", "", "", ""],
+        "ms to labels, eager PyTorch": ["9", "", "", ""],
+    }
+    counts = {"whole": 10, "ours": 11, "ours unfused": 5, "ncnn": 13, "onnxruntime": 12}
+    networks = [
+        {"model": TINY, "output": "logits", "implementation": name, "counts": {"total": total}}
+        | {"ideal_fmas": 10}
+        for name, total in counts.items()
+    ]
+    assert update_readme.arm_rows({"networks": networks}) == {
+        "ARM instructions an ideal FMA, whole graph": ["1.00", "", "", ""],
+        "ARM instructions an ideal FMA, op by op": ["1.10", "", "", ""],
+        "ARM instructions an ideal FMA, best other runtime": ["1.20", "", "", ""],
+    }
+
+
+def test_the_readme_has_the_rows_that_the_suites_write():
+    readme = update_readme.PAGES[0].read_text()
+    for row in ("whole graph", "op by op", "best other runtime", "eager PyTorch"):
+        for of in ("ms to logits", "ms to labels", "ARM instructions an ideal FMA"):
+            assert f"| {of}, {row} " in readme

@@ -1,4 +1,4 @@
-"""The examples of docs/deployment.md: other processes, with and without Python, same labels."""
+"""docs/start/deployment.md: other processes, with and without Python, have the same labels."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_neither_program_nor_library_needs_python(program):
 def test_the_snippets_of_the_documentation(tmp_path, monkeypatch):
     torch.compiler.reset()
     snippets = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "deployment.md").read_text(), re.DOTALL
+        r"```python\n(.*?)```", (ROOT / "docs/start/deployment.md").read_text(), re.DOTALL
     )
     monkeypatch.chdir(tmp_path)
     names: dict = {}
