@@ -1,6 +1,7 @@
 """Checkpoints: what the reference releases is read, and nothing else touches the model."""
 
 import argparse
+import io
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+import seaformer_kernels as sk
 from seaformer_kernels.models import CheckpointError, create_model, load_checkpoint
 from seaformer_kernels.modules import ConvBN
 
@@ -167,6 +170,151 @@ def test_batch_counters_may_be_missing(toy, tmp_path):
     report = load_checkpoint(toy, tmp_path / "toy.pth")
     assert report.loaded == len(state) and report.fresh == ()
     assert holds(toy, {**state, "0.bn.num_batches_tracked": torch.zeros_like(counter)})
+
+
+# Where the file lies, and what it is loaded into
+
+
+def test_open_files(toy, tmp_path):
+    state = random_state(toy)
+    file = io.BytesIO()
+    torch.save(state, file)
+    with pytest.raises(CheckpointError, match=r"BytesIO at its end: call seek\(0\) first\.$"):
+        load_checkpoint(toy, file)
+    file.seek(0)
+    report = load_checkpoint(toy, file)
+    assert holds(toy, state) and report.path is None and "from an open file" in str(report)
+
+    later = random_state(toy, 1)
+    (tmp_path / "toy.pth").write_bytes(b"header")
+    with (tmp_path / "toy.pth").open("ab") as file:
+        torch.save(later, file)
+    with (tmp_path / "toy.pth").open("rb") as file:
+        file.seek(6)
+        assert load_checkpoint(toy, file).path == tmp_path / "toy.pth"
+    assert holds(toy, later)
+
+    class Stream:  # as of a socket
+        def __init__(self, content: bytes):
+            self.read = io.BytesIO(content).read
+
+    torch.save(state, tmp_path / "toy.pth")
+    load_checkpoint(toy, Stream((tmp_path / "toy.pth").read_bytes()))
+    assert holds(toy, state)
+
+
+def test_what_is_no_file(toy, tmp_path):
+    (tmp_path / "toy.pth").write_text("x")
+    with (
+        (tmp_path / "toy.pth").open() as file,
+        pytest.raises(TypeError, match=r'Expected a file opened with "rb", got .*toy\.pth'),
+    ):
+        load_checkpoint(toy, file)
+    with pytest.raises(TypeError, match="Expected a path or an open binary file, got dict"):
+        load_checkpoint(toy, random_state(toy))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "s3", "hf", "gs", "file"])
+def test_addresses_are_not_fetched(toy, scheme):
+    message = rf"on this machine, got the address {scheme}:/+host/a\.pth: download it first"
+    refuse(toy, f"{scheme}://host/a.pth", message)
+    refuse(toy, Path(f"{scheme}://host/a.pth"), message)
+
+
+def test_home_folder(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    state = random_state(toy)
+    torch.save(state, tmp_path / "toy.pth")
+    assert load_checkpoint(toy, "~/toy.pth").path == tmp_path / "toy.pth"
+    assert load_checkpoint(toy, Path("~") / "toy.pth").path == tmp_path / "toy.pth"
+    with pytest.raises(FileNotFoundError, match=r"~nobody\.at\.all"):
+        load_checkpoint(toy, "~nobody.at.all/toy.pth")
+
+
+def test_folders_of_other_libraries(toy, tmp_path):
+    for name, message in {".metadata": "dcp_to_torch_save", "saved_model.pb": "TensorFlow"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+        refuse(toy, tmp_path / name, message)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, AveragedModel])
+def test_wrapped_models_are_filled_inside(toy, tmp_path, wrap):
+    state = random_state(toy)
+    torch.save({f"module.{name}": t for name, t in state.items()}, tmp_path / "toy.pth")
+    wrapped = wrap(wrap(toy))
+    assert load_checkpoint(wrapped, tmp_path / "toy.pth").prefix == "module."
+    assert holds(wrapped.module.module, state)
+
+
+class Compiled(nn.Module):
+    """As torch.compile wraps, which takes seconds to start."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self._orig_mod = model
+
+
+def test_compiled_models_are_filled_inside(toy, tmp_path):
+    state = random_state(toy)
+    torch.save({f"_orig_mod.{name}": t for name, t in state.items()}, tmp_path / "toy.pth")
+    assert load_checkpoint(Compiled(toy), tmp_path / "toy.pth").prefix == "_orig_mod."
+    assert holds(toy, state)
+
+
+@pytest.mark.parametrize("whole_graph", [False, True])
+def test_optimised_models_are_refused(segmenter, tmp_path, whole_graph):
+    torch.save(segmenter.state_dict(), tmp_path / "seaformer.pth")
+    fast = sk.optimize(segmenter, whole_graph=whole_graph)
+    for model in (fast, nn.DataParallel(fast)):
+        with pytest.raises(ValueError, match="load the checkpoint first, then optimise"):
+            load_checkpoint(model, tmp_path / "seaformer.pth")
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["model.", "net.", "student.", "module.", "_orig_mod.", "module.module.", "model.net.x."],
+)
+@pytest.mark.parametrize("task", ["segmentation", "classification"])
+def test_prefixes_are_found(segmenter, classifier, tmp_path, prefix, task):
+    state = random_state({"segmentation": segmenter, "classification": classifier}[task])
+    torch.save({prefix + name: t for name, t in state.items()}, tmp_path / "odd.pth")
+    for model, own in ((segmenter, "segmentation"), (classifier, "classification")):
+        report = load_checkpoint(model, tmp_path / "odd.pth")
+        assert report.prefix == prefix and f"begin with {prefix}" in str(report)
+        assert bool(report.fresh) == bool(report.ignored) == (own != task)
+
+
+def test_prefix_of_a_backbone(segmenter, tmp_path):
+    state = random_state(segmenter)
+    names = [name for name in state if name.startswith("backbone.")]
+    torch.save({f"model.{name}": state[name] for name in names}, tmp_path / "odd.pth")
+    for model in (segmenter, segmenter.backbone):
+        report = load_checkpoint(model, tmp_path / "odd.pth")
+        assert (report.loaded, report.prefix) == (len(names), "model.")
+    assert load_checkpoint(segmenter, tmp_path / "odd.pth", prefix="model.backbone").loaded == len(
+        names
+    )
+
+
+def test_a_foreign_network_is_not_matched_by_its_few_equal_names(toy, tmp_path):
+    names = ("encoder.0.c.weight", "decoder.0.c.weight")
+    torch.save({name: torch.zeros(1) for name in names}, tmp_path / "odd.pth")
+    text = refuse(toy, tmp_path / "odd.pth", "5 missing")
+    assert "2 surplus" in text
+
+
+def test_lenient_loading_still_wants_all_weights(toy, tmp_path):
+    state = random_state(toy)
+    torch.save(state | {"extra": torch.ones(1)}, tmp_path / "toy.pth")
+    report = load_checkpoint(toy, tmp_path / "toy.pth", strict=False)
+    assert holds(toy, state) and report.ignored == ("extra",)
+    del state["0.c.weight"]
+    torch.save(state, tmp_path / "toy.pth")
+    refuse(toy, tmp_path / "toy.pth", r"1 missing \(0\.c\.weight\)\.$", strict=False)
 
 
 # Heads that differ

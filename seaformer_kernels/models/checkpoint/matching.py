@@ -152,7 +152,7 @@ def _find_prefix(file: str, state: dict[str, StoredTensor], ours: set[str]) -> s
     if rivals:
         raise CheckpointError(
             f"Expected {file} to hold one model's weights, got several, under the prefixes "
-            f"{summarize(sorted([best, *rivals]))}: choose by prefix=."
+            f"{summarize([p or '(none)' for p in sorted([best, *rivals])])}: choose by prefix=."
         )
     return best
 

@@ -51,7 +51,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Source]:
             f"Expected a file on this machine, got the address {shorten(text)}: "
             "download it first and give its path."
         )
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if not path.exists():
         raise FileNotFoundError(f"Expected a checkpoint file, got {path}, which does not exist.")
     if not path.is_file():

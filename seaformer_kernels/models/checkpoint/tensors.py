@@ -110,7 +110,9 @@ def _read_view(
     # In units of the storage's own type, as torch counts old views.
     start = storage.start * storage.dtype.itemsize + offset * size
     data = storage.records.read(storage.key, start, span * size)
-    return torch.frombuffer(data, dtype=dtype).as_strided(shape, stride)
+    tensor = torch.frombuffer(data, dtype=dtype).as_strided(shape, stride)
+    # A copy lets go of the gaps of a sparse view, which may be as long as the file.
+    return tensor if tensor.numel() == span else tensor.clone()
 
 
 def _is_size(number: object) -> bool:

@@ -16,7 +16,7 @@ from seaformer_kernels.models.checkpoint.pickle_reader import Global, NotPure, P
 from seaformer_kernels.models.checkpoint.tensors import CALLS, Storage, storage_of, view
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-_LARGEST_INFLATED_PICKLE = 2**28  # bytes, where a compressed file may claim any size
+_MOST_INFLATED = 2**28  # bytes at once, where a small compressed file may hold any number
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
@@ -59,15 +59,21 @@ class _NestedStorages:
     def __init__(self):
         self._read: dict[int, tuple[object, object]] = {}  # by identity, as bytes are long
 
-    def __call__(self, arguments: tuple) -> object:
+    def __call__(self, arguments: tuple) -> Storage:
         match arguments:
             case (bytes() | str() as data,):
                 if id(data) not in self._read:
-                    binary = data if isinstance(data, bytes) else data.encode("latin-1")
-                    storage, _ = read_stream(io.BytesIO(binary), nested=False)
-                    self._read[id(data)] = data, storage
-                return self._read[id(data)][1]
+                    self._read[id(data)] = data, self._storage(data)
+                if isinstance(storage := self._read[id(data)][1], Storage):
+                    return storage
         raise NotPure
+
+    def _storage(self, data: bytes | str) -> object:
+        try:
+            binary = data if isinstance(data, bytes) else data.encode("latin-1")
+            return read_stream(io.BytesIO(binary), nested=False)[0]
+        except Exception:
+            return None
 
 
 class _ZipRecords:
@@ -82,8 +88,6 @@ class _ZipRecords:
 
     def pickle(self) -> bytearray:
         info = self._infos[f"{self._folder}data.pkl"]
-        if info.compress_type and info.file_size > _LARGEST_INFLATED_PICKLE:
-            raise ValueError("a compressed pickle of an enormous size")
         return self._bytes(info, 0, info.file_size)
 
     def read(self, key: object, start: int, length: int) -> bytearray:
@@ -96,6 +100,8 @@ class _ZipRecords:
         if info.flag_bits & 1:
             raise ValueError("an encrypted archive")
         if info.compress_type:  # someone has packed the archive again
+            if length > _MOST_INFLATED:
+                raise ValueError("a compressed record of an enormous size")
             with self._archive.open(info) as record:
                 record.seek(start)
                 data = bytearray(record.read(length))
@@ -139,6 +145,8 @@ class _StreamRecords:
                 raise ValueError("a storage of a negative size")
             self._places[key] = place + 8, size
             place += 8 + size
+        if place > self._file.seek(0, io.SEEK_END):
+            raise ValueError("it ends too early")
 
     def read(self, key: object, start: int, length: int) -> bytearray:
         place, size = self._places.get(key, (0, 0))
