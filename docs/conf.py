@@ -66,12 +66,11 @@ benchmarks/README
 :glob:
 :caption: Development
 
-CONTRIBUTING
+*
 docs/dev/layers
 csrc/README
 docs/dev/adding-a-kernel
 docs/dev/tests
-*
 ```
 
 ```{toctree}
