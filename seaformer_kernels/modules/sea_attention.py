@@ -30,7 +30,7 @@ class SeaAttention(nn.Module):
 
     Rows and columns are squeezed by their mean, each axis attends over its own H or W
     positions, and the two answers are broadcast onto the values; a depthwise convolution over
-    queries, keys and values restores local detail, which the attention gates:
+    queries, keys and values restores local detail, which the attention gates::
 
         detail    = pwconv(relu6(dwconv([q, k, v])))
         attention = proj(v + row attention + column attention)

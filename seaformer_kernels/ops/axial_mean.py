@@ -50,7 +50,7 @@ register_differentiable(
 def axial_mean(x: Tensor) -> tuple[Tensor, Tensor]:
     """Means of a map over its width and over its height, reading it once.
 
-    The squeeze of SeaFormer's axial attention (ICLR 2023, section 3.2):
+    The squeeze of SeaFormer's axial attention (ICLR 2023, section 3.2)::
 
         rows[b, c, h]    = sum_w x[b, c, h, w] / W
         columns[b, c, w] = sum_h x[b, c, h, w] / H

@@ -65,7 +65,7 @@ def detail_enhancement(
     """Depthwise 3x3 convolution, activation and 1x1 convolution without a map in between.
 
     The detail enhancement of SeaFormer's attention (ICLR 2023, section 3.2), which restores what
-    squeezing loses; batch norms, if any, folded into the weights:
+    squeezing loses; batch norms, if any, folded into the weights::
 
         result = pointwise(activation(depthwise3x3(qkv)))        padding 1, stride 1
 

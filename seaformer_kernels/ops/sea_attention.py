@@ -156,7 +156,7 @@ def sea_attention(
 ) -> Tensor:
     """Squeeze-enhanced axial attention of SeaFormer (ICLR 2023, section 3.2).
 
-    With q, k, v 1x1 convolutions of x, and batch norms folded into every convolution:
+    With q, k, v 1x1 convolutions of x, and batch norms folded into every convolution::
 
         detail = pointwise(relu6(depthwise3x3([q, k, v])))
         row    = pointwise(relu6(attention over rows of the means of q, k, v along W))
