@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch  # noqa: F401  (first: the extension's library needs torch's in the process)
+
+# What ops do in plain PyTorch, by name; `ops` fills it in.
+plain_ops: dict[str, Callable[..., object]] = {}
 
 _BUILD_FAILURE = Path(__file__).with_name("_build_failure.txt")
 

@@ -73,22 +73,6 @@ class CpuInfo:
         return "\n".join(lines)
 
 
-# The ops that have a kernel; they run in plain PyTorch where the extension is missing.
-_OPS = (
-    "axial_mean",
-    "classification_head",
-    "detail_enhancement",
-    "fusion_gate",
-    "inverted_residual",
-    "pointwise",
-    "segmentation_head",
-    "squeeze_axial_attention",
-    "stem",
-    "stem_block",
-    "upsample_argmax",
-)
-
-
 def info() -> CpuInfo:
     """What this core has, which ISA each kernel chose, and why others were not.
 
@@ -109,7 +93,7 @@ def info() -> CpuInfo:
             KernelInfo(name, tuple(variants), chosen) for name, variants, chosen in native.kernels()
         )
         if native
-        else tuple(KernelInfo(name, (), "pytorch") for name in _OPS),
+        else tuple(KernelInfo(name, (), "pytorch") for name in sorted(_extension.plain_ops)),
         threads=torch.get_num_threads(),
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 import seaformer_kernels as sk
+from seaformer_kernels.optimize.multiply_adds import count_multiply_adds
 
 OUTPUTS = ("logits", "labels")
 
@@ -62,11 +62,4 @@ def multiply_adds(variant: str, height: int, width: int) -> dict[str, int]:
     """By module, "" for the whole model: those of its convolutions and matrix products."""
     with torch.device("meta"):
         model, x = sk.create_model(variant), torch.empty(1, 3, height, width)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(x)
-    root = type(model).__name__
-    return {
-        name.removeprefix(root).removeprefix("."): sum(ops.values()) // 2
-        for name, ops in counter.get_flop_counts().items()
-        if name.startswith(root)
-    }
+    return count_multiply_adds(model, x).by_module

@@ -46,6 +46,6 @@ class FusedStem(FusedBlock):
         packed = ops.pack_stem(folded.rounded(), mean=mean, std=std)
         return cls(packed, len(folded.bias), mean is not None)
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_image_dtype(x, self.normalizes)
-        return ops.stem(x, self.packed, self.out_channels)
+    def forward(self, input: Tensor) -> Tensor:  # as the plain stem's argument is called
+        check_image_dtype(input, self.normalizes)
+        return ops.stem(input, self.packed, self.out_channels)

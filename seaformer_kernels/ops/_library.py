@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seaformer_kernels import _extension  # noqa: F401  (first: it defines the ops it has)
+from seaformer_kernels import _extension  # first: it defines the ops it has
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -21,7 +21,9 @@ def register(
     plain: Callable[..., Outputs],
     fake: Callable[..., Outputs],
     differentiable_output: bool = False,
-) -> None:
+    standard: bool = False,
+    needs_extension: bool = False,
+) -> Callable[..., Outputs]:
     """Completes the op of ``schema``, which has no gradient.
 
     Args:
@@ -31,8 +33,15 @@ def register(
         fake: the shape and dtype of the result, and the checks of the arguments.
         differentiable_output: the result could have a gradient, so that an input that wants one
             is refused. Otherwise, as with labels, no gradient is the right one.
+        standard: plain consists of ops that any exporter knows, and reads no packed weights.
+        needs_extension: plain can only raise.
+
+    Returns:
+        The op; see `_call`.
     """
-    name = _define(schema, plain, fake)
+    name = _define(schema, plain, fake, standard)
+    if not needs_extension:
+        _extension.plain_ops[name] = plain
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError(
@@ -47,6 +56,7 @@ def register(
         setup_context=refuse if differentiable_output else _count_inputs,
         lib=_library,
     )
+    return _call(name, plain if standard else None)
 
 
 def register_differentiable(
@@ -56,7 +66,7 @@ def register_differentiable(
     fake: Callable[..., Outputs],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., object] | None = None,
-) -> None:
+) -> Callable[..., Outputs]:
     """Completes the op of ``schema``, which has a gradient and takes any floating-point dtype.
 
     Under autocast it runs in float32.
@@ -68,8 +78,12 @@ def register_differentiable(
         setup_context, backward: of `torch.library.register_autograd`. Without them the inputs are
             saved, and gradients are those of plain, computed again; they can be differentiated
             themselves.
+
+    Returns:
+        The op; see `_call`.
     """
-    name = _define(schema, plain, fake)
+    name = _define(schema, plain, fake, standard=True)
+    _extension.plain_ops[name] = plain
     _library.define(f"_{name}_plain{schema.removeprefix(name)}")
     _library.impl(f"_{name}_plain", plain, "CompositeExplicitAutograd")
     torch.library.register_autograd(
@@ -80,9 +94,39 @@ def register_differentiable(
     )
     for device in ("cpu", "cuda"):
         torch.library.register_autocast(f"seaformer::{name}", device, torch.float32, lib=_library)
+    return _call(name, plain)
 
 
-def _define(schema: str, plain: Callable[..., Outputs], fake: Callable[..., Outputs]) -> str:
+def _call(name: str, standard: Callable[..., Outputs] | None) -> Callable[..., Outputs]:
+    """The op, but in the ops of ONNX while a model is exported to it.
+
+    Args:
+        standard: what takes its place then; None refuses.
+    """
+    op = getattr(torch.ops.seaformer, name)
+
+    def call(*args: object) -> Outputs:
+        # The cheap question first: ONNX's own imports a good part of the exporter.
+        exporting = torch.jit.is_tracing() or torch.compiler.is_exporting()
+        if not exporting or not torch.onnx.is_in_onnx_export():
+            return op(*args)
+        if standard is None:
+            raise _not_for_onnx(name)
+        return standard(*args)
+
+    return call
+
+
+def _not_for_onnx(name: str) -> RuntimeError:
+    return RuntimeError(
+        "torch.onnx.export: expected a plain model, got an optimised one, whose op "
+        f"seaformer::{name} ONNX does not have; export the model that optimize was given."
+    )
+
+
+def _define(
+    schema: str, plain: Callable[..., Outputs], fake: Callable[..., Outputs], standard: bool
+) -> str:
     """Defines an op unless C++ did, with its plain and fake kernels; returns its name."""
     name = schema.split("(", 1)[0]
     if not hasattr(torch.ops.seaformer, name):
@@ -92,8 +136,14 @@ def _define(schema: str, plain: Callable[..., Outputs], fake: Callable[..., Outp
         fake(*args)
         return plain(*args)
 
+    def traced(*args: object) -> Outputs:
+        # torch.onnx.export also tries torch.compile, which takes the question of `_call` for false.
+        if not standard and torch.onnx.is_in_onnx_export():
+            raise _not_for_onnx(name)
+        return fake(*args)
+
     _library.impl(name, checked, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"seaformer::{name}", fake, lib=_library)
+    torch.library.register_fake(f"seaformer::{name}", traced, lib=_library)
     return name
 
 

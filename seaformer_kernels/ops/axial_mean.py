@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -38,7 +37,7 @@ def _backward(ctx: object, rows: Tensor, columns: Tensor) -> Tensor:
     return rows.unsqueeze(3) / width + columns.unsqueeze(2) / height
 
 
-register_differentiable(
+_axial_mean = register_differentiable(
     "axial_mean(Tensor x) -> (Tensor, Tensor)",
     plain=_plain,
     fake=_fake,
@@ -72,4 +71,4 @@ def axial_mean(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     _maps.check_types("axial_mean", {"x": x}, {})
     _maps.check_floating("axial_mean", {"x": x})
-    return torch.ops.seaformer.axial_mean(x)
+    return _axial_mean(x)

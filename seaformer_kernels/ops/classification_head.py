@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,7 +41,7 @@ def _plain(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     return F.linear(x.mean((2, 3)), weight, bias)
 
 
-register(
+_classification_head = register(
     "classification_head(Tensor x, Tensor packed, int num_classes) -> Tensor",
     plain=_plain,
     fake=_fake,
@@ -89,4 +88,4 @@ def classification_head(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
         RuntimeError: x requires grad, and grad mode is on.
     """
     _maps.check_call("classification_head", x, packed, num_classes=num_classes)
-    return torch.ops.seaformer.classification_head(x, packed, num_classes)
+    return _classification_head(x, packed, num_classes)

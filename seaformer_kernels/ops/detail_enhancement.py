@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -46,7 +45,7 @@ def _plain(*args: object) -> Tensor:
     return _maps.channels_last(reference.detail_enhancement(*args))
 
 
-register_differentiable(
+_detail_enhancement = register_differentiable(
     "detail_enhancement(Tensor qkv, Tensor dw_weight, Tensor? dw_bias, Tensor pw_weight, "
     "Tensor? pw_bias, str activation) -> Tensor",
     plain=_plain,
@@ -94,6 +93,4 @@ def detail_enhancement(
     _maps.check_floating(_OP, tensors)
     if not isinstance(activation, str):
         raise TypeError(f"{_OP}: expected activation as a string, got {type(activation).__name__}")
-    return torch.ops.seaformer.detail_enhancement(
-        qkv, dw_weight, dw_bias, pw_weight, pw_bias, activation
-    )
+    return _detail_enhancement(qkv, dw_weight, dw_bias, pw_weight, pw_bias, activation)

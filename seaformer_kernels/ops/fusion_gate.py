@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -44,7 +43,7 @@ def _plain(local: Tensor, coarse: Tensor, packed: Tensor, out_channels: int) -> 
     return _maps.channels_last(_maps.gated(local, coarse, *unpack(header, packed)))
 
 
-register(
+_fusion_gate = register(
     "fusion_gate(Tensor local, Tensor coarse, Tensor packed, int out_channels) -> Tensor",
     plain=_plain,
     fake=_fake,
@@ -95,4 +94,4 @@ def fusion_gate(local: Tensor, coarse: Tensor, packed: Tensor, out_channels: int
         RuntimeError: a map requires grad, and grad mode is on.
     """
     _maps.check_gate_call("fusion_gate", local, coarse, packed, out_channels=out_channels)
-    return torch.ops.seaformer.fusion_gate(local, coarse, packed, out_channels)
+    return _fusion_gate(local, coarse, packed, out_channels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -87,7 +86,7 @@ def plain(
     return _maps.channels_last(x + y if residual else y)
 
 
-register(
+_inverted_residual = register(
     "inverted_residual(Tensor x, Tensor packed, int out_channels, int kernel_size, int stride, "
     "bool residual) -> Tensor",
     plain=plain,
@@ -190,6 +189,4 @@ def inverted_residual(
         kernel_size=kernel_size,
         stride=stride,
     )
-    return torch.ops.seaformer.inverted_residual(
-        x, packed, out_channels, kernel_size, stride, bool(residual)
-    )
+    return _inverted_residual(x, packed, out_channels, kernel_size, stride, bool(residual))

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from seaformer_kernels import _extension
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
-from seaformer_kernels.reference.upsample_argmax import label_dtype
+from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_argmax
+
+DOWNSAMPLING = 8  # of a segmentation network's logits
 
 
 def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
@@ -38,10 +41,7 @@ def _fake_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: in
 
 def _fake_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[int]) -> Tensor:
     _check("network_labels", image, plan, num_classes)
-    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
-        raise ValueError(
-            f"network_labels: expected size to be (height, width), both positive, got {list(size)}"
-        )
+    check_size("network_labels", size)
     return image.new_empty((image.shape[0], *size), dtype=label_dtype(num_classes))
 
 
@@ -53,16 +53,18 @@ def _plain(image: Tensor, *_: object) -> Tensor:
     )
 
 
-register(
+_network_logits = register(
     "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling) -> Tensor",
     plain=_plain,
     fake=_fake_logits,
     differentiable_output=True,
+    needs_extension=True,
 )
-register(
+_network_labels = register(
     "network_labels(Tensor image, Tensor plan, int num_classes, SymInt[2] size) -> Tensor",
     plain=_plain,
     fake=_fake_labels,
+    needs_extension=True,
 )
 
 
@@ -97,15 +99,15 @@ def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: 
         num_classes=num_classes,
         downsampling=downsampling,
     )
-    return torch.ops.seaformer.network_logits(image, plan, num_classes, downsampling)
+    return _network_logits(image, plan, num_classes, downsampling)
 
 
-def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[int]) -> Tensor:
+def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) -> Tensor:
     """The labels of a whole segmentation network, `upsample_argmax(network_logits(...), size)`.
 
     Args:
         image, plan, num_classes: as for `network_logits`.
-        size: (H, W) of the labels, each from 1.
+        size: of the labels, as for `upsample_argmax`.
 
     Returns:
         Labels `[B, *size]`, contiguous; uint8 for at most 256 classes, else int32. They have no
@@ -115,9 +117,10 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence
         TypeError, ValueError, RuntimeError: as `network_logits`, but for gradients.
     """
     _maps.check_image_call("network_labels", image, {"plan": plan}, num_classes=num_classes)
-    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
-        raise TypeError(f"network_labels: expected size to be two integers, got {size!r}")
-    return torch.ops.seaformer.network_labels(image, plan, num_classes, size)
+    sides = read_size("network_labels", size)
+    if is_traced(sides):
+        return upsample_argmax(_network_logits(image, plan, num_classes, DOWNSAMPLING), sides)
+    return _network_labels(image, plan, num_classes, sides)
 
 
 def release_memory() -> int:

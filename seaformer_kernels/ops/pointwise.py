@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -39,7 +38,7 @@ def _plain(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
     return _maps.channels_last(y)
 
 
-register(
+_pointwise = register(
     "pointwise(Tensor x, Tensor packed, int out_channels) -> Tensor",
     plain=_plain,
     fake=_fake,
@@ -96,4 +95,4 @@ def pointwise(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
         RuntimeError: x requires grad, and grad mode is on.
     """
     _maps.check_call("pointwise", x, packed, out_channels=out_channels)
-    return torch.ops.seaformer.pointwise(x, packed, out_channels)
+    return _pointwise(x, packed, out_channels)

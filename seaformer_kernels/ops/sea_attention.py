@@ -66,7 +66,7 @@ def _plain(x: Tensor, packed: Tensor, num_heads: int, key_dim: int, residual: bo
     return _maps.channels_last(x + result if residual else result)
 
 
-register(
+_sea_attention = register(
     "sea_attention(Tensor x, Tensor packed, int num_heads, int key_dim, bool residual) -> Tensor",
     plain=_plain,
     fake=_fake,
@@ -183,4 +183,4 @@ def sea_attention(
         RuntimeError: x requires grad, and grad mode is on.
     """
     _maps.check_call("sea_attention", x, packed, num_heads=num_heads, key_dim=key_dim)
-    return torch.ops.seaformer.sea_attention(x, packed, num_heads, key_dim, bool(residual))
+    return _sea_attention(x, packed, num_heads, key_dim, bool(residual))

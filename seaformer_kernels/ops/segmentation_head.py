@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     Header,
@@ -47,7 +48,7 @@ def _plain(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> T
     return _maps.channels_last(_maps.pointwise(fused, *classifier))
 
 
-register(
+_segmentation_head = register(
     "segmentation_head(Tensor local, Tensor coarse, Tensor packed, int num_classes) -> Tensor",
     plain=_plain,
     fake=_fake,
@@ -59,11 +60,7 @@ def _fake_labels(
     local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Sequence[int]
 ) -> Tensor:
     logits = _fake(local, coarse, packed, num_classes)
-    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
-        raise ValueError(
-            "segmentation_labels: expected size to be (height, width), both positive, got "
-            f"{list(size)}"
-        )
+    check_size("segmentation_labels", size)
     return logits.new_empty((logits.shape[0], *size), dtype=label_dtype(num_classes))
 
 
@@ -73,7 +70,7 @@ def _plain_labels(
     return upsample_argmax(_plain(local, coarse, packed, num_classes), size)
 
 
-register(
+_segmentation_labels = register(
     "segmentation_labels(Tensor local, Tensor coarse, Tensor packed, int num_classes, "
     "SymInt[2] size) -> Tensor",
     plain=_plain_labels,
@@ -143,11 +140,11 @@ def segmentation_head(local: Tensor, coarse: Tensor, packed: Tensor, num_classes
         RuntimeError: a map requires grad, and grad mode is on.
     """
     _maps.check_gate_call("segmentation_head", local, coarse, packed, num_classes=num_classes)
-    return torch.ops.seaformer.segmentation_head(local, coarse, packed, num_classes)
+    return _segmentation_head(local, coarse, packed, num_classes)
 
 
 def segmentation_labels(
-    local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Sequence[int]
+    local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int, size: Size
 ) -> Tensor:
     """The labels `upsample_argmax(segmentation_head(...), size)`, in one call.
 
@@ -155,7 +152,7 @@ def segmentation_labels(
 
     Args:
         local, coarse, packed, num_classes: as for `segmentation_head`.
-        size: (H, W) of the labels, each from 1.
+        size: of the labels, as for `upsample_argmax`.
 
     Returns:
         Labels `[B, *size]`, contiguous; uint8 for at most 256 classes, else int32. They have no
@@ -165,6 +162,7 @@ def segmentation_labels(
         TypeError, ValueError: as `segmentation_head` and `upsample_argmax`.
     """
     _maps.check_gate_call("segmentation_labels", local, coarse, packed, num_classes=num_classes)
-    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
-        raise TypeError(f"segmentation_labels: expected size to be two integers, got {size!r}")
-    return torch.ops.seaformer.segmentation_labels(local, coarse, packed, num_classes, size)
+    sides = read_size("segmentation_labels", size)
+    if is_traced(sides):
+        return upsample_argmax(_segmentation_head(local, coarse, packed, num_classes), sides)
+    return _segmentation_labels(local, coarse, packed, num_classes, sides)

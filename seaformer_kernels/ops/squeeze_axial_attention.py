@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -57,7 +56,7 @@ def _plain(*args: object) -> tuple[Tensor, Tensor]:
     return _maps.channels_last(row), _maps.channels_last(column)
 
 
-register_differentiable(
+_squeeze_axial_attention = register_differentiable(
     "squeeze_axial_attention(Tensor q, Tensor k, Tensor v, Tensor? pos_row_q, Tensor? pos_row_k, "
     "Tensor? pos_col_q, Tensor? pos_col_k, int num_heads, float scale) -> (Tensor, Tensor)",
     plain=_plain,
@@ -121,6 +120,4 @@ def squeeze_axial_attention(
         scale = max(q.shape[1] // num_heads, 1) ** -0.5
     elif not isinstance(scale, int | float):
         raise TypeError(f"{_OP}: expected scale as a number or None, got {type(scale).__name__}")
-    return torch.ops.seaformer.squeeze_axial_attention(
-        q, k, v, *positions.values(), num_heads, float(scale)
-    )
+    return _squeeze_axial_attention(q, k, v, *positions.values(), num_heads, float(scale))

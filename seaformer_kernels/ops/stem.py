@@ -47,7 +47,7 @@ def plain(image: Tensor, packed: Tensor, out_channels: int, op: str = "stem") ->
     return _maps.channels_last(F.relu(x))
 
 
-register(
+_stem = register(
     "stem(Tensor image, Tensor packed, int out_channels) -> Tensor",
     plain=plain,
     fake=_fake,
@@ -104,4 +104,4 @@ def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
         RuntimeError: image requires grad, and grad mode is on.
     """
     _maps.check_image_call("stem", image, {"packed": packed}, out_channels=out_channels)
-    return torch.ops.seaformer.stem(image, packed, out_channels)
+    return _stem(image, packed, out_channels)

@@ -83,7 +83,7 @@ def _plain(
     return plain_block(x, block, out_channels, kernel_size, stride, residual, op)
 
 
-register(
+_stem_block = register(
     "stem_block(Tensor image, Tensor packed, int stem_channels, int out_channels, "
     "int kernel_size, int stride, bool residual) -> Tensor",
     plain=_plain,
@@ -154,4 +154,4 @@ def stem_block(
         "stride": stride,
     }
     _maps.check_image_call("stem_block", image, {"packed": packed}, **numbers)
-    return torch.ops.seaformer.stem_block(image, packed, *numbers.values(), bool(residual))
+    return _stem_block(image, packed, *numbers.values(), bool(residual))

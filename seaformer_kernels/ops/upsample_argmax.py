@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.reference import upsample_argmax as reference
 
@@ -22,10 +23,7 @@ def _check(logits: Tensor, size: Sequence[int]) -> None:
             "upsample_argmax: expected logits with at least one class, row and column, got "
             f"{list(logits.shape)}"
         )
-    if len(size) != 2 or not (size[0] > 0 and size[1] > 0):
-        raise ValueError(
-            f"upsample_argmax: expected size to be (height, width), both positive, got {list(size)}"
-        )
+    check_size("upsample_argmax", size)
 
 
 def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -37,14 +35,15 @@ def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
     )
 
 
-register(
+_upsample_argmax = register(
     "upsample_argmax(Tensor logits, SymInt[2] size) -> Tensor",
     plain=reference.upsample_argmax,
     fake=_fake,
+    standard=True,
 )
 
 
-def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
+def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
     """The label of every pixel: bilinear resize of the logits, then argmax over classes.
 
     Equals ``interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)`` wherever
@@ -52,20 +51,22 @@ def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
     logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN wins over
     numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
 
-    On the CPU a fused kernel does it, elsewhere plain PyTorch. This is the last step of the light
+    On the CPU a fused kernel does it, elsewhere plain PyTorch, also in an export to ONNX and in a
+    trace of torch.jit whose sizes are free. This is the last step of the light
     segmentation head (SeaFormer, section 3.3: logits at 1/8 of the image).
 
     Args:
         logits: float32 [B, C, h, w], any batch, any C, h, w from 1, any strides. channels_last
             is read where it lies; rows of other layouts are copied, two at a time.
-        size: (H, W) of the labels, each from 1: any scale up or down, one for each axis.
+        size: (H, W) of the labels, each from 1: any scale up or down, one for each axis. All that
+            `interpolate` takes: integers, symbolic ones, 0-d tensors, or one of them for a square.
 
     Returns:
         Labels [B, H, W], contiguous; uint8 for at most 256 classes, else int32. Labels have no
         gradient, whether or not the logits do.
 
     Raises:
-        TypeError: logits is not a tensor, not float32, or size is not two integers.
+        TypeError: logits is not a tensor, not float32, or size is no integers.
         ValueError: wrong rank, an empty axis, or a size that is not two positive integers.
     """
     if not isinstance(logits, Tensor):
@@ -74,6 +75,7 @@ def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
         )
     if logits.dtype != torch.float32:
         raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
-    if not isinstance(size, Sequence) or not all(isinstance(n, int | torch.SymInt) for n in size):
-        raise TypeError(f"upsample_argmax: expected size to be two integers, got {size!r}")
-    return torch.ops.seaformer.upsample_argmax(logits, size)
+    sides = read_size("upsample_argmax", size)
+    if is_traced(sides):
+        return reference.upsample_argmax(logits, sides)
+    return _upsample_argmax(logits, sides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from seaformer_kernels import _extension
 from seaformer_kernels.fused import FusedBlock, Unservable
+from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
 from seaformer_kernels.optimize.convert import Converter
 from seaformer_kernels.optimize.model import OptimizedModel
@@ -30,11 +32,11 @@ def optimize(
 ) -> OptimizedModel:
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
-    Batch norms are folded into the convolutions before them, and each Stem, InvertedResidual,
-    SeaAttention, Mlp, FusionGate, SegmentationHead and ClassificationHead becomes one op. Blocks
-    that no kernel can serve (an own forward, forward hooks, parametrizations, batch norm without
-    running statistics, other kernel sizes) stay as they are; `report()` of the result names them
-    with the reason.
+    Batch norms, also SyncBatchNorm and frozen ones of any class, are folded into the convolutions
+    before them, and each Stem, InvertedResidual, SeaAttention, Mlp, FusionGate, SegmentationHead
+    and ClassificationHead becomes one op. Blocks that no kernel can serve (an own forward, forward
+    hooks, parametrizations, batch norm without running statistics, other kernel sizes) stay as they
+    are; `report()` of the result names them with the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain
@@ -42,7 +44,8 @@ def optimize(
 
     Args:
         model: from `create_model`, or any module that contains or is a block of ours; float32, on
-            the CPU. A module used in several places stays shared.
+            the CPU. A module used in several places stays shared. Of DataParallel,
+            DistributedDataParallel, a compiled model or AveragedModel, the model inside counts.
         mean, std: of R, G and B in the range 0..255; the stem then normalises, and the model takes
             raw RGB values, float32 or uint8 [B, 3, H, W], such as a channels_last view of an image.
         whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
@@ -53,13 +56,18 @@ def optimize(
         A module called like the model. It pickles, copies, compiles and exports; its weights have
         one layout for every processor.
 
+    Warns:
+        UserWarning: not one block was fused or folded.
+
     Raises:
         TypeError: model is not a module.
-        ValueError: model is optimised, compiled or scripted already, holds a tensor that is not on
-            the CPU or not float32, or mean and std are not what they should be, or not of use; or
-            whole_graph is asked of a model that cannot have it.
+        ValueError: model is optimised or scripted, or has a compiled part, or holds a tensor that
+            is not on the CPU or not float32; or mean and std are not what they should be, or not of
+            use; or whole_graph is asked of a model that cannot have it.
         RuntimeError: whole_graph is asked for, and the native extension is missing.
     """
+    if isinstance(model, nn.Module):
+        model = unwrapped(model)
     _check_model(model)
     mean, std = _normalisation(mean, std)
     converter = Converter(mean, std)
@@ -70,7 +78,24 @@ def optimize(
     if mean is not None and (plain or not stems):
         got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
-    return OptimizedModel(_whole(module, report) if whole_graph else module, report)
+    result = OptimizedModel(_whole(module, report) if whole_graph else module, report)
+    if not any(entry.fused for entry in report.entries):
+        warnings.warn(_nothing(model, report, converter.kinds), stacklevel=3)  # beyond no_grad
+    return result
+
+
+def _nothing(model: nn.Module, report: Report, kinds: list[str]) -> str:
+    """The warning that nothing was fused."""
+    if report.entries:
+        entry = report.entries[0]
+        return (
+            f"optimize fused nothing: none of {len(report.entries)} blocks could be served, such "
+            f"as {entry.path or 'the model itself'}, which {entry.reason}; report() has them all."
+        )
+    return (
+        f"optimize fused nothing: expected a model with blocks of seaformer_kernels.modules "
+        f"({', '.join(kinds)}), got {type(model).__name__} without any."
+    )
 
 
 def _whole(module: nn.Module, report: Report) -> nn.Module:
@@ -100,8 +125,8 @@ def _check_model(model: nn.Module) -> None:
             raise ValueError("optimize: expected a plain model, got one that is optimised already.")
         if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
             raise ValueError(
-                "optimize: expected a plain model, got a compiled or scripted one; optimise first, "
-                "then compile."
+                "optimize: expected a plain model, got one with a compiled or scripted part; "
+                "optimise first, then compile."
             )
     for kind, named in ("parameter", model.named_parameters), ("buffer", model.named_buffers):
         for name, tensor in named():

@@ -59,6 +59,11 @@ class Converter:
             ConvBN: folded_convolution,
         }
 
+    @property
+    def kinds(self) -> list[str]:
+        """The names of the blocks it looks for."""
+        return [kind.__name__ for kind in self._makers]
+
     def convert(self, module: nn.Module, path: str = "") -> nn.Module:
         """What takes the place of module: a fused block, or itself with its children converted."""
         if module not in self._results:

@@ -12,6 +12,7 @@ from torch import nn
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused import Unservable
+from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.optimize import optimize
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.whole_graph import WholeSegmenter, whole_network
@@ -49,7 +50,8 @@ def export_native(
     processor, and needs no native extension to write. csrc/network/plan.h has its format.
 
     Args:
-        model: from `create_model`, or what `optimize` made of it with a mean and std.
+        model: from `create_model`, or what `optimize` made of it with a mean and std; in a wrapper
+            that `optimize` takes, too.
         path: the file.
         mean, std: of R, G and B in the range 0..255, as for `optimize`; those of a model that is
             optimised already are inside.
@@ -60,6 +62,8 @@ def export_native(
             it has no mean and std, or is given them twice.
         OSError: the file cannot be written.
     """
+    if isinstance(model, nn.Module):
+        model = unwrapped(model)
     if isinstance(model, OptimizedModel):
         if mean is not None or std is not None:
             raise ValueError(

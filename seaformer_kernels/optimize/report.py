@@ -32,9 +32,14 @@ class Report:
 
     Attributes:
         entries: one for each block of ours; a shared one is named once.
+        input_size: height and width of the image that the share is of, if one was given.
+        fused_share: the part of the multiply-adds of convolutions and matrix products that fused
+            ops do, from 0 to 1; those of a folded ConvBN are not fused.
     """
 
     entries: tuple[Entry, ...]
+    input_size: tuple[int, int] | None = None
+    fused_share: float | None = None
 
     @property
     def plain(self) -> tuple[Entry, ...]:
@@ -45,6 +50,12 @@ class Report:
         counts = Counter(entry.kind for entry in self.entries if entry.fused)
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
         lines = [f"Fused or folded: {kinds}."]
+        if self.fused_share is not None:
+            height, width = self.input_size
+            lines.append(
+                f"In fused ops: {self.fused_share:.1%} of the multiply-adds for an image of "
+                f"{height}x{width}."
+            )
         groups: dict[tuple[str, str | None], list[str]] = {}
         for entry in self.plain:
             groups.setdefault((entry.kind, entry.reason), []).append(entry.path)
