@@ -580,9 +580,10 @@ def test_what_is_no_plain_model():
     for model in (fast, fast.module, nn.Sequential(fast)):
         with pytest.raises(ValueError, match="optimised already"):
             sk.optimize(model)
-    compiled = torch.compile(nn.ReLU())
-    with pytest.raises(ValueError, match="optimise first, then compile"):
-        sk.optimize(compiled)
+    scripted = torch.jit.script(nn.ReLU())
+    for model in (scripted, nn.Sequential(torch.compile(nn.ReLU()))):
+        with pytest.raises(ValueError, match="optimise first, then compile"):
+            sk.optimize(model)
 
 
 def test_attention_that_stays_plain_uses_folded_convolutions():

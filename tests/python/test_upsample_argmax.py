@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -141,6 +142,28 @@ def test_axes_of_size_one_in_channels_last(isa, c, h, w):
     last = logits.contiguous(memory_format=torch.channels_last)
     assert torch.equal(sk.ops.upsample_argmax(last, (9, 16)), expected)
     assert_labels(logits, (9, 16), expected)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        [24, 24], (24, 24), torch.Size((24, 24)), 24, torch.tensor(24), np.int64(24),
+        (torch.tensor(24), np.int32(24)), (np.uint8(24), 24),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_sizes_as_interpolate_takes_them(size):
+    logits = noise(1, 5, 3, 4)
+    expected = F.interpolate(logits, size=size, mode="bilinear").argmax(1)
+    assert torch.equal(sk.ops.upsample_argmax(logits, size).long(), expected)
+
+
+@pytest.mark.parametrize(
+    "size", [24.0, (24.0, 24), "ab", None, torch.tensor(24.0), torch.tensor([24, 24]), (None, 24)]
+)
+def test_other_sizes_are_refused(size):
+    with pytest.raises(TypeError, match="upsample_argmax: expected size to be two integers, got"):
+        sk.ops.upsample_argmax(noise(1, 5, 3, 4), size)
 
 
 def test_empty_batch(isa):
