@@ -39,6 +39,7 @@ docs/start/pytorch
 docs/start/deployment
 docs/start/raspberry-pi
 docs/start/c-and-phones
+docs/start/onnx
 ```
 
 ```{toctree}
