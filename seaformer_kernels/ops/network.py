@@ -118,7 +118,7 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) ->
     """
     _maps.check_image_call("network_labels", image, {"plan": plan}, num_classes=num_classes)
     sides = read_size("network_labels", size)
-    if is_traced(sides):
+    if is_traced(sides):  # an op would keep the size of the trace
         return upsample_argmax(_network_logits(image, plan, num_classes, DOWNSAMPLING), sides)
     return _network_labels(image, plan, num_classes, sides)
 

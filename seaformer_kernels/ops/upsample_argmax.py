@@ -51,8 +51,8 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
     logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN wins over
     numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
 
-    On the CPU a fused kernel does it, elsewhere plain PyTorch, also in an export to ONNX and in a
-    trace of torch.jit whose sizes are free. This is the last step of the light
+    On the CPU a fused kernel does it, elsewhere plain PyTorch; so it is in an export to ONNX, and
+    in a trace of torch.jit with sizes taken from shapes. This is the last step of the light
     segmentation head (SeaFormer, section 3.3: logits at 1/8 of the image).
 
     Args:

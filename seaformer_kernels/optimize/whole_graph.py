@@ -21,8 +21,7 @@ from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, Sea
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.modules import SeaStage
-
-_DOWNSAMPLING = 8  # of the segmentation head's finest map
+from seaformer_kernels.ops.network import DOWNSAMPLING
 
 
 class WholeNetwork(nn.Module):
@@ -53,7 +52,7 @@ class WholeSegmenter(WholeNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, as of `SeaFormerSegmenter`."""
-        return self._logits(x, _DOWNSAMPLING)
+        return self._logits(x, DOWNSAMPLING)
 
     @torch.no_grad()
     def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
