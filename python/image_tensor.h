@@ -30,10 +30,15 @@ class ImageTensor {
   const torch::stable::Tensor& tensor() const { return tensor_; }
   MapShape shape() const { return {tensor_.size(0), tensor_.size(2), tensor_.size(3)}; }
   StemImages view() const {
-    const void* data = bytes_ ? static_cast<const void*>(tensor_.const_data_ptr<uint8_t>())
-                              : tensor_.const_data_ptr<float>();
-    return {
-        data, bytes_, tensor_.stride(0), tensor_.stride(1), tensor_.stride(2), tensor_.stride(3)};
+    StemImages images;
+    images.bytes = bytes_;
+    images.data = bytes_ ? static_cast<const void*>(tensor_.const_data_ptr<uint8_t>())
+                         : tensor_.const_data_ptr<float>();
+    images.image_stride = tensor_.stride(0);
+    images.channel_stride = tensor_.stride(1);
+    images.row_stride = tensor_.stride(2);
+    images.column_stride = tensor_.stride(3);
+    return images;
   }
 
  private:

@@ -42,8 +42,14 @@ inline Tensor with_pixels(const Tensor& x) {
 
 // The pixels of what with_pixels returned.
 inline PixelMaps pixel_maps(const Tensor& x) {
-  return {
-      x.const_data_ptr<float>(), map_shape(x), x.size(1), x.stride(0), x.stride(2), x.stride(3)};
+  PixelMaps maps;
+  maps.data = x.const_data_ptr<float>();
+  maps.shape = map_shape(x);
+  maps.channels = x.size(1);
+  maps.image_stride = x.stride(0);
+  maps.row_stride = x.stride(2);
+  maps.pixel_stride = x.stride(3);
+  return maps;
 }
 
 }  // namespace seaformer

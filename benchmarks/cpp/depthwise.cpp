@@ -1,5 +1,4 @@
 // The depthwise kernel on layers of the network; layer_program.h tells how to call it.
-#include <cmath>
 #include <iterator>
 #include <memory>
 
@@ -53,8 +52,17 @@ std::function<void()> prepare(const Layer& layer) {
         rows[i] = data->input.data() +
                   (y * layer.stride + i) % layer.kernel_size * columns * layer.channels;
       }
-      kernel.run({rows, layer.channels, data->packed.data(), data->output.data(), layer.channels,
-                  layer.width, layer.channels, layer.kernel_size, layer.stride, 0.0f, INFINITY});
+      Depthwise args;
+      args.rows = rows;
+      args.row_stride = layer.channels;
+      args.weights = data->packed.data();
+      args.output = {data->output.data(), layer.channels};
+      args.width = layer.width;
+      args.channels = layer.channels;
+      args.kernel_size = layer.kernel_size;
+      args.stride = layer.stride;
+      args.low = 0.0f;
+      kernel.run(args);
     }
   };
 }

@@ -119,9 +119,15 @@ std::function<void()> prepare_unfused(const Problem& p) {
     expanded->depthwise(weights, h.kernel_size, h.stride, 0.0f, six ? 6.0f : INFINITY,
                         filtered->data());
     weights += p.depthwise_floats();
-    pointwise_kernel().run({filtered->data(), hidden, weights, data->output.data(), out, nullptr, 0,
-                            p.residual ? input : nullptr, out, p.out_height() * p.out_width(),
-                            hidden, out, Activation::kNone});
+    Pointwise project;
+    project.input = {filtered->data(), hidden};
+    project.weights = weights;
+    project.output = {data->output.data(), out};
+    if (p.residual) project.residual = {input, out};
+    project.pixels = p.out_height() * p.out_width();
+    project.in_channels = hidden;
+    project.out_channels = out;
+    pointwise_kernel().run(project);
   };
 }
 

@@ -47,8 +47,15 @@ std::function<void()> prepare(const Layer& layer) {
   const std::vector<float> weight(out * in, 0.25f);
   pack_pointwise(in, out, weight.data(), nullptr, data->packed.data());
   return [=, &kernel] {
-    kernel.run({data->input.data(), in, data->packed.data(), data->output.data(), out, nullptr, 0,
-                nullptr, 0, layer.pixels, in, out, Activation::kRelu});
+    Pointwise args;
+    args.input = {data->input.data(), in};
+    args.weights = data->packed.data();
+    args.output = {data->output.data(), out};
+    args.pixels = layer.pixels;
+    args.in_channels = in;
+    args.out_channels = out;
+    args.activation = Activation::kRelu;
+    kernel.run(args);
   };
 }
 

@@ -94,8 +94,13 @@ std::function<void()> prepare_unfused(const Problem& p) {
   auto maps = std::make_shared<Maps>(p);
   const int64_t all = p.all(), keys = p.keys(), values = p.values(), pixels = p.height * p.width;
   const auto part = [=](int64_t first, int64_t channels) {
-    return PixelMaps{
-        maps->qkv.data() + first, {1, p.height, p.width}, channels, 0, maps->qkv.row_stride(), all};
+    PixelMaps map;
+    map.data = maps->qkv.data() + first;
+    map.shape = {1, p.height, p.width};
+    map.channels = channels;
+    map.row_stride = maps->qkv.row_stride();
+    map.pixel_stride = all;
+    return map;
   };
   const float* expand = packed_sections(data->header());
   const float* filter = expand + packed_pointwise_floats(p.channels, all);
@@ -105,16 +110,21 @@ std::function<void()> prepare_unfused(const Problem& p) {
   const float* project = column + packed_pointwise_floats(values, values);
   const float* learned = project + packed_pointwise_floats(values, p.channels);
   const auto positions = [=](int i) { return LearnedPositions{learned + i * 16 * keys, 16}; };
-  const float scale = 1.0f / std::sqrt(static_cast<float>(p.key_dim));
-  const SqueezeAxialAttention attention{
-      {{1, p.height, p.width}, p.heads, p.key_dim, values / p.heads, scale, 0.0f, 6.0f},
-      part(0, keys),
-      part(keys, keys),
-      part(2 * keys, values),
-      positions(0),
-      positions(1),
-      positions(2),
-      positions(3)};
+  SqueezeAxialAttention attention;
+  attention.shape.maps = {1, p.height, p.width};
+  attention.shape.heads = p.heads;
+  attention.shape.key_dim = p.key_dim;
+  attention.shape.value_dim = values / p.heads;
+  attention.shape.scale = 1.0f / std::sqrt(static_cast<float>(p.key_dim));
+  attention.shape.low = 0.0f;
+  attention.shape.high = 6.0f;
+  attention.q = part(0, keys);
+  attention.k = part(keys, keys);
+  attention.v = part(2 * keys, values);
+  attention.row_q = positions(0);
+  attention.row_k = positions(1);
+  attention.column_q = positions(2);
+  attention.column_k = positions(3);
   auto workspace = std::make_shared<Workspace>(squeeze_axial_attention_workspace(attention, 1));
   return [=] {
     const float* input = data->input.data();
@@ -128,13 +138,26 @@ std::function<void()> prepare_unfused(const Problem& p) {
     bench::pointwise(rows, p.height, values, row, values, Activation::kNone, of_rows);
     bench::pointwise(columns, p.width, values, column, values, Activation::kNone, of_columns);
     for (int64_t y = 0; y < p.height; ++y) {
-      axial_kernel().combine({attention.v.data + y * attention.v.row_stride, all,
-                              of_rows + y * values, of_columns,
-                              maps->gate.data() + y * p.width * values, values, p.width, values});
+      AxialCombine sum;
+      sum.v = {attention.v.data + y * attention.v.row_stride, all};
+      sum.row = of_rows + y * values;
+      sum.column = of_columns;
+      sum.output = {maps->gate.data() + y * p.width * values, values};
+      sum.width = p.width;
+      sum.channels = values;
+      axial_kernel().combine(sum);
     }
-    pointwise_kernel().run({maps->gate.data(), values, project, data->output.data(), p.channels,
-                            maps->detail.data(), p.channels, input, p.channels, pixels, values,
-                            p.channels, Activation::kHardSigmoid});
+    Pointwise gate;
+    gate.input = {maps->gate.data(), values};
+    gate.weights = project;
+    gate.output = {data->output.data(), p.channels};
+    gate.multiplier = {maps->detail.data(), p.channels};
+    gate.residual = {input, p.channels};
+    gate.pixels = pixels;
+    gate.in_channels = values;
+    gate.out_channels = p.channels;
+    gate.activation = Activation::kHardSigmoid;
+    pointwise_kernel().run(gate);
   };
 }
 

@@ -103,7 +103,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
     const auto [vertical, horizontal] = take_axes(p.shape, carver);
     bench::pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
                      Activation::kHardSigmoid, maps->gates.data());
-    const int64_t coarse_row = p.shape.coarse.width * out;
+    const int64_t width = p.shape.local.width, coarse_row = p.shape.coarse.width * out;
     for (int64_t y = 0; y < p.shape.local.height; ++y) {
       const ResizeRun& run = *find_run(vertical, y);
       bilinear_kernel().blend(maps->gates.data() + run.low * coarse_row,
@@ -115,10 +115,16 @@ std::function<void()> prepare_unfused(const Problem& p) {
     bench::pointwise(data->local.data(), p.pixels(), in, local_weights, out, Activation::kNone,
                      gated);
     for (int64_t y = 0; y < p.shape.local.height; ++y) {
-      bilinear_kernel().multiply({maps->blended.data() + y * coarse_row, horizontal.runs,
-                                  horizontal.low_weight, horizontal.high_weight, 0,
-                                  p.shape.local.width, gated + y * p.shape.local.width * out, out,
-                                  p.classifies() ? shift : nullptr, out});
+      BilinearMultiply gating;
+      gating.row = maps->blended.data() + y * coarse_row;
+      gating.runs = horizontal.runs;
+      gating.low_weight = horizontal.low_weight;
+      gating.high_weight = horizontal.high_weight;
+      gating.end = width;
+      gating.output = {gated + y * width * out, out};
+      if (p.classifies()) gating.shift = shift;
+      gating.channels = out;
+      bilinear_kernel().multiply(gating);
     }
     if (p.classifies()) {
       bench::pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.kernel_size,

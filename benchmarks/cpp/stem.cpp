@@ -47,9 +47,14 @@ std::function<void()> prepare(const Layer& layer) {
         kernel.normalize_u8(data->bytes.data() + (2 * y + i) * columns * 3, columns * 3,
                             data->normalization, data->image.data() + i * columns * 3);
       }
-      kernel.run({rows, !planar, data->packed.data(),
-                  data->output.data() + y * layer.side * layer.out_channels, layer.out_channels,
-                  layer.side, layer.out_channels});
+      Stem args;
+      args.rows = rows;
+      args.interleaved = !planar;
+      args.weights = data->packed.data();
+      args.output = {data->output.data() + y * layer.side * layer.out_channels, layer.out_channels};
+      args.width = layer.side;
+      args.out_channels = layer.out_channels;
+      kernel.run(args);
     }
   };
 }

@@ -34,8 +34,8 @@ struct Data {
   explicit Data(const Case& c)
       : shape{1, c.side, c.side},
         image(3 * c.side * c.side * (c.bytes ? 1 : sizeof(float)), 7),
-        images(c.bytes ? StemImages{image.data(), true, 0, 1, 3 * c.side, 3}
-                       : StemImages{image.data(), false, 0, c.side * c.side, c.side, 1}),
+        images(c.bytes ? interleaved_images(image.data(), shape)
+                       : planar_images(reinterpret_cast<const float*>(image.data()), shape)),
         block_shape{1, stem_out(c.side), stem_out(c.side)} {
     PackedHeader header{};
     header.in_channels = 3, header.out_channels = kChannels;

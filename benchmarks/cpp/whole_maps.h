@@ -14,8 +14,15 @@ namespace seaformer::bench {
 // A pointwise convolution of dense pixels to dense pixels.
 inline void pointwise(const float* input, int64_t pixels, int64_t in, const float* weights,
                       int64_t out, Activation activation, float* output) {
-  pointwise_kernel().run(
-      {input, in, weights, output, out, nullptr, 0, nullptr, 0, pixels, in, out, activation});
+  Pointwise args;
+  args.input = {input, in};
+  args.weights = weights;
+  args.output = {output, out};
+  args.pixels = pixels;
+  args.in_channels = in;
+  args.out_channels = out;
+  args.activation = activation;
+  pointwise_kernel().run(args);
 }
 
 class PaddedMap {
@@ -54,8 +61,18 @@ class PaddedMap {
       for (int i = 0; i < kernel_size; ++i) {
         rows[i] = floats_.data() + (y * stride + i) * row_stride();
       }
-      depthwise_kernel().run({rows, channels_, weights, output + y * out_width * channels_,
-                              channels_, out_width, channels_, kernel_size, stride, low, high});
+      Depthwise args;
+      args.rows = rows;
+      args.row_stride = channels_;
+      args.weights = weights;
+      args.output = {output + y * out_width * channels_, channels_};
+      args.width = out_width;
+      args.channels = channels_;
+      args.kernel_size = kernel_size;
+      args.stride = stride;
+      args.low = low;
+      args.high = high;
+      depthwise_kernel().run(args);
     }
   }
 

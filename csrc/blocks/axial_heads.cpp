@@ -43,14 +43,13 @@ void AxialHeads::attend(float* rows, float* columns, const Parallel& parallel) c
       const bool along_rows = i / shape_.heads % 2 == 0;
       const int64_t length = along_rows ? shape_.maps.height : shape_.maps.width;
       const float* first = (along_rows ? this->rows() : this->columns()) + image * length * stride;
-      AxialAttend args{};
-      args.q = first + head * shape_.key_dim;
-      args.k = args.q + shape_.keys();
-      args.v = first + 2 * shape_.keys() + head * shape_.value_dim;
-      args.q_stride = args.k_stride = args.v_stride = stride;
-      args.output = (along_rows ? rows : columns) + image * length * shape_.values() +
-                    head * shape_.value_dim;
-      args.output_stride = shape_.values();
+      const float* q = first + head * shape_.key_dim;
+      float* output = (along_rows ? rows : columns) + image * length * shape_.values();
+      AxialAttend args;
+      args.q = {q, stride};
+      args.k = {q + shape_.keys(), stride};
+      args.v = {first + 2 * shape_.keys() + head * shape_.value_dim, stride};
+      args.output = {output + head * shape_.value_dim, shape_.values()};
       args.length = length;
       args.key_dim = shape_.key_dim;
       args.value_dim = shape_.value_dim;

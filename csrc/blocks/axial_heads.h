@@ -16,8 +16,8 @@ namespace seaformer {
 // All sizes from 1 up.
 struct AxialHeadsShape {
   MapShape maps;
-  int64_t heads, key_dim, value_dim;                    // dimensions of one head
-  float scale;                                          // of scores
+  int64_t heads = 0, key_dim = 0, value_dim = 0;        // dimensions of one head
+  float scale = 1;                                      // of scores
   float low = -std::numeric_limits<float>::infinity();  // bounds of what is attended to
   float high = std::numeric_limits<float>::infinity();
 

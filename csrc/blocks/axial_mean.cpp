@@ -24,8 +24,13 @@ void axial_mean(const PixelMaps& maps, float* rows, float* columns, int64_t stri
       for (int64_t x = 0; x < shape.width; ++x) std::fill_n(column + x * stride, count, 0.0f);
       const float* pixels = maps.data + image * maps.image_stride + begin;
       for (int64_t y = 0; y < shape.height; ++y) {
-        kernel.squeeze({pixels + y * maps.row_stride, maps.pixel_stride, shape.width, count,
-                        row + y * stride, column, stride});
+        AxialSqueeze args;
+        args.input = {pixels + y * maps.row_stride, maps.pixel_stride};
+        args.width = shape.width;
+        args.channels = count;
+        args.row_sum = row + y * stride;
+        args.column_sum = {column, stride};
+        kernel.squeeze(args);
       }
       divide(row, shape.height, shape.width);
       divide(column, shape.width, shape.height);

@@ -145,9 +145,14 @@ void BandedFilter::prepare(const RowSource& source, const Parallel& parallel) co
 }
 
 PixelMaps BandedFilter::kept_maps() const {
-  const int64_t row_stride = columns(out_width_) * pixel_;
-  return {kept_row(0, 0), shape_, packed_.hidden_channels, shape_.height * row_stride,
-          row_stride,     pixel_};
+  PixelMaps maps;
+  maps.data = kept_row(0, 0);
+  maps.shape = shape_;
+  maps.channels = packed_.hidden_channels;
+  maps.pixel_stride = pixel_;
+  maps.row_stride = columns(out_width_) * pixel_;
+  maps.image_stride = shape_.height * maps.row_stride;
+  return maps;
 }
 
 const float* BandedFilter::kept_row(int64_t image, int64_t row) const {
@@ -216,12 +221,15 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
       const int64_t count = std::min(chunk_ - waiting, x1 - x);
       filter(rows, (x - x0) * packed_.stride, count, scratch.chunk + waiting * pixel_);
       consumer.filtered(
-          {image, y, x, count, unfiltered, pixel_, scratch.extra + waiting * options_.extra});
+          {image, y, x, count, {unfiltered, pixel_}, scratch.extra + waiting * options_.extra});
       waiting += count;
       x += count;
       if (waiting == chunk_ || (x == x1 && (!joined || y + 1 == y1))) {
-        consumer.finish(
-            {scratch.chunk, unfiltered_waiting, pixel_, scratch.extra, first_waiting, waiting});
+        consumer.finish({{scratch.chunk, pixel_},
+                         {unfiltered_waiting, pixel_},
+                         scratch.extra,
+                         first_waiting,
+                         waiting});
         waiting = 0;
       }
     }
@@ -234,8 +242,18 @@ void BandedFilter::filter(const float* const* rows, int64_t first, int64_t count
   for (int i = 0; i < packed_.kernel_size; ++i) {
     at[i] = rows[i] == nullptr ? zeros_ : rows[i] + first * pixel_;
   }
-  depthwise_kernel_.run({at, pixel_, depthwise_, to, pixel_, count, packed_.hidden_channels,
-                         packed_.kernel_size, packed_.stride, low_, high_});
+  Depthwise args;
+  args.rows = at;
+  args.row_stride = pixel_;
+  args.weights = depthwise_;
+  args.output = {to, pixel_};
+  args.width = count;
+  args.channels = packed_.hidden_channels;
+  args.kernel_size = packed_.kernel_size;
+  args.stride = packed_.stride;
+  args.low = low_;
+  args.high = high_;
+  depthwise_kernel_.run(args);
 }
 
 }  // namespace seaformer

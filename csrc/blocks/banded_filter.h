@@ -18,6 +18,7 @@
 #include "blocks/row_source.h"
 #include "core/panel.h"
 #include "core/parallel.h"
+#include "core/pixels.h"
 #include "core/workspace.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
@@ -35,15 +36,13 @@ class BandedFilter {
   // Filtered pixels of one output row, as soon as they are there.
   struct Pixels {
     int64_t image, y, x, count;
-    const float* unfiltered;  // the same of the map, `stride` apart; for stride 1
-    int64_t stride;
-    float* extra;  // theirs, `extra` floats each
+    InPixels unfiltered;  // the same of the map; for stride 1
+    float* extra;         // theirs, `extra` floats each
   };
   // Some more of them, in the order of the output.
   struct Chunk {
-    const float* filtered;    // `stride` apart
-    const float* unfiltered;  // as in Pixels, if chunks end with rows
-    int64_t stride;
+    InPixels filtered;
+    InPixels unfiltered;  // as in Pixels, if chunks end with rows
     float* extra;
     int64_t first, count;  // the output pixel where they begin, and their number
   };

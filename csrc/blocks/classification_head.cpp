@@ -57,9 +57,14 @@ void classification_head(const MapShape& shape, const PackedHeader& packed, cons
   // Threads share the panels of the linear layer, as there is often one image only.
   const PointwiseKernel& linear = pointwise_kernel();
   over_channels(out, parallel, [&](int64_t first, int64_t count) {
-    linear.run({means, in, packed_sections(packed) + packed_pointwise_floats(in, first),
-                logits + first, out, nullptr, 0, nullptr, 0, shape.batch, in, count,
-                Activation::kNone});
+    Pointwise args;
+    args.input = {means, in};
+    args.weights = packed_sections(packed) + packed_pointwise_floats(in, first);
+    args.output = {logits + first, out};
+    args.pixels = shape.batch;
+    args.in_channels = in;
+    args.out_channels = count;
+    linear.run(args);
   });
 }
 

@@ -14,12 +14,12 @@ namespace seaformer {
 // The map is dense, [batch][height][width][channels].
 struct DetailEnhancement {
   MapShape shape;
-  int64_t channels, out_channels;
-  Activation activation;        // not h_sigmoid
-  const float* depthwise;       // [channels][3][3]
-  const float* depthwise_bias;  // [channels], or null
-  const float* pointwise;       // [out_channels][channels]
-  const float* pointwise_bias;  // [out_channels], or null
+  int64_t channels = 0, out_channels = 0;
+  Activation activation = Activation::kNone;  // not h_sigmoid
+  const float* depthwise = nullptr;           // [channels][3][3]
+  const float* depthwise_bias = nullptr;      // [channels], or null
+  const float* pointwise = nullptr;           // [out_channels][channels]
+  const float* pointwise_bias = nullptr;      // [out_channels], or null
 };
 
 // Bytes that detail_enhancement needs, kWorkspaceAlignment aligned, with this many threads.

@@ -3,24 +3,11 @@
 #include <algorithm>
 
 namespace seaformer {
-namespace {
-
-Gate make_gate(const GateShape& shape, const PackedHeader& packed, const float* local,
-               const float* coarse, Carver& carver) {
-  const float* const weights = packed_sections(packed);
-  return {shape,
-          {packed.in_channels, packed.hidden_channels, packed.out_channels},
-          {local, coarse, weights,
-           weights + packed_pointwise_floats(packed.in_channels, packed.out_channels), nullptr},
-          carver};
-}
-
-}  // namespace
 
 std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& packed,
                                   int64_t threads) {
   Carver carver(nullptr);
-  const Gate gate = make_gate(shape, packed, nullptr, nullptr, carver);
+  const Gate gate(shape, packed, nullptr, nullptr, carver);
   for (int64_t i = 0; i < threads; ++i) gate.take_rows(carver);
   return carver.used();
 }
@@ -28,7 +15,7 @@ std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& pa
 void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float* local,
                  const float* coarse, float* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
-  const Gate gate = make_gate(shape, packed, local, coarse, carver);
+  const Gate gate(shape, packed, local, coarse, carver);
   const std::size_t shared_bytes = carver.used();
   Carver worker_size(nullptr);
   gate.take_rows(worker_size);
@@ -42,7 +29,7 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
     for (int64_t row = gate.row_count() * worker / workers; row < end; ++row) {
       gate.enter_row(row, rows);
       for (int64_t x = 0; x < width; x += kGateChunk) {
-        gate.pixels(row, x, std::min(x + kGateChunk, width), rows,
+        gate.pixels(row, x, std::min(x + kGateChunk, width), rows, /*shift=*/nullptr,
                     output + (row * width + x) * packed.out_channels);
       }
     }

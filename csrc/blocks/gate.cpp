@@ -4,18 +4,26 @@
 
 namespace seaformer {
 
-Gate::Gate(const GateShape& shape, const GateChannels& channels, const GateOperands& operands,
-           Carver& carver)
+Gate::Gate(const GateShape& shape, const PackedHeader& packed, const float* local,
+           const float* coarse, Carver& carver)
     : shape_(shape),
-      channels_(channels),
-      operands_(operands),
+      packed_(packed),
+      local_(local),
+      coarse_(coarse),
+      local_weights_(packed_sections(packed)),
+      coarse_weights_(local_weights_ +
+                      packed_pointwise_floats(packed.in_channels, packed.out_channels)),
       vertical_(make_resize_axis(shape.coarse.height, shape.local.height, carver)),
       horizontal_(make_resize_axis(shape.coarse.width, shape.local.width, carver)),
       bilinear_(bilinear_kernel()),
       pointwise_(pointwise_kernel()) {}
 
+const float* Gate::next_sections() const {
+  return coarse_weights_ + packed_pointwise_floats(packed_.hidden_channels, packed_.out_channels);
+}
+
 Gate::Rows Gate::take_rows(Carver& carver) const {
-  const int64_t floats = shape_.coarse.width * channels_.out;
+  const int64_t floats = shape_.coarse.width * packed_.out_channels;
   Rows rows{};
   for (int slot = 0; slot < 2; ++slot) {
     rows.gates[slot] = carver.take<float>(floats);
@@ -30,10 +38,16 @@ int Gate::hold(int64_t coarse_row, int64_t keep, Rows& rows) const {
     if (rows.held[slot] == coarse_row) return slot;
   }
   const int slot = rows.held[0] == keep ? 1 : 0;
-  const int64_t width = shape_.coarse.width;
-  pointwise_.run({operands_.coarse + coarse_row * width * channels_.coarse, channels_.coarse,
-                  operands_.coarse_weights, rows.gates[slot], channels_.out, nullptr, 0, nullptr, 0,
-                  width, channels_.coarse, channels_.out, Activation::kHardSigmoid});
+  const int64_t width = shape_.coarse.width, in = packed_.hidden_channels;
+  Pointwise args;
+  args.input = {coarse_ + coarse_row * width * in, in};
+  args.weights = coarse_weights_;
+  args.output = {rows.gates[slot], packed_.out_channels};
+  args.pixels = width;
+  args.in_channels = in;
+  args.out_channels = packed_.out_channels;
+  args.activation = Activation::kHardSigmoid;
+  pointwise_.run(args);
   rows.held[slot] = coarse_row;
   return slot;
 }
@@ -45,16 +59,33 @@ void Gate::enter_row(int64_t row, Rows& rows) const {
   const int low = hold(first + run.low, first + run.high, rows);
   const int high = hold(first + run.high, first + run.low, rows);
   bilinear_.blend(rows.gates[low], rows.gates[high], vertical_.low_weight[y],
-                  vertical_.high_weight[y], shape_.coarse.width * channels_.out, rows.blended);
+                  vertical_.high_weight[y], shape_.coarse.width * packed_.out_channels,
+                  rows.blended);
 }
 
-void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, float* output) const {
-  pointwise_.run({operands_.local + (row * shape_.local.width + begin) * channels_.local,
-                  channels_.local, operands_.local_weights, output, channels_.out, nullptr, 0,
-                  nullptr, 0, end - begin, channels_.local, channels_.out, Activation::kNone});
-  bilinear_.multiply({rows.blended, find_run(horizontal_, begin), horizontal_.low_weight,
-                      horizontal_.high_weight, begin, end, output, channels_.out, operands_.shift,
-                      channels_.out});
+void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
+                  float* output) const {
+  const int64_t in = packed_.in_channels, out = packed_.out_channels;
+  Pointwise product;
+  product.input = {local_ + (row * shape_.local.width + begin) * in, in};
+  product.weights = local_weights_;
+  product.output = {output, out};
+  product.pixels = end - begin;
+  product.in_channels = in;
+  product.out_channels = out;
+  pointwise_.run(product);
+
+  BilinearMultiply gating;
+  gating.row = rows.blended;
+  gating.runs = find_run(horizontal_, begin);
+  gating.low_weight = horizontal_.low_weight;
+  gating.high_weight = horizontal_.high_weight;
+  gating.begin = begin;
+  gating.end = end;
+  gating.output = {output, out};
+  gating.shift = shift;
+  gating.channels = out;
+  bilinear_.multiply(gating);
 }
 
 }  // namespace seaformer

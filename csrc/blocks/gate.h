@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "blocks/map_shape.h"
+#include "blocks/packed.h"
 #include "core/resize_axis.h"
 #include "core/workspace.h"
 #include "kernels/bilinear/variants.h"
@@ -18,24 +19,14 @@ struct GateShape {
   MapShape coarse;  // of as large a batch
 };
 
-struct GateChannels {
-  int64_t local, coarse, out;
-};
-
-// Dense maps [batch, height, width, channels], and weights packed as pointwise sections.
-struct GateOperands {
-  const float *local, *coarse;
-  const float *local_weights, *coarse_weights;
-  const float* shift;  // [out], to be added behind the product and rectified; or null
-};
-
 // Pixels that blocks take at a time; the tiles of every kernel divide it.
 constexpr int64_t kGateChunk = 24;
 
 class Gate {
  public:
+  // Of dense maps of in_channels and hidden_channels. `packed` begins with the two convolutions.
   // Takes what all threads share from `carver`.
-  Gate(const GateShape& shape, const GateChannels& channels, const GateOperands& operands,
+  Gate(const GateShape& shape, const PackedHeader& packed, const float* local, const float* coarse,
        Carver& carver);
 
   // What one thread needs: coarse rows, made when an output row first looks at them.
@@ -52,16 +43,22 @@ class Gate {
   // Makes the gates of an output row.
   void enter_row(int64_t row, Rows& rows) const;
 
-  // Writes columns [begin, end) of the row that was entered, densely.
-  void pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, float* output) const;
+  // Writes columns [begin, end) of the row that was entered, densely. A shift [out_channels] that
+  // is not null is added behind the product, and the sum rectified.
+  void pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
+              float* output) const;
+
+  // The packed sections behind the convolutions.
+  const float* next_sections() const;
 
  private:
   // The slot that holds a coarse row, after filling the one that does not hold `keep`.
   int hold(int64_t coarse_row, int64_t keep, Rows& rows) const;
 
   const GateShape& shape_;
-  GateChannels channels_;
-  GateOperands operands_;
+  const PackedHeader& packed_;
+  const float *local_, *coarse_;
+  const float *local_weights_, *coarse_weights_;
   ResizeAxis vertical_, horizontal_;
   const BilinearKernel& bilinear_;
   const PointwiseKernel& pointwise_;

@@ -12,8 +12,15 @@ void InputRows::fill(const Part& part, float* to, int64_t stride, float*) const 
   const int64_t in = packed_.in_channels, pixels = part.last - part.first;
   const float* from = input_ + pixel * in;
   if (expands(packed_)) {
-    kernel_.run({from, in, packed_sections(packed_), to, stride, nullptr, 0, nullptr, 0, pixels, in,
-                 packed_.hidden_channels, static_cast<Activation>(packed_.expand_activation)});
+    Pointwise args;
+    args.input = {from, in};
+    args.weights = packed_sections(packed_);
+    args.output = {to, stride};
+    args.pixels = pixels;
+    args.in_channels = in;
+    args.out_channels = packed_.hidden_channels;
+    args.activation = static_cast<Activation>(packed_.expand_activation);
+    kernel_.run(args);
   } else if (stride == in) {
     std::copy_n(from, pixels * in, to);
   } else {

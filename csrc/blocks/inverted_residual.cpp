@@ -29,15 +29,18 @@ class Project final : public BandedFilter::Consumer {
 
   void finish(const BandedFilter::Chunk& chunk) const override {
     const int64_t out = packed_.out_channels;
-    const float* residual = nullptr;
-    int64_t residual_stride = 0;
+    Pointwise args;
+    args.input = chunk.filtered;
+    args.weights = weights_;
+    args.output = {output_ + chunk.first * out, out};
     if (residual_) {
-      residual = input_ == nullptr ? chunk.unfiltered : input_ + chunk.first * out;
-      residual_stride = input_ == nullptr ? chunk.stride : out;
+      args.residual =
+          input_ == nullptr ? chunk.unfiltered : InPixels{input_ + chunk.first * out, out};
     }
-    kernel_.run({chunk.filtered, chunk.stride, weights_, output_ + chunk.first * out, out, nullptr,
-                 0, residual, residual_stride, chunk.count, packed_.hidden_channels, out,
-                 Activation::kNone});
+    args.pixels = chunk.count;
+    args.in_channels = packed_.hidden_channels;
+    args.out_channels = out;
+    kernel_.run(args);
   }
 
  private:

@@ -7,7 +7,7 @@ namespace seaformer {
 
 // All sizes from 1 up.
 struct MapShape {
-  int64_t batch, height, width;
+  int64_t batch = 0, height = 0, width = 0;
   int64_t pixels() const { return batch * height * width; }
 };
 

@@ -9,16 +9,22 @@ namespace seaformer {
 
 // Maps whose pixels have their channels side by side; strides count floats.
 struct PixelMaps {
-  const float* data;
+  const float* data = nullptr;
   MapShape shape;
-  int64_t channels;
-  int64_t image_stride, row_stride, pixel_stride;
+  int64_t channels = 0;
+  int64_t image_stride = 0, row_stride = 0, pixel_stride = 0;
 };
 
 // Pixels that lie one behind the other.
 inline PixelMaps dense_maps(const float* data, const MapShape& shape, int64_t channels) {
-  const int64_t row = shape.width * channels;
-  return {data, shape, channels, shape.height * row, row, channels};
+  PixelMaps maps;
+  maps.data = data;
+  maps.shape = shape;
+  maps.channels = channels;
+  maps.pixel_stride = channels;
+  maps.row_stride = shape.width * channels;
+  maps.image_stride = shape.height * maps.row_stride;
+  return maps;
 }
 
 }  // namespace seaformer

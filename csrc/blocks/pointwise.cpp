@@ -16,9 +16,15 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, f
   parallel.run(tasks, [&](int64_t task) {
     const int64_t begin = grains * task / tasks * kGrain;
     const int64_t end = std::min(grains * (task + 1) / tasks * kGrain, pixels);
-    kernel.run({input + begin * in, in, packed_sections(packed), output + begin * out, out, nullptr,
-                0, nullptr, 0, end - begin, in, out,
-                static_cast<Activation>(packed.expand_activation)});
+    Pointwise args;
+    args.input = {input + begin * in, in};
+    args.weights = packed_sections(packed);
+    args.output = {output + begin * out, out};
+    args.pixels = end - begin;
+    args.in_channels = in;
+    args.out_channels = out;
+    args.activation = static_cast<Activation>(packed.expand_activation);
+    kernel.run(args);
   });
 }
 

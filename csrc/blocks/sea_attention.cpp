@@ -67,13 +67,15 @@ struct Squeezed {
 
 AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
                             const Widths& widths) {
-  return {shape,
-          packed.heads,
-          packed.key_dim,
-          widths.values / packed.heads,
-          1.0f / std::sqrt(static_cast<float>(packed.key_dim)),
-          0.0f,
-          6.0f};
+  AxialHeadsShape heads;
+  heads.maps = shape;
+  heads.heads = packed.heads;
+  heads.key_dim = packed.key_dim;
+  heads.value_dim = widths.values / packed.heads;
+  heads.scale = 1.0f / std::sqrt(static_cast<float>(packed.key_dim));
+  heads.low = 0.0f;
+  heads.high = 6.0f;
+  return heads;
 }
 
 bool keeps_map(const MapShape& shape, const Widths& widths, SeaAttentionWay way) {
@@ -148,9 +150,14 @@ class SeaAttention {
     axial_mean(dense_maps(input, shape_, channels), squeezed_.input,
                squeezed_.input + column_position(0) * channels, channels, parallel);
     over_channels(widths_.all, parallel, [&](int64_t begin, int64_t count) {
-      pointwise_.run({squeezed_.input, channels, packed_sections(packed_) + begin * (channels + 1),
-                      heads_.rows() + begin, widths_.all, nullptr, 0, nullptr, 0,
-                      heads_.positions(), channels, count, Activation::kNone});
+      Pointwise args;
+      args.input = {squeezed_.input, channels};
+      args.weights = packed_sections(packed_) + begin * (channels + 1);
+      args.output = {heads_.rows() + begin, widths_.all};
+      args.pixels = heads_.positions();
+      args.in_channels = channels;
+      args.out_channels = count;
+      pointwise_.run(args);
     });
   }
 
@@ -162,9 +169,14 @@ class SeaAttention {
     heads_.attend(attended, attended + all_rows * values, parallel);
     over_channels(values, parallel, [&](int64_t begin, int64_t count) {
       const auto project = [&](const float* weights, int64_t first, int64_t positions) {
-        pointwise_.run({attended + first * values, values, weights + begin * (values + 1),
-                        squeezed_.projected + first * values + begin, values, nullptr, 0, nullptr,
-                        0, positions, values, count, Activation::kNone});
+        Pointwise args;
+        args.input = {attended + first * values, values};
+        args.weights = weights + begin * (values + 1);
+        args.output = {squeezed_.projected + first * values + begin, values};
+        args.pixels = positions;
+        args.in_channels = values;
+        args.out_channels = count;
+        pointwise_.run(args);
       };
       project(weights_.row, 0, all_rows);
       project(weights_.column, all_rows, all_columns);
@@ -180,25 +192,41 @@ class SeaAttention {
     void filtered(const BandedFilter::Pixels& pixels) const override {
       const Widths& widths = block_.widths_;
       const float* projected = block_.squeezed_.projected;
-      block_.axial_.combine(
-          {pixels.unfiltered + 2 * widths.keys, pixels.stride,
-           projected + (block_.row_position(pixels.image) + pixels.y) * widths.values,
-           projected + (block_.column_position(pixels.image) + pixels.x) * widths.values,
-           pixels.extra, gate_stride(widths), pixels.count, widths.values});
+      const int64_t row = block_.row_position(pixels.image) + pixels.y;
+      const int64_t column = block_.column_position(pixels.image) + pixels.x;
+      AxialCombine args;
+      args.v = {pixels.unfiltered.data + 2 * widths.keys, pixels.unfiltered.stride};
+      args.row = projected + row * widths.values;
+      args.column = projected + column * widths.values;
+      args.output = {pixels.extra, gate_stride(widths)};
+      args.width = pixels.count;
+      args.channels = widths.values;
+      block_.axial_.combine(args);
     }
 
     void finish(const BandedFilter::Chunk& chunk) const override {
       const Widths& widths = block_.widths_;
       const int64_t channels = widths.channels, extra_stride = gate_stride(widths);
-      float* detail = chunk.extra + widths.values;
-      block_.pointwise_.run({chunk.filtered, chunk.stride, block_.weights_.detail, detail,
-                             extra_stride, nullptr, 0, nullptr, 0, chunk.count, widths.all,
-                             channels, Activation::kNone});
-      block_.pointwise_.run({chunk.extra, extra_stride, block_.weights_.project,
-                             output_ + chunk.first * channels, channels, detail, extra_stride,
-                             residual_ == nullptr ? nullptr : residual_ + chunk.first * channels,
-                             channels, chunk.count, widths.values, channels,
-                             Activation::kHardSigmoid});
+      Pointwise detail;
+      detail.input = chunk.filtered;
+      detail.weights = block_.weights_.detail;
+      detail.output = {chunk.extra + widths.values, extra_stride};
+      detail.pixels = chunk.count;
+      detail.in_channels = widths.all;
+      detail.out_channels = channels;
+      block_.pointwise_.run(detail);
+
+      Pointwise gate;
+      gate.input = {chunk.extra, extra_stride};
+      gate.weights = block_.weights_.project;
+      gate.output = {output_ + chunk.first * channels, channels};
+      gate.multiplier = {detail.output.data, extra_stride};
+      if (residual_ != nullptr) gate.residual = {residual_ + chunk.first * channels, channels};
+      gate.pixels = chunk.count;
+      gate.in_channels = widths.values;
+      gate.out_channels = channels;
+      gate.activation = Activation::kHardSigmoid;
+      block_.pointwise_.run(gate);
     }
 
    private:

@@ -12,8 +12,8 @@
 namespace seaformer {
 
 struct LearnedPositions {
-  const float* data;  // [count][keys], or null for none
-  int64_t count;
+  const float* data = nullptr;  // [count][keys], or null for none
+  int64_t count = 0;
 };
 
 struct SqueezeAxialAttention {

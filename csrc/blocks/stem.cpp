@@ -8,11 +8,49 @@
 namespace seaformer {
 namespace {
 
+StemImages planar(const void* data, bool bytes, const MapShape& shape) {
+  StemImages images;
+  images.data = data;
+  images.bytes = bytes;
+  images.channel_stride = shape.height * shape.width;
+  images.image_stride = 3 * images.channel_stride;
+  images.row_stride = shape.width;
+  images.column_stride = 1;
+  return images;
+}
+
+StemImages interleaved(const void* data, bool bytes, const MapShape& shape) {
+  StemImages images;
+  images.data = data;
+  images.bytes = bytes;
+  images.channel_stride = 1;
+  images.column_stride = 3;
+  images.row_stride = 3 * shape.width;
+  images.image_stride = shape.height * images.row_stride;
+  return images;
+}
+
 float* take_scratch(const MapShape& shape, int64_t workers, Carver& carver) {
   return carver.take<float>(workers * StemRows::kScratch * stem_out(shape.width));
 }
 
 }  // namespace
+
+StemImages planar_images(const float* data, const MapShape& shape) {
+  return planar(data, false, shape);
+}
+
+StemImages planar_images(const uint8_t* data, const MapShape& shape) {
+  return planar(data, true, shape);
+}
+
+StemImages interleaved_images(const float* data, const MapShape& shape) {
+  return interleaved(data, false, shape);
+}
+
+StemImages interleaved_images(const uint8_t* data, const MapShape& shape) {
+  return interleaved(data, true, shape);
+}
 
 std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
   Carver carver(nullptr);

@@ -15,10 +15,16 @@ namespace seaformer {
 // each other (column_stride 1), or those of all three be interleaved (channel_stride 1 and
 // column_stride 3).
 struct StemImages {
-  const void* data;
-  bool bytes;  // uint8, else float32
-  int64_t image_stride, channel_stride, row_stride, column_stride;
+  const void* data = nullptr;
+  bool bytes = false;  // uint8, else float32
+  int64_t image_stride = 0, channel_stride = 0, row_stride = 0, column_stride = 0;
 };
+
+// Dense images [batch, 3, height, width], and [batch, height, width, 3].
+StemImages planar_images(const float* data, const MapShape& shape);
+StemImages planar_images(const uint8_t* data, const MapShape& shape);
+StemImages interleaved_images(const float* data, const MapShape& shape);
+StemImages interleaved_images(const uint8_t* data, const MapShape& shape);
 
 // Rows of output for that many of input; columns likewise.
 constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }

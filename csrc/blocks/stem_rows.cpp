@@ -66,7 +66,14 @@ void StemRows::point_at_rows(const float** rows, int64_t y, const RowAt& row_at)
 
 void StemRows::run_kernel(const float* const* rows, int64_t width, float* to,
                           int64_t stride) const {
-  kernel_.run({rows, interleaved_, weights_, to, stride, width, out_channels_});
+  Stem args;
+  args.rows = rows;
+  args.interleaved = interleaved_;
+  args.weights = weights_;
+  args.output = {to, stride};
+  args.width = width;
+  args.out_channels = out_channels_;
+  kernel_.run(args);
 }
 
 // The columns of a row that the part looks at, with zeros around the image.

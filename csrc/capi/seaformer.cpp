@@ -91,7 +91,10 @@ Image checked_image(const char* function, const seaformer_model& model, const ui
           width);
   require(row_stride >= 3 * width && row_stride <= INT64_MAX / kMaxImageSide, function,
           ": expected rows at least ", 3 * width, " bytes apart, got ", row_stride);
-  return {{1, height, width}, {rgb, true, height * row_stride, 1, row_stride, 3}};
+  Image image{{1, height, width}, {}};
+  image.view = interleaved_images(rgb, image.shape);
+  image.view.row_stride = row_stride;
+  return image;
 }
 
 void check_room(const char* function, const char* unit, std::size_t expected, std::size_t got) {

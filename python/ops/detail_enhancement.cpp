@@ -70,9 +70,15 @@ Tensor detail_enhancement_op(const Tensor& qkv, const Tensor& dw_weight, const O
   const Tensor input = channels_last_map(kOp, "qkv", qkv);
   const Optional weights[4] = {contiguous(dw_weight), contiguous(dw_bias), contiguous(pw_weight),
                                contiguous(pw_bias)};
-  const DetailEnhancement args{
-      map_shape(qkv),   channels,         out_channels,     code,
-      data(weights[0]), data(weights[1]), data(weights[2]), data(weights[3])};
+  DetailEnhancement args;
+  args.shape = map_shape(qkv);
+  args.channels = channels;
+  args.out_channels = out_channels;
+  args.activation = code;
+  args.depthwise = data(weights[0]);
+  args.depthwise_bias = data(weights[1]);
+  args.pointwise = data(weights[2]);
+  args.pointwise_bias = data(weights[3]);
   const TorchParallel parallel;
   const Workspace workspace(detail_enhancement_workspace(args, parallel.threads()));
   detail_enhancement(args, input.const_data_ptr<float>(), output.mutable_data_ptr<float>(),

@@ -37,7 +37,7 @@ Optional by_position(const Optional& positions) {
 }
 
 LearnedPositions learned(const Optional& by_position) {
-  if (!by_position.has_value()) return {nullptr, 0};
+  if (!by_position.has_value()) return {};
   return {by_position->const_data_ptr<float>(), by_position->size(1)};
 }
 
@@ -79,15 +79,19 @@ std::tuple<Tensor, Tensor> squeeze_axial_attention_op(const Tensor& q, const Ten
   const Tensor maps[3] = {with_pixels(q), with_pixels(k), with_pixels(v)};
   const Optional positions[4] = {by_position(pos_row_q), by_position(pos_row_k),
                                  by_position(pos_col_q), by_position(pos_col_k)};
-  const SqueezeAxialAttention args{
-      {map_shape(q), num_heads, keys / num_heads, values / num_heads, static_cast<float>(scale)},
-      pixel_maps(maps[0]),
-      pixel_maps(maps[1]),
-      pixel_maps(maps[2]),
-      learned(positions[0]),
-      learned(positions[1]),
-      learned(positions[2]),
-      learned(positions[3])};
+  SqueezeAxialAttention args;
+  args.shape.maps = map_shape(q);
+  args.shape.heads = num_heads;
+  args.shape.key_dim = keys / num_heads;
+  args.shape.value_dim = values / num_heads;
+  args.shape.scale = static_cast<float>(scale);
+  args.q = pixel_maps(maps[0]);
+  args.k = pixel_maps(maps[1]);
+  args.v = pixel_maps(maps[2]);
+  args.row_q = learned(positions[0]);
+  args.row_k = learned(positions[1]);
+  args.column_q = learned(positions[2]);
+  args.column_k = learned(positions[3]);
   const TorchParallel parallel;
   const Workspace workspace(squeeze_axial_attention_workspace(args, parallel.threads()));
   squeeze_axial_attention(args, row.mutable_data_ptr<float>(), column.mutable_data_ptr<float>(),

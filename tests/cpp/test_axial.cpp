@@ -36,7 +36,13 @@ void squeeze_case(const AxialKernel& kernel, int64_t width, int64_t channels, Ag
   fill(input);
   fill(column);
   const std::vector<float> before(column.data(), column.data() + column.size());
-  kernel.squeeze({input.data(), stride, width, channels, row.data(), column.data(), column_stride});
+  AxialSqueeze args;
+  args.input = {input.data(), stride};
+  args.width = width;
+  args.channels = channels;
+  args.row_sum = row.data();
+  args.column_sum = {column.data(), column_stride};
+  kernel.squeeze(args);
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0, magnitude = 0;
     for (int64_t x = 0; x < width; ++x) {
@@ -69,8 +75,19 @@ void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float 
   fill(k, spread);
   std::reverse(k.data(), k.data() + k.size());
   fill(v);
-  kernel.attend({q.data(), k.data(), v.data(), q_stride, q_stride, v_stride, output.data(),
-                 v_stride, h.length, h.key_dim, h.value_dim, scale, low, high, scratch.data()});
+  AxialAttend args;
+  args.q = {q.data(), q_stride};
+  args.k = {k.data(), q_stride};
+  args.v = {v.data(), v_stride};
+  args.output = {output.data(), v_stride};
+  args.length = h.length;
+  args.key_dim = h.key_dim;
+  args.value_dim = h.value_dim;
+  args.scale = scale;
+  args.low = low;
+  args.high = high;
+  args.scratch = scratch.data();
+  kernel.attend(args);
   for (int64_t i = 0; i < h.length; ++i) {
     std::vector<double> score(h.length);
     double score_error = 0;
@@ -101,6 +118,23 @@ void attend_case(const AxialKernel& kernel, const Heads& h, Against side, float 
   }
 }
 
+// Attention with keys and values of one dimension, without bounds.
+template <std::size_t length>
+std::vector<float> attend_scalars(const AxialKernel& kernel, const float (&q)[length],
+                                  const float (&k)[length], const float (&v)[length]) {
+  std::vector<float> scratch(axial_scratch_floats(length, 1)), output(length);
+  AxialAttend args;
+  args.q = {q, 1};
+  args.k = {k, 1};
+  args.v = {v, 1};
+  args.output = {output.data(), 1};
+  args.length = length;
+  args.key_dim = args.value_dim = 1;
+  args.scratch = scratch.data();
+  kernel.attend(args);
+  return output;
+}
+
 float relu6(float x) { return x < 0 ? 0 : x > 6 ? 6 : x; }
 
 void combine_case(const AxialKernel& kernel, int64_t width, int64_t channels, Against side) {
@@ -114,8 +148,14 @@ void combine_case(const AxialKernel& kernel, int64_t width, int64_t channels, Ag
   v[0] = kNaN;
   v[v.size() - 1] = kInfinity;
   std::fill_n(output.data(), output.size(), 12345.0f);
-  kernel.combine({v.data(), v_stride, row.data(), column.data(), output.data(), output_stride,
-                  width, channels});
+  AxialCombine args;
+  args.v = {v.data(), v_stride};
+  args.row = row.data();
+  args.column = column.data();
+  args.output = {output.data(), output_stride};
+  args.width = width;
+  args.channels = channels;
+  kernel.combine(args);
   for (std::size_t i = 0; i < output.size(); ++i) {
     const int64_t x = i / output_stride, c = i % output_stride;
     if (c >= channels) {
@@ -160,30 +200,23 @@ TEST(axial_attend) {
 TEST(axial_attend_weights_are_exponentials) {
   // One query of 1 and values of 1 and 0: the result is exp(x) / (1 + exp(x)), x the second key.
   on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
-    std::vector<float> scratch(axial_scratch_floats(2, 1));
     const float q[2] = {1.0f, 1.0f}, v[2] = {0.0f, 1.0f};
     for (double x = -86.5; x <= 0; x += 0.0137) {
       const float k[2] = {0.0f, static_cast<float>(x)};
-      float output[2];
-      kernel.attend(
-          {q, k, v, 1, 1, 1, output, 1, 2, 1, 1, 1.0f, -kInfinity, kInfinity, scratch.data()});
+      const float got = attend_scalars(kernel, q, k, v)[0];
       const double e = std::exp(double{k[1]}), expected = e / (1 + e);
-      check(std::abs(output[0] - expected) <= 8 * kEps * expected, "exp of ", x, ": ", output[0],
-            ", expected ", expected);
+      check(std::abs(got - expected) <= 8 * kEps * expected, "exp of ", x, ": ", got, ", expected ",
+            expected);
     }
   });
 }
 
 TEST(axial_attend_nan_and_infinity) {
   on_every_variant(kAxialVariants, [](const AxialKernel& kernel) {
-    std::vector<float> scratch(axial_scratch_floats(3, 1));
     const float v[3] = {1.0f, 2.0f, 4.0f};
     const auto attend = [&](float q0, float k0, float k1, float k2) {
       const float q[3] = {q0, q0, q0}, k[3] = {k0, k1, k2};
-      std::vector<float> output(3);
-      kernel.attend({q, k, v, 1, 1, 1, output.data(), 1, 3, 1, 1, 1.0f, -kInfinity, kInfinity,
-                     scratch.data()});
-      return output[0];
+      return attend_scalars(kernel, q, k, v)[0];
     };
     check(attend(1, -kInfinity, 0, 0) == 3.0f, "a score of -inf has no weight");
     check(attend(1, -kInfinity, 0, -kInfinity) == 2.0f, "one finite score takes all");

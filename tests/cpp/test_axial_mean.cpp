@@ -25,8 +25,8 @@ void run_case(int64_t batch, int64_t height, int64_t width, int64_t channels, in
   std::mt19937 random(static_cast<unsigned>(height * 31 + width * 7 + channels));
   std::normal_distribution<float> normal;
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = normal(random);
-  const PixelMaps maps{input.data(),           {batch, height, width}, channels,
-                       height * width * pixel, width * pixel,          pixel};
+  PixelMaps maps = dense_maps(input.data(), {batch, height, width}, pixel);
+  maps.channels = channels;
 
   const auto at = [&](int64_t image, int64_t y, int64_t x, int64_t c) {
     return double{input[((image * height + y) * width + x) * pixel + c]};

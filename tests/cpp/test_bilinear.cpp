@@ -53,9 +53,17 @@ void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t
   fill(shift);
   fill(output);
   const std::vector<float> before(output.data(), output.data() + output.size());
-  kernel.multiply({row.data(), find_run(columns.axis, begin), columns.axis.low_weight,
-                   columns.axis.high_weight, begin, end, output.data(), step,
-                   shifts ? shift.data() : nullptr, channels});
+  BilinearMultiply args;
+  args.row = row.data();
+  args.runs = find_run(columns.axis, begin);
+  args.low_weight = columns.axis.low_weight;
+  args.high_weight = columns.axis.high_weight;
+  args.begin = begin;
+  args.end = end;
+  args.output = {output.data(), step};
+  if (shifts) args.shift = shift.data();
+  args.channels = channels;
+  kernel.multiply(args);
   for (int64_t x = begin; x < end; ++x) {
     const ResizeRun& run = *find_run(columns.axis, x);
     check(run.begin <= x && x < run.end, "no run holds column ", x);
@@ -136,8 +144,16 @@ TEST(bilinear_special_values) {
       }
       const Axis columns(1, 1);
       output = ones;
-      kernel.multiply({low.data(), columns.axis.runs, columns.axis.low_weight,
-                       columns.axis.high_weight, 0, 1, output.data(), 20, zeros.data(), 20});
+      BilinearMultiply args;
+      args.row = low.data();
+      args.runs = columns.axis.runs;
+      args.low_weight = columns.axis.low_weight;
+      args.high_weight = columns.axis.high_weight;
+      args.end = 1;
+      args.output = {output.data(), 20};
+      args.shift = zeros.data();
+      args.channels = 20;
+      kernel.multiply(args);
       for (float y : output) check(std::isnan(y), value, " on an equal size gives ", y);
     }
   });

@@ -54,8 +54,18 @@ void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
   Guarded<float> output((c.width - 1) * step + c.channels, side);
   const float untouched = 12345.0f;
   for (std::size_t i = 0; i < output.size(); ++i) output[i] = untouched;
-  kernel.run({pointers.data(), step, packed.data(), output.data(), step, c.width, c.channels,
-              c.kernel_size, c.stride, c.low, c.high});
+  Depthwise args;
+  args.rows = pointers.data();
+  args.row_stride = step;
+  args.weights = packed.data();
+  args.output = {output.data(), step};
+  args.width = c.width;
+  args.channels = c.channels;
+  args.kernel_size = c.kernel_size;
+  args.stride = c.stride;
+  args.low = c.low;
+  args.high = c.high;
+  kernel.run(args);
 
   for (int64_t x = 0; x < c.width; ++x) {
     for (int64_t ch = 0; ch < c.channels; ++ch) {
@@ -129,8 +139,17 @@ TEST(depthwise_nan_stays_nan) {
       std::vector<float> packed(packed_depthwise_floats(channels, size)), output(width * channels);
       pack_depthwise(channels, size, weight.data(), nullptr, packed.data());
       const std::vector<const float*> rows(size, row.data());
-      kernel.run({rows.data(), channels, packed.data(), output.data(), channels, width, channels,
-                  size, 1, 0.0f, 6.0f});
+      Depthwise args;
+      args.rows = rows.data();
+      args.row_stride = channels;
+      args.weights = packed.data();
+      args.output = {output.data(), channels};
+      args.width = width;
+      args.channels = channels;
+      args.kernel_size = size;
+      args.low = 0.0f;
+      args.high = 6.0f;
+      kernel.run(args);
       for (float y : output) check(std::isnan(y), size, "x", size, ": got ", y);
     }
   });
@@ -145,8 +164,14 @@ TEST(depthwise_rows_may_be_the_same) {
     std::vector<float> packed(packed_depthwise_floats(channels, 3)), output(channels);
     pack_depthwise(channels, 3, weight.data(), nullptr, packed.data());
     const float* const rows[3] = {zero.data(), one.data(), zero.data()};
-    kernel.run(
-        {rows, channels, packed.data(), output.data(), channels, 1, channels, 3, 1, -kInf, kInf});
+    Depthwise args;
+    args.rows = rows;
+    args.row_stride = channels;
+    args.weights = packed.data();
+    args.output = {output.data(), channels};
+    args.width = 1;
+    args.channels = channels;
+    kernel.run(args);
     for (float y : output) check(y == 6.0f, "got ", y);
   });
 }

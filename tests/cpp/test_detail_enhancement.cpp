@@ -42,14 +42,15 @@ void run_case(const Case& c, Against side) {
   const auto input = draw(c.batch * c.height * c.width * c.channels);
   const auto w1 = draw(c.channels * 9), b1 = draw(c.channels);
   const auto w2 = draw(c.out * c.channels), b2 = draw(c.out);
-  const DetailEnhancement args{{c.batch, c.height, c.width},
-                               c.channels,
-                               c.out,
-                               c.activation,
-                               w1->data(),
-                               c.biases ? b1->data() : nullptr,
-                               w2->data(),
-                               c.biases ? b2->data() : nullptr};
+  DetailEnhancement args;
+  args.shape = {c.batch, c.height, c.width};
+  args.channels = c.channels;
+  args.out_channels = c.out;
+  args.activation = c.activation;
+  args.depthwise = w1->data();
+  args.pointwise = w2->data();
+  if (c.biases) args.depthwise_bias = b1->data();
+  if (c.biases) args.pointwise_bias = b2->data();
   const auto run = [&](int64_t threads) {
     Guarded<float> output(c.batch * c.height * c.width * c.out, side);
     Guarded<unsigned char> workspace(align_up(detail_enhancement_workspace(args, threads)),

@@ -30,9 +30,7 @@ struct Image {
     std::mt19937 random(seed);
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(random());
   }
-  StemImages view() const {
-    return {bytes.data(), true, shape.height * shape.width * 3, 1, shape.width * 3, 3};
-  }
+  StemImages view() const { return interleaved_images(bytes.data(), shape); }
   MapShape shape;
   Guarded<uint8_t> bytes;
 };

@@ -45,7 +45,7 @@ void run(const AlignedBytes& bytes) {
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7);
   const MapSize size = network.logits_size(shape);
   test::Guarded<float> logits(size.floats(), test::Against::kEnd);
-  network.logits(shape, {image.data(), false, 0, 1, 21, 3}, logits.data(), Sequential());
+  network.logits(shape, interleaved_images(image.data(), shape), logits.data(), Sequential());
 }
 
 }  // namespace

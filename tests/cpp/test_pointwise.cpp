@@ -63,10 +63,17 @@ void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
   Guarded<float> packed(packed_pointwise_floats(c.in_channels, c.out_channels), side);
   pack_pointwise(c.in_channels, c.out_channels, weight.data(), c.bias ? bias.data() : nullptr,
                  packed.data());
-  kernel.run({input.data(), in, packed.data(), output.data(), out,
-              c.multiplier ? multiplier.data() : nullptr, out,
-              c.residual ? residual.data() : nullptr, out, c.pixels, c.in_channels, c.out_channels,
-              c.activation});
+  Pointwise args;
+  args.input = {input.data(), in};
+  args.weights = packed.data();
+  args.output = {output.data(), out};
+  if (c.multiplier) args.multiplier = {multiplier.data(), out};
+  if (c.residual) args.residual = {residual.data(), out};
+  args.pixels = c.pixels;
+  args.in_channels = c.in_channels;
+  args.out_channels = c.out_channels;
+  args.activation = c.activation;
+  kernel.run(args);
 
   for (int64_t p = 0; p < c.pixels; ++p) {
     for (int64_t n = 0; n < c.out_channels; ++n) {
@@ -161,8 +168,15 @@ TEST(pointwise_may_write_over_its_residual) {
       std::vector<float> packed(packed_pointwise_floats(in, out)), output(pixels * out);
       pack_pointwise(in, out, weight.data(), nullptr, packed.data());
       for (std::size_t i = 0; i < output.size(); ++i) output[i] = static_cast<float>(i);
-      kernel.run({input.data(), in, packed.data(), output.data(), out, nullptr, 0, output.data(),
-                  out, pixels, in, out, Activation::kNone});
+      Pointwise args;
+      args.input = {input.data(), in};
+      args.weights = packed.data();
+      args.output = {output.data(), out};
+      args.residual = {output.data(), out};
+      args.pixels = pixels;
+      args.in_channels = in;
+      args.out_channels = out;
+      kernel.run(args);
       for (std::size_t i = 0; i < output.size(); ++i) {
         check(output[i] == 6.0f * in + i, "element ", i, " is ", output[i]);
       }
@@ -179,8 +193,15 @@ TEST(pointwise_nan_passes_through_activations) {
     for (Activation activation :
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       std::vector<float> output(pixels * channels);
-      kernel.run({input.data(), in, packed.data(), output.data(), channels, nullptr, 0, nullptr, 0,
-                  pixels, in, channels, activation});
+      Pointwise args;
+      args.input = {input.data(), in};
+      args.weights = packed.data();
+      args.output = {output.data(), channels};
+      args.pixels = pixels;
+      args.in_channels = in;
+      args.out_channels = channels;
+      args.activation = activation;
+      kernel.run(args);
       for (float y : output) check(std::isnan(y), "activation ", static_cast<int>(activation));
     }
   });

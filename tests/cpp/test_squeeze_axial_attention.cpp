@@ -54,9 +54,15 @@ struct Problem {
     const auto learned = [&](int i) {
       return LearnedPositions{c.learned[i] == 0 ? nullptr : positions[i]->data(), c.learned[i]};
     };
-    const SqueezeAxialAttention args{
-        s,          maps(q, s.keys()), maps(k, s.keys()), maps(v, s.values()),
-        learned(0), learned(1),        learned(2),        learned(3)};
+    SqueezeAxialAttention args;
+    args.shape = s;
+    args.q = maps(q, s.keys());
+    args.k = maps(k, s.keys());
+    args.v = maps(v, s.values());
+    args.row_q = learned(0);
+    args.row_k = learned(1);
+    args.column_q = learned(2);
+    args.column_k = learned(3);
     Guarded<float> rows(s.maps.batch * s.maps.height * s.values(), side);
     Guarded<float> columns(s.maps.batch * s.maps.width * s.values(), side);
     Guarded<unsigned char> workspace(squeeze_axial_attention_workspace(args, threads),

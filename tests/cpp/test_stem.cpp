@@ -61,8 +61,14 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   Guarded<float> output((c.width - 1) * step + c.out_channels, side);
   const float untouched = 12345.0f;
   std::fill_n(output.data(), output.size(), untouched);
-  kernel.run({pointers.data(), c.interleaved, packed.data(), output.data(), step, c.width,
-              c.out_channels});
+  Stem args;
+  args.rows = pointers.data();
+  args.interleaved = c.interleaved;
+  args.weights = packed.data();
+  args.output = {output.data(), step};
+  args.width = c.width;
+  args.out_channels = c.out_channels;
+  kernel.run(args);
 
   for (int64_t x = 0; x < c.width; ++x) {
     for (int64_t n = 0; n < c.out_channels; ++n) {
@@ -123,10 +129,9 @@ void run_block(const BlockCase& c, Against side) {
   for (std::size_t i = 0; i < data.size(); ++i) {
     data[i] = static_cast<Element>(c.bytes ? static_cast<float>(random() % 256) : normal(random));
   }
-  const int64_t pixels = c.height * c.width, image = 3 * pixels;
-  const StemImages images = c.interleaved
-                                ? StemImages{data.data(), c.bytes, image, 1, 3 * c.width, 3}
-                                : StemImages{data.data(), c.bytes, image, pixels, c.width, 1};
+  const MapShape shape{c.batch, c.height, c.width};
+  const StemImages images =
+      c.interleaved ? interleaved_images(data.data(), shape) : planar_images(data.data(), shape);
   std::vector<float> weight(c.out_channels * 27), bias(c.out_channels);
   for (float& w : weight) w = normal(random);
   for (float& b : bias) b = normal(random);
@@ -146,7 +151,6 @@ void run_block(const BlockCase& c, Against side) {
   }
   const PackedHeader& packed = buffer.place(side);
 
-  const MapShape shape{c.batch, c.height, c.width};
   const int64_t oh = stem_out(c.height), ow = stem_out(c.width);
   const auto run = [&](int64_t threads) {
     Guarded<float> output(c.batch * oh * ow * c.out_channels, side);
@@ -231,7 +235,14 @@ TEST(stem_kernel_keeps_nan) {
     std::fill_n(rows, 9, image.data());
     for (bool interleaved : {false, true}) {
       std::fill(output.begin(), output.end(), 0.0f);
-      kernel.run({rows, interleaved, packed.data(), output.data(), kPanel, 9, kPanel});
+      Stem args;
+      args.rows = rows;
+      args.interleaved = interleaved;
+      args.weights = packed.data();
+      args.output = {output.data(), kPanel};
+      args.width = 9;
+      args.out_channels = kPanel;
+      kernel.run(args);
       for (float y : output) check(std::isnan(y), "got ", y);
     }
   });
@@ -279,8 +290,10 @@ TEST(stem_reads_channels_that_share_their_memory) {
   const MapShape shape{1, 5, 6};
   const Workspace workspace(stem_workspace(shape, 1));
   std::vector<float> shared(3 * 3 * 4), apart(shared.size());
-  stem(shape, h, {image.data(), false, 90, 0, 6, 1}, shared.data(), workspace.data(), Sequential());
-  stem(shape, h, {repeated.data(), false, 90, 30, 6, 1}, apart.data(), workspace.data(),
+  StemImages grey = planar_images(image.data(), shape);
+  grey.channel_stride = 0;
+  stem(shape, h, grey, shared.data(), workspace.data(), Sequential());
+  stem(shape, h, planar_images(repeated.data(), shape), apart.data(), workspace.data(),
        Sequential());
   check(shared == apart && shared[0] > 0, "results differ");
 }

@@ -98,9 +98,8 @@ class Problem {
   }
   MapShape image_shape() const { return {c_.batch, c_.height, c_.width}; }
   StemImages images() const {
-    const int64_t pixels = c_.height * c_.width;
-    if (c_.bytes) return {bytes_.data(), true, 3 * pixels, 1, 3 * c_.width, 3};
-    return {floats_.data(), false, 3 * pixels, pixels, c_.width, 1};
+    return c_.bytes ? interleaved_images(bytes_.data(), image_shape())
+                    : planar_images(floats_.data(), image_shape());
   }
 
   Case c_;

@@ -30,6 +30,7 @@ class Layer(NamedTuple):
 CPP_LAYERS = (
     Layer("csrc/core/isa.h", (), isa_safe=True),
     Layer("csrc/core/panel.h", (), isa_safe=True),
+    Layer("csrc/core/pixels.h", (), isa_safe=True),
     Layer("csrc/core/resize_axis.h", (), isa_safe=True),
     Layer("csrc/core/*", ("csrc/core/*",)),
     Layer("csrc/simd/*", ("csrc/simd/*",), isa_safe=True),

@@ -22,37 +22,32 @@
 
 #include "core/isa.h"
 #include "core/panel.h"
+#include "core/pixels.h"
 
 namespace seaformer {
 
 struct AxialSqueeze {
-  const float* input;  // one row of a map
-  int64_t input_stride;
-  int64_t width, channels;
-  float* row_sum;     // [channels]
-  float* column_sum;  // [width][column_stride]
-  int64_t column_stride;
+  InPixels input;  // one row of a map
+  int64_t width = 0, channels = 0;
+  float* row_sum = nullptr;  // [channels]
+  OutPixels column_sum;      // [width][channels]
 };
 
 struct AxialAttend {
-  const float *q, *k, *v;  // [length][key_dim] twice, [length][value_dim]
-  int64_t q_stride, k_stride, v_stride;
-  float* output;  // [length][value_dim]
-  int64_t output_stride;
-  int64_t length, key_dim, value_dim;
-  float scale;
-  float low, high;  // infinities where outputs have no bounds
-  float* scratch;   // of axial_scratch_floats
+  InPixels q, k, v;  // [length][key_dim] twice, [length][value_dim]
+  OutPixels output;  // [length][value_dim]
+  int64_t length = 0, key_dim = 0, value_dim = 0;
+  float scale = 1;
+  float low = -__builtin_inff(), high = __builtin_inff();  // bounds of outputs
+  float* scratch = nullptr;                                // of axial_scratch_floats
 };
 
 struct AxialCombine {
-  const float* v;
-  int64_t v_stride;
-  const float* row;     // [channels]
-  const float* column;  // [width][channels]
-  float* output;
-  int64_t output_stride;
-  int64_t width, channels;
+  InPixels v;
+  const float* row = nullptr;     // [channels]
+  const float* column = nullptr;  // [width][channels]
+  OutPixels output;
+  int64_t width = 0, channels = 0;
 };
 
 constexpr int64_t axial_scratch_floats(int64_t length, int64_t key_dim) {

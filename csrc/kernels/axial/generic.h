@@ -15,14 +15,14 @@ void squeeze(const AxialSqueeze& given) {
   const AxialSqueeze args = given;  // a copy that the stores cannot change
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     auto sum = splat_span(span, 0.0f);
-    const float* input = args.input + c;
-    float* column = args.column_sum + c;
+    const float* input = args.input.data + c;
+    float* column = args.column_sum.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto value = span.load(input);
       sum = add(sum, value);
       span.store(column, add(span.load(column), value));
-      input += args.input_stride;
-      column += args.column_stride;
+      input += args.input.stride;
+      column += args.column_sum.stride;
     }
     span.store(args.row_sum + c, sum);
   });
@@ -35,12 +35,12 @@ void attend(const AxialAttend& given) {
   float* const keys = args.scratch + padded;  // [key_dim][padded]: lanes are positions
   for (int64_t d = 0; d < args.key_dim; ++d) {
     for (int64_t j = 0; j < padded; ++j) {
-      keys[d * padded + j] = j < args.length ? args.k[j * args.k_stride + d] : 0.0f;
+      keys[d * padded + j] = j < args.length ? args.k.data[j * args.k.stride + d] : 0.0f;
     }
   }
   const F32 scale = splat(args.scale);
   for (int64_t i = 0; i < args.length; ++i) {
-    const float* q = args.q + i * args.q_stride;
+    const float* q = args.q.data + i * args.q.stride;
     for (int64_t j = 0; j < padded; j += kPanel) {
       F32 sum[kPanel / kLanes];
       for (F32& s : sum) s = splat(0.0f);
@@ -66,11 +66,11 @@ void attend(const AxialAttend& given) {
     }
     for (int64_t j = 0; j < args.length; ++j) total += scores[j];
     const float share = 1.0f / total;
-    float* output = args.output + i * args.output_stride;
+    float* output = args.output.data + i * args.output.stride;
     each_span(args.value_dim, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
       auto sum = splat_span(span, 0.0f);
-      const float* v = args.v + c;
-      for (int64_t j = 0; j < args.length; ++j, v += args.v_stride) {
+      const float* v = args.v.data + c;
+      for (int64_t j = 0; j < args.length; ++j, v += args.v.stride) {
         sum = fma(splat_span(span, scores[j]), span.load(v), sum);
       }
       const auto mean = mul(sum, splat_span(span, share));
@@ -85,14 +85,14 @@ void combine(const AxialCombine& given) {
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto low = splat_span(span, 0.0f), high = splat_span(span, 6.0f);
     const auto row = span.load(args.row + c);
-    const float *v = args.v + c, *column = args.column + c;
-    float* output = args.output + c;
+    const float *v = args.v.data + c, *column = args.column + c;
+    float* output = args.output.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto sum = add(add(span.load(v), row), span.load(column));
       span.store(output, at_most(at_least(sum, low), high));
-      v += args.v_stride;
+      v += args.v.stride;
       column += args.channels;
-      output += args.output_stride;
+      output += args.output.stride;
     }
   });
 }

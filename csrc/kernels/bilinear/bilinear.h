@@ -7,8 +7,8 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; pixels of a row are `channels` floats
-//           apart, those of the output `output_stride`.
+// Layout    float32, the channels of a pixel contiguous; pixels of the coarse row are `channels`
+//           floats apart.
 // Aliasing  none.
 // Alignment of elements only.
 // NaN       stays NaN, as does an infinity with a weight of zero, as in PyTorch.
@@ -18,20 +18,20 @@
 #include <stdint.h>
 
 #include "core/isa.h"
+#include "core/pixels.h"
 #include "core/resize_axis.h"
 
 namespace seaformer {
 
 struct BilinearMultiply {
-  const float* row;       // of the coarse map
-  const ResizeRun* runs;  // from that which holds `begin` to that which holds `end` - 1
-  const float* low_weight;
-  const float* high_weight;  // of all columns, from column 0 on
-  int64_t begin, end;        // columns of the output
-  float* output;             // of column `begin`
-  int64_t output_stride;
-  const float* shift;  // [channels], or null for the product alone
-  int64_t channels;
+  const float* row = nullptr;       // of the coarse map
+  const ResizeRun* runs = nullptr;  // from that which holds `begin` to that which holds `end` - 1
+  const float* low_weight = nullptr;
+  const float* high_weight = nullptr;  // of all columns, from column 0 on
+  int64_t begin = 0, end = 0;          // columns of the output
+  OutPixels output;                    // of column `begin`
+  const float* shift = nullptr;        // [channels], or null for the product alone
+  int64_t channels = 0;
 };
 
 struct BilinearKernel {

@@ -30,13 +30,13 @@ SEAFORMER_INLINE void multiply_run(const BilinearMultiply& args, const ResizeRun
                                    int64_t begin, int64_t end) {
   const float *low = args.row + run.low * args.channels,
               *high = args.row + run.high * args.channels;
-  float* output = args.output + (begin - args.begin) * args.output_stride;
+  float* output = args.output.data + (begin - args.begin) * args.output.stride;
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto l = span.load(low + c), h = span.load(high + c);
     const auto zero = splat_span(span, 0.0f);
     const auto shift = shifts ? span.load(args.shift + c) : zero;
     float* at = output + c;
-    for (int64_t x = begin; x < end; ++x, at += args.output_stride) {
+    for (int64_t x = begin; x < end; ++x, at += args.output.stride) {
       const auto gate = between(splat_span(span, args.low_weight[x]), l,
                                 splat_span(span, args.high_weight[x]), h);
       const auto y = span.load(at);

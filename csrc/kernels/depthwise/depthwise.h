@@ -22,19 +22,20 @@
 
 #include "core/isa.h"
 #include "core/panel.h"
+#include "core/pixels.h"
 
 namespace seaformer {
 
 struct Depthwise {
-  const float* const* rows;  // kernel_size of them
-  int64_t row_stride;        // between the pixels of a row
-  const float* weights;      // packed, with the biases
-  float* output;
-  int64_t output_stride;
-  int64_t width;  // of the output
-  int64_t channels;
-  int kernel_size, stride;
-  float low, high;  // bounds of the activation: 0 and infinity for ReLU, 0 and 6 for ReLU6
+  const float* const* rows = nullptr;  // kernel_size of them
+  int64_t row_stride = 0;              // between the pixels of a row
+  const float* weights = nullptr;      // packed, with the biases
+  OutPixels output;
+  int64_t width = 0;  // of the output
+  int64_t channels = 0;
+  int kernel_size = 3, stride = 1;
+  // Bounds of the activation: 0 and infinity for ReLU, 0 and 6 for ReLU6.
+  float low = -__builtin_inff(), high = __builtin_inff();
 };
 
 struct DepthwiseKernel {

@@ -72,13 +72,13 @@ SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, int64_t channel, in
   F32 sum[vectors][pixels];
   sum_taps(Taps<size, stride>(), rows, args.row_stride,
            args.weights + vector_offset<size>(channel / kLanes), sum, LastIs<kind>(), last);
-  float* output = args.output + x * args.output_stride + channel;
+  float* output = args.output.data + x * args.output.stride + channel;
   const auto finish = [&](const auto& activate) SEAFORMER_LAMBDA_INLINE {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       SEAFORMER_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        store_first(output + p * args.output_stride + v * kLanes, activate(sum[v][p]),
+        store_first(output + p * args.output.stride + v * kLanes, activate(sum[v][p]),
                     kind == Last::kWhole || v + 1 < vectors ? kLanes : last);
       }
     }

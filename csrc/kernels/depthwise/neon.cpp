@@ -19,9 +19,9 @@ void sum_tiles(const Depthwise& args, int64_t x, int64_t tiles, int64_t channel,
                                                 int64_t channel, int64_t channels) {              \
     constexpr int64_t kBytes = sizeof(float), kTaps = size * size;                                \
     constexpr int64_t kPanelBytes = kBytes * kPanel * (kTaps + 1);                                \
-    const int64_t step = kBytes * args.row_stride, output_step = kBytes * args.output_stride;     \
+    const int64_t step = kBytes * args.row_stride, output_step = kBytes * args.output.stride;     \
     int64_t offset = x * stride * step + kBytes * channel, end, turn;                             \
-    float* output = args.output + x * args.output_stride + channel;                               \
+    float* output = args.output.data + x * args.output.stride + channel;                          \
     const float *input, *weights;                                                                 \
     __asm__ volatile(                                                                             \
         code                                                                                      \

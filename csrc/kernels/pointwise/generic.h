@@ -100,8 +100,8 @@ template <int pixels, int vectors, Last kind>
 SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
                            int64_t channel, int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
-  const Operands from = {args.input + pixel * args.input_stride, args.input_stride, weights, panel,
-                         args.in_channels};
+  const Operands from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
+                         panel, args.in_channels};
   F32 sum[pixels][vectors];
   for (int64_t k = sum_products(from, sum, LastIs<kind>()); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
@@ -117,21 +117,21 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
 
   activate(sum, args.activation);
   const auto lanes = [&](int v) { return kind == Last::kWhole || v + 1 < vectors ? kLanes : last; };
-  if (args.multiplier != nullptr) {
-    const float* from = args.multiplier + pixel * args.multiplier_stride + channel;
+  if (args.multiplier.data != nullptr) {
+    const float* from = args.multiplier.data + pixel * args.multiplier.stride + channel;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
-      return mul(x, load_first(from + p * args.multiplier_stride + v * kLanes, lanes(v)));
+      return mul(x, load_first(from + p * args.multiplier.stride + v * kLanes, lanes(v)));
     });
   }
-  if (args.residual != nullptr) {
-    const float* from = args.residual + pixel * args.residual_stride + channel;
+  if (args.residual.data != nullptr) {
+    const float* from = args.residual.data + pixel * args.residual.stride + channel;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
-      return add(x, load_first(from + p * args.residual_stride + v * kLanes, lanes(v)));
+      return add(x, load_first(from + p * args.residual.stride + v * kLanes, lanes(v)));
     });
   }
-  float* to = args.output + pixel * args.output_stride + channel;
+  float* to = args.output.data + pixel * args.output.stride + channel;
   for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
-    store_first(to + p * args.output_stride + v * kLanes, x, lanes(v));
+    store_first(to + p * args.output.stride + v * kLanes, x, lanes(v));
     return x;
   });
 }

@@ -38,8 +38,8 @@ SEAFORMER_INLINE int64_t more_than_rectified(const Pointwise& args) {
   int64_t more = 0;
   if (args.activation == Activation::kRelu6) more |= kBounded;
   if (args.activation == Activation::kHardSigmoid) more |= kBounded | kShifted;
-  if (args.multiplier != nullptr) more |= kMultiplied;
-  if (args.residual != nullptr) more |= kAdded;
+  if (args.multiplier.data != nullptr) more |= kMultiplied;
+  if (args.residual.data != nullptr) more |= kAdded;
   return more;
 }
 
@@ -60,14 +60,14 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
                                   int64_t channel, int64_t panels) {                              \
     const int64_t taps = args.in_channels + 1, rows = kBytes * tiles * pixels;                    \
     const PanelSteps steps = {tiles, kBytes * kPanel * (taps - kPair),                            \
-                              kBytes * kPanel - rows * args.output_stride,                        \
-                              kBytes * kPanel - rows * args.multiplier_stride,                    \
-                              kBytes * kPanel - rows * args.residual_stride};                     \
+                              kBytes * kPanel - rows * args.output.stride,                        \
+                              kBytes * kPanel - rows * args.multiplier.stride,                    \
+                              kBytes * kPanel - rows * args.residual.stride};                     \
     const float* weights = args.weights + channel * taps;                                         \
-    float* output = args.output + pixel * args.output_stride + channel;                           \
-    const float *multiplier = args.multiplier, *residual = args.residual;                         \
-    if (multiplier != nullptr) multiplier += pixel * args.multiplier_stride + channel;            \
-    if (residual != nullptr) residual += pixel * args.residual_stride + channel;                  \
+    float* output = args.output.data + pixel * args.output.stride + channel;                      \
+    const float *multiplier = args.multiplier.data, *residual = args.residual.data;               \
+    if (multiplier != nullptr) multiplier += pixel * args.multiplier.stride + channel;            \
+    if (residual != nullptr) residual += pixel * args.residual.stride + channel;                  \
     const float *input0, *input1, *input2, *input3, *at, *last;                                   \
     int64_t tile, count;                                                                          \
     __asm__ volatile(                                                                             \
@@ -76,13 +76,13 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
           [input3] "=&r"(input3), [at] "=&r"(at), [last] "=&r"(last), [tile] "=&r"(tile),         \
           [count] "=&r"(count), [weights] "+&r"(weights), [output] "+&r"(output),                 \
           [multiplier] "+&r"(multiplier), [residual] "+&r"(residual), [panels] "+&r"(panels)      \
-        : [steps] "r"(&steps), [input] "r"(args.input + pixel * args.input_stride),               \
-          [input_stride] "r"(kBytes * args.input_stride),                                         \
-          [next_tile] "r"(kBytes * (pixels * args.input_stride - args.in_channels + kGroup)),     \
+        : [steps] "r"(&steps), [input] "r"(args.input.data + pixel * args.input.stride),          \
+          [input_stride] "r"(kBytes * args.input.stride),                                         \
+          [next_tile] "r"(kBytes * (pixels * args.input.stride - args.in_channels + kGroup)),     \
           [odd] "r"(odd_channels(args.in_channels)), [tap] "r"(kBytes * kPanel),                  \
-          [output_stride] "r"(kBytes * args.output_stride),                                       \
-          [multiplier_stride] "r"(kBytes * args.multiplier_stride),                               \
-          [residual_stride] "r"(kBytes * args.residual_stride),                                   \
+          [output_stride] "r"(kBytes * args.output.stride),                                       \
+          [multiplier_stride] "r"(kBytes * args.multiplier.stride),                               \
+          [residual_stride] "r"(kBytes * args.residual.stride),                                   \
           [bounds] "r"(bounds_of(args.activation)), [more] "r"(more_than_rectified(args))         \
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
@@ -130,12 +130,12 @@ void last_columns(const Pointwise& args, int64_t begin, int64_t end, int64_t cha
   const int64_t channels = args.out_channels - channel, vectors = (channels + kLanes - 1) / kLanes;
   Pointwise chunk = args;
   chunk.weights += channel * (args.in_channels + 1);
-  chunk.output = sums;
-  chunk.output_stride = kPanel;
-  chunk.multiplier = chunk.residual = nullptr;
+  chunk.output.data = sums;
+  chunk.output.stride = kPanel;
+  chunk.multiplier.data = chunk.residual.data = nullptr;
   for (; begin < end; begin += kChunk) {
     const int64_t pixels = end - begin < kChunk ? end - begin : kChunk;
-    chunk.input = args.input + begin * args.input_stride;
+    chunk.input.data = args.input.data + begin * args.input.stride;
     columns_of(vectors, chunk, 0, pixels, 0);
     for (int64_t p = 0; p < pixels; ++p) {
       const int64_t pixel = begin + p;
@@ -143,13 +143,13 @@ void last_columns(const Pointwise& args, int64_t begin, int64_t end, int64_t cha
         const int lanes = static_cast<int>(channels - c < kLanes ? channels - c : kLanes);
         const int64_t n = channel + c;
         F32 y = load(sums + p * kPanel + c);
-        if (args.multiplier != nullptr) {
-          y = mul(y, load_first(args.multiplier + pixel * args.multiplier_stride + n, lanes));
+        if (args.multiplier.data != nullptr) {
+          y = mul(y, load_first(args.multiplier.data + pixel * args.multiplier.stride + n, lanes));
         }
-        if (args.residual != nullptr) {
-          y = add(y, load_first(args.residual + pixel * args.residual_stride + n, lanes));
+        if (args.residual.data != nullptr) {
+          y = add(y, load_first(args.residual.data + pixel * args.residual.stride + n, lanes));
         }
-        store_first(args.output + pixel * args.output_stride + n, y, lanes);
+        store_first(args.output.data + pixel * args.output.stride + n, y, lanes);
       }
     }
   }

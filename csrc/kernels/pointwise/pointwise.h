@@ -18,23 +18,19 @@
 
 #include "core/isa.h"
 #include "core/panel.h"
+#include "core/pixels.h"
 
 namespace seaformer {
 
 enum class Activation { kNone, kRelu, kRelu6, kHardSigmoid };
 
 struct Pointwise {
-  const float* input;
-  int64_t input_stride;
-  const float* weights;  // packed, with the biases
-  float* output;
-  int64_t output_stride;
-  const float* multiplier;  // or null
-  int64_t multiplier_stride;
-  const float* residual;  // or null
-  int64_t residual_stride;
-  int64_t pixels, in_channels, out_channels;
-  Activation activation;
+  InPixels input;
+  const float* weights = nullptr;  // packed, with the biases
+  OutPixels output;
+  InPixels multiplier, residual;  // or none
+  int64_t pixels = 0, in_channels = 0, out_channels = 0;
+  Activation activation = Activation::kNone;
 };
 
 struct PointwiseKernel {

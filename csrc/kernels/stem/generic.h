@@ -102,12 +102,12 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
 // All output channels of `pixels` outputs from x on. `whole`: they fill their panels.
 template <int channels, bool whole, int pixels>
 SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
-  float* output = args.output + x * args.output_stride;
+  float* output = args.output.data + x * args.output.stride;
   const float* weights = args.weights;
   int64_t left = args.out_channels;
   do {
     const int lanes = whole || left >= kPanel ? kPanel : static_cast<int>(left);
-    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, args.output_stride, lanes);
+    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, args.output.stride, lanes);
     weights += kPanelFloats;
     output += kPanel;
     left -= kPanel;
