@@ -84,6 +84,7 @@ docs/api/modules
 docs/api/models
 docs/api/optimize
 docs/api/cpu
+docs/api/data
 docs/api/reference
 docs/api/cli
 ```

@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from PIL import Image, ImageOps
 
-from seaformer_kernels.bench.tables import WHOLE_GRAPH, model_name, number, usual
+from seaformer_kernels.bench.tables import WHOLE_GRAPH, model_name, number, size_of, usual
 
 OURS, OTHERS = "#1f77b4", "#b8b8b8"
 NAMES = {
@@ -45,7 +45,7 @@ def times(record: dict, model: str) -> tuple[str, dict[str, float]]:
         for i in case["implementations"]
         if not i["ours"] or i["name"] in ours
     }
-    title = f"{model.capitalize()}, {case['height']}x{case['width']}: ms to labels"
+    title = f"{model.capitalize()}, {size_of(case)}: ms to labels"
     return title, dict(sorted(found.items(), key=lambda item: item[1]))
 
 

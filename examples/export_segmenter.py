@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import seaformer_kernels as sk
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
 
 
 class Labeller(nn.Module):

@@ -1,6 +1,6 @@
 """SeaFormer with fused kernels for ARM and x86 processors behind torch custom ops."""
 
-from seaformer_kernels import cpu, models, modules, ops
+from seaformer_kernels import cpu, data, models, modules, ops
 from seaformer_kernels._version import __version__
 from seaformer_kernels.models import (
     CheckpointError,
@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "cpu",
     "create_model",
+    "data",
     "export_native",
     "list_models",
     "load_checkpoint",

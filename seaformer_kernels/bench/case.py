@@ -19,5 +19,5 @@ class Case:
     peers: tuple[str, ...]
 
     def __str__(self) -> str:
-        size = f"{self.height}x{self.width}"
+        size = f"{self.width}x{self.height}"
         return f"{self.model} {size} to {self.output}, {in_words(self.threads)}"

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from seaformer_kernels.bench.tables import model_name, number, parts_of, usual
+from seaformer_kernels.bench.tables import model_name, number, parts_of, size_of, usual
 
 FORMATS = ("png", "svg")
 matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # names inside do not change from run to run
@@ -90,8 +90,7 @@ def _latency(cases: Sequence[dict]) -> Figure:
         axes.set_title(model_name(case))
     case = cases[0]
     figure.suptitle(
-        f"Image {case['height']}x{case['width']} to {case['output']}, "
-        f"{case['threads']} thread(s), float32"
+        f"Image {size_of(case)} to {case['output']}, {case['threads']} thread(s), float32"
     )
     figure.supxlabel("milliseconds: median; line from least to 95th percentile", fontsize=9)
     return figure

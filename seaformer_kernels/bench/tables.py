@@ -83,7 +83,7 @@ def _summary(output: str, cases: Sequence[dict]) -> str:
     first = cases[0]
     isa = first["split"]["isa"]
     peers = _peers(cases)
-    title = f"{first['height']}x{first['width']} to {output}, {isa}, {in_words(first['threads'])}"
+    title = f"{size_of(first)} to {output}, {isa}, {in_words(first['threads'])}"
     rows = []
     for case in cases:
         by_name = {i["name"]: i for i in case["implementations"]}
@@ -143,8 +143,13 @@ def model_name(case: dict) -> str:
     return case["model"].removeprefix("seaformer_")
 
 
+def size_of(case: dict) -> str:
+    """Width and height of the image."""
+    return f"{case['width']}x{case['height']}"
+
+
 def _title(case: dict) -> str:
-    return f"{model_name(case)} {case['height']}x{case['width']}"
+    return f"{model_name(case)} {size_of(case)}"
 
 
 def _latency(cases: Sequence[dict]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +13,19 @@ from seaformer_kernels.bench import models, record, suite, tables
 from seaformer_kernels.bench.implementations import vector_isas
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.models.backbone import MIN_SIZE
+from seaformer_kernels.cli.params import Size
 
 QUICK = {"seconds": 8.0, "min_rounds": 10, "minutes": 3.0}
 
 
-class Size(click.ParamType):
-    """HEIGHTxWIDTH, or the side of a square."""
-
-    name = "HxW"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
-        if not match:
-            self.fail(f"expected HEIGHTxWIDTH or a side such as 512, got {value!r}", param, ctx)
-        height, width = int(match[1]), int(match[2] or match[1])
-        if min(height, width) < MIN_SIZE:
-            self.fail(f"both sides must be at least {MIN_SIZE} pixels, got {value}", param, ctx)
-        return height, width
-
-
-def _several(name: str, kind: Any, text: str) -> Any:
-    return click.option(name, multiple=True, type=kind, help=f"{text} May be repeated.")
+def _several(name: str, kind: Any, text: str, metavar: str | None = None) -> Any:
+    text = f"{text} May be repeated."
+    return click.option(name, multiple=True, type=kind, help=text, metavar=metavar)
 
 
 @click.command()
 @_several("--model", click.Choice(sk.list_models()), "Member of the family.")
-@_several("--size", Size(), "Height and width of the image.")
+@_several("--size", Size(), "Size of the image.", "WxH")
 @_several("--threads", click.IntRange(min=1), "Threads, as many as cores at most.")
 @_several("--isa", str, "Instruction set that ours runs on.")
 @_several("--output", click.Choice(models.OUTPUTS), "What is computed of the image.")
@@ -83,7 +68,8 @@ def bench(
     settings = suite.Settings(isas=_isas(isa), **((QUICK if quick else {}) | given))
     peers = None if not peer else [name for name in peer if name != "none"]
     try:
-        plan = suite.default_plan(model, size, threads, output, peers, quick)
+        sizes = [(height, width) for width, height in size]
+        plan = suite.default_plan(model, sizes, threads, output, peers, quick)
         out.mkdir(parents=True, exist_ok=True)
         found = suite.run(plan, settings)
     except (ValueError, OSError) as error:

@@ -6,6 +6,7 @@ import click
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli.bench import bench
+from seaformer_kernels.cli.classify import classify
 from seaformer_kernels.cli.demo import demo
 from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
@@ -15,7 +16,7 @@ from seaformer_kernels.cli.segment import segment
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sk.__version__)
 def seaformer() -> None:
-    """SeaFormer on this processor: segment images, and see what runs and how fast."""
+    """SeaFormer on this processor: label images, and see what runs and how fast."""
     try:
         sk.cpu.info()
     except ValueError as error:  # SEAFORMER_FORCE_ISA names what is not there
@@ -24,6 +25,7 @@ def seaformer() -> None:
 
 seaformer.add_command(info)
 seaformer.add_command(segment)
+seaformer.add_command(classify)
 seaformer.add_command(demo)
 seaformer.add_command(bench)
 seaformer.add_command(export)

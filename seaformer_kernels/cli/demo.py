@@ -13,22 +13,26 @@ from rich.console import Console
 from rich.table import Table
 
 import seaformer_kernels as sk
-from seaformer_kernels.cli import outputs, pipeline
+from seaformer_kernels.cli import engines, outputs, pipeline
 from seaformer_kernels.cli.errors import ImageError
-from seaformer_kernels.cli.options import ModelOptions, model_options
+from seaformer_kernels.cli.options import SegmentationOptions, segmentation_options
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.pipeline import Result, Times
+from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.pipeline import Segmented
+from seaformer_kernels.cli.times import Times
+from seaformer_kernels.cli.weights import load_model
 
-STEPS = ("read", "network", "labels")
+STEPS = ("read", "predict")
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path), required=False)
+@click.argument("image", type=LocalPath(), required=False)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default="demo-output",
     show_default=True,
+    metavar="FOLDER",
     help="Folder of the results, made if need be; those of an earlier demo are replaced.",
 )
 @click.option(
@@ -38,7 +42,7 @@ STEPS = ("read", "network", "labels")
     show_default=True,
     help="Measurements of each.",
 )
-@model_options
+@segmentation_options
 def demo(image: Path | None, out: Path, repeats: int, **options: Any) -> None:
     """Compare with eager PyTorch on a photograph.
 
@@ -46,21 +50,25 @@ def demo(image: Path | None, out: Path, repeats: int, **options: Any) -> None:
     whether the labels agree. Writes the labels and an overlay as `segment` does. Without IMAGE it
     takes the sample photograph that comes with matplotlib.
     """
-    options = ModelOptions(**options)
+    options = SegmentationOptions(**options)
     image = image or _sample_photo()
-    paths = outputs.outputs_of(image, out)
+    paths = outputs.outputs_of(Path(image.stem), out)
+    outputs.check(paths, [image, *options.files], overwrite=True)
     outputs.make_folder(out)
-    model = pipeline.load_model(options)
+    model = load_model(options)
     try:
-        ours, theirs, times = _measure(model, image, options.resize, repeats)
+        ours, theirs, times = _measure(model, image, options, repeats)
         pipeline.save(ours, options, paths)
     except ImageError as error:
         raise click.ClickException(f"{show(image)}: {error}") from None
 
-    width, height = options.resize or ours.image.size
-    click.echo(f"image    {show(image)}, {ours.image.width}x{ours.image.height} pixels")
+    photo = ours.photo.image
+    width, height = options.resize or photo.size
+    if ours.photo.warning:
+        click.echo(f"{show(image)}: {ours.photo.warning}.", err=True)
+    click.echo(f"image    {show(image)}, {photo.width}x{photo.height} pixels")
     click.echo(
-        f"network  {options.model}, {options.classes} classes, {width}x{height} pixels in, "
+        f"network  {options.model}, {options.class_count} classes, {width}x{height} pixels in, "
         f"{-(-width // 8)}x{-(-height // 8)} logits out"
     )
     click.echo(f"weights  {show(options.weights) if options.weights else 'random, seeded'}")
@@ -95,14 +103,16 @@ def _sample_photo() -> Path:
 
 
 def _measure(
-    model: torch.nn.Module, image: Path, resize: tuple[int, int] | None, repeats: int
-) -> tuple[Result, Result, tuple[list[Times], list[Times]]]:
+    model: torch.nn.Module, image: Path, options: SegmentationOptions, repeats: int
+) -> tuple[Segmented, Segmented, tuple[list[Times], list[Times]]]:
     """Results of this package and of eager PyTorch, and their times in turns after one warm-up."""
-    fused, eager = pipeline.fused(model), pipeline.eager(model)
+    fused, eager = (
+        run(model, options.data.mean, options.data.std) for run in (engines.fused, engines.eager)
+    )
     times = ([], [])
     for _ in range(repeats + 1):
-        ours = pipeline.segment(fused, image, resize)
-        theirs = pipeline.segment(eager, image, resize)
+        ours = pipeline.segment(fused, image, options)
+        theirs = pipeline.segment(eager, image, options)
         times[0].append(ours.times)
         times[1].append(theirs.times)
     return ours, theirs, (times[0][1:], times[1][1:])

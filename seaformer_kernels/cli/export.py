@@ -8,23 +8,23 @@ import click
 import torch
 
 import seaformer_kernels as sk
-from seaformer_kernels.cli import images
+from seaformer_kernels import data
+from seaformer_kernels.cli import outputs
 from seaformer_kernels.cli.errors import reason
+from seaformer_kernels.cli.options import WEIGHTS
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.pipeline import SEED, load_weights
+from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.weights import SEED, load_weights
 
 
 @click.command()
 @click.argument("model", type=click.Choice(sk.list_models()))
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Checkpoint, .pth or .safetensors.  [default: seeded random weights]",
-)
+@WEIGHTS
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     required=True,
+    metavar="FILE",
     help="The file; one that is there is replaced.",
 )
 @click.option(
@@ -43,6 +43,7 @@ def export(model: str, weights: Path | None, out: Path, task: str, num_classes: 
 
     Programs run it without torch or Python, on images as raw RGB values.
     """
+    outputs.check([out], [weights] if weights else [], overwrite=True)
     torch.manual_seed(SEED)
     network = sk.create_model(model, task, num_classes)
     if weights is None:
@@ -50,7 +51,7 @@ def export(model: str, weights: Path | None, out: Path, task: str, num_classes: 
     else:
         load_weights(network, weights)
     try:
-        written = sk.export_native(network, out, images.MEAN, images.STD)
+        written = sk.export_native(network, out, data.IMAGENET_MEAN, data.IMAGENET_STD)
     except OSError as error:
         raise click.ClickException(f"{show(out)} cannot be written: {reason(error)}") from None
     click.echo(

@@ -1,68 +1,174 @@
-"""Images: finding and reading them, the network's input, colours for labels."""
+"""Reading images: 8-bit RGB of whatever a file holds, and the network's input of that."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from seaformer_kernels.cli import heic
 from seaformer_kernels.cli.errors import ImageError, out_of_memory, reason
-from seaformer_kernels.cli.outputs import LABELS, OVERLAY
 
-SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+# Such as 16-bit files of cameras with 10, 12 or 14 bits: shifted by eight they would be dark.
+_LOW_RANGE = 1 << 14
+# What reads the lower bytes of 16-bit colours, of which Pillow keeps the upper ones.
+_LOWER = {
+    f"{colors};16{order}": f"{colors};16{other}"
+    for colors in ("RGB", "RGBA", "RGBX")
+    for order, other in ("BL", "LB", "NB")  # native order is little-endian wherever this runs
+}
+_GREY_ALPHA = "LA;16B"
+# Formats that say how many bits they use; Pillow scales those to 8 or 16.
+_SCALED = {"PPM", "JPEG2000"}
 
-# Of the training recipe: RGB, 0-255.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
 
+@dataclass(frozen=True)
+class Reading:
+    """How image files are read.
 
-def find(path: Path) -> list[Path]:
-    """The images of a directory, or the file itself.
-
-    What this program writes is not taken for an image when it is found in a directory.
+    Attributes:
+        bit_depth: how many bits the values of 16-bit images use; all, if None.
+        max_pixels: how many pixels an image may have; Pillow's limit if None.
     """
-    return sorted(filter(_is_input, path.iterdir())) if path.is_dir() else [path]
+
+    bit_depth: int | None = None
+    max_pixels: int | None = None
 
 
-def _is_input(path: Path) -> bool:
-    return (
-        path.suffix.lower() in SUFFIXES
-        and not path.name.startswith(".")
-        and not path.name.endswith((LABELS, OVERLAY))
-        and path.is_file()
-    )
+class Photo(NamedTuple):
+    """An image as it was read.
+
+    Attributes:
+        image: 8-bit RGB, upright.
+        warning: what looks wrong about it, if anything.
+    """
+
+    image: Image.Image
+    warning: str | None = None
 
 
-def read(path: Path) -> Image.Image:
-    """The image as 8-bit RGB, turned upright as its EXIF orientation says."""
+def read(path: Path, reading: Reading | None = None) -> Photo:
+    """An image as 8-bit RGB, turned upright as its EXIF orientation says.
+
+    Raises:
+        ImageError: it cannot be read, or holds what is not supported.
+    """
+    reading = reading or Reading()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _limit(reading.max_pixels):
             warnings.simplefilter("ignore")  # Pillow warns of harmless things, as odd metadata
-            with Image.open(path) as image, out_of_memory(*image.size):
-                return _to_rgb(ImageOps.exif_transpose(image))
+            with heic.open_image(path) as image, out_of_memory(*image.size):
+                return _to_rgb(image, path, reading.bit_depth)
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError("no such file") from None
     except Image.UnidentifiedImageError:
-        raise ImageError("not an image") from None
+        raise ImageError("not an image of a kind that can be read") from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"refused as a possible decompression bomb: {error}") from None
+        raise ImageError(
+            f"refused as a possible decompression bomb, unless --max-pixels allows it: {error}"
+        ) from None
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageError(f"cannot be read: {reason(error)}") from None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        # Pillow would clip what is above 255 instead of scaling it.
-        pixels = np.asarray(image)
-        if pixels.dtype.kind == "f" or pixels.min() < 0 or pixels.max() > 0xFFFF:
-            raise ImageError(f"holds {pixels.dtype} pixels; 8 or 16 bits are supported")
-        image = Image.fromarray((pixels >> 8).astype(np.uint8))
-    return image.convert("RGB")
+@contextmanager
+def _limit(max_pixels: int | None) -> Iterator[None]:
+    """Has Pillow refuse images of more pixels."""
+    before = Image.MAX_IMAGE_PIXELS
+    if max_pixels is not None:
+        Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)  # Pillow refuses what is twice as large
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _to_rgb(image: Image.Image, path: Path, bit_depth: int | None) -> Photo:
+    bits, raw_mode = _bits(image), _raw_mode(image)
+    if image.mode == "F" or bits > 16:
+        kind = "floating-point" if image.mode == "F" else "integer"
+        raise ImageError(f"holds {bits}-bit {kind} pixels; integers of 8 and 16 bits are supported")
+    if 8 < bits < 16:
+        bit_depth = bits  # the file knows
+    elif image.format in _SCALED:
+        bit_depth = 16
+    upright = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(upright)  # Pillow would clip what is above 255 instead of scaling it
+    else:
+        rgb = upright.convert("RGB")
+        if raw_mode not in _LOWER and raw_mode != _GREY_ALPHA:
+            return Photo(rgb)
+        if bit_depth in (None, 16) and np.asarray(rgb).max() >= _LOW_RANGE >> 8:
+            return Photo(rgb)
+        values = _16_bit_colors(path, raw_mode)
+    scaled, warning = _to_8_bits(values, bit_depth)
+    return Photo(Image.fromarray(scaled).convert("RGB"), warning)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a value in the file, or 16 where there are fewer and Pillow does not tell."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(258, (1,)))  # BitsPerSample
+    wide = image.mode == "F" or (image.mode == "I" and image.format not in {"PNG", *_SCALED})
+    return 32 if wide else 16
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How Pillow is about to unpack the file."""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0][3] if tiles else ""
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _16_bit_colors(path: Path, raw_mode: str) -> np.ndarray:
+    """The values, uint16 [H, W, 3] or [H, W], of a file of which Pillow keeps the upper bytes."""
+    if raw_mode == _GREY_ALPHA:  # its four bytes lie as if they were four colours
+        pixels = _unpacked(path, "RGBA").astype(np.uint16)
+        return pixels[..., 0] << 8 | pixels[..., 1]
+    upper, lower = (
+        _unpacked(path, mode)[..., :3].astype(np.uint16) for mode in (raw_mode, _LOWER[raw_mode])
+    )
+    return upper << 8 | lower
+
+
+def _unpacked(path: Path, raw_mode: str) -> np.ndarray:
+    with Image.open(path) as image:
+        image.tile = [
+            (codec, extents, offset, (raw_mode, *args[1:]) if isinstance(args, tuple) else raw_mode)
+            for codec, extents, offset, args in image.tile
+        ]
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _to_8_bits(values: np.ndarray, bit_depth: int | None) -> tuple[np.ndarray, str | None]:
+    """Values of that many bits as uint8, and a warning if none is given and 16 looks wrong."""
+    least, most = int(values.min()), int(values.max())
+    if least < 0:
+        raise ImageError(f"holds negative values, down to {least}")
+    warning = None
+    if bit_depth is None:
+        bit_depth = 16
+        if 0 < most < _LOW_RANGE:
+            guess = next(bits for bits in (8, 10, 12, 14) if most < 1 << bits)
+            warning = (
+                f"its values, of 16 bits, end at {most}, so that the network sees it dark; if they "
+                f"use fewer bits, give --bit-depth, such as {guess}"
+            )
+    elif most >> bit_depth:
+        raise ImageError(
+            f"holds values up to {most}; --bit-depth {bit_depth} allows {(1 << bit_depth) - 1}"
+        )
+    return (values >> (bit_depth - 8)).astype(np.uint8), warning
 
 
 def to_pixels(image: Image.Image) -> torch.Tensor:
@@ -70,19 +176,7 @@ def to_pixels(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
+def to_tensor(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """Normalised float32 [1, 3, H, W] of an RGB image, channels_last."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     return to_pixels(image).float().sub_(mean).div_(std)
-
-
-def colour(labels: np.ndarray, colours: np.ndarray) -> tuple[Image.Image, Image.Image]:
-    """Labels [H, W] as an image whose pixel values they are, and as an RGB image.
-
-    The first is a palette image, or 16-bit greyscale for labels of more than 8 bits.
-    """
-    if labels.dtype != np.uint8:
-        return Image.fromarray(labels.astype(np.uint16)), Image.fromarray(colours[labels])
-    indexed = Image.fromarray(labels)
-    indexed.putpalette(colours.tobytes())
-    return indexed, indexed.convert("RGB")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
-from PIL import Image
 
-from seaformer_kernels.cli.errors import ImageError, reason
+from seaformer_kernels.cli.errors import reason
 
 LABELS, OVERLAY = "_labels.png", "_overlay.png"
 
@@ -23,33 +23,30 @@ class Outputs(NamedTuple):
     overlay: Path
 
 
-def outputs_of(image: Path, out: Path) -> Outputs:
-    """What an image's results are called."""
-    return Outputs(out / (image.stem + LABELS), out / (image.stem + OVERLAY))
+def outputs_of(name: Path, out: Path) -> Outputs:
+    """What the results of an image of this name, which may lie in folders, are called."""
+    path = out / name
+    return Outputs(path.with_name(path.name + LABELS), path.with_name(path.name + OVERLAY))
 
 
-def check(files: Iterable[Path], out: Path, overwrite: bool) -> None:
-    """Makes sure before any work that writing the results of these images loses nothing.
+def check(results: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
+    """Makes sure before any work that writing results loses nothing.
 
     Raises:
-        click.UsageError: two images would share their results, or results would replace an
-            image or, without `overwrite`, any file.
+        click.UsageError: a result would replace an input, another result or, without
+            `overwrite`, any file.
     """
-    owners: dict[str, Path] = {}
-    inputs = {os.path.realpath(file) for file in files}
-    for file in files:
-        # Some file systems do not tell upper from lower case.
-        owner = owners.setdefault(file.stem.casefold(), file)
-        if owner is not file:
-            raise click.UsageError(
-                f"The results of {show(owner)} and {show(file)} would have the same name; "
-                "write them to different folders."
-            )
-        for result in outputs_of(file, out):
-            if os.path.realpath(result) in inputs:
-                raise click.UsageError(f"{show(result)} is to be segmented and would be replaced.")
-            if os.path.lexists(result) and not overwrite:
-                raise click.UsageError(f"{show(result)} exists; --overwrite replaces it.")
+    read = {os.path.realpath(file) for file in inputs}
+    written: set[str] = set()
+    for result in results:
+        path = os.path.realpath(result)
+        if path in read:
+            raise click.UsageError(f"{show(result)} is read and would be replaced.")
+        if path in written:
+            raise click.UsageError(f"{show(result)} would be written twice.")
+        written.add(path)
+        if os.path.lexists(result) and not overwrite:
+            raise click.UsageError(f"{show(result)} exists; --overwrite replaces it.")
 
 
 def make_folder(out: Path) -> None:
@@ -65,19 +62,38 @@ def make_folder(out: Path) -> None:
         ) from None
 
 
-def write(images: dict[Path, Image.Image]) -> None:
-    """Writes PNG files under temporary names first, so that none is ever there in part."""
-    temporary = {path: path.with_name(f".{os.getpid()}-{i}.part") for i, path in enumerate(images)}
+def write(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Writes files under temporary names first, so that none is ever there in part.
+
+    Args:
+        files: by path, what writes the file to a path it is given.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    temporary = {path: path.with_name(f".{os.getpid()}-{i}.part") for i, path in enumerate(files)}
     try:
-        for path, image in images.items():
-            image.save(temporary[path], "PNG")
-        for path in images:
+        for path, write_to in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_to(temporary[path])
+        for path in files:
             os.replace(temporary[path], path)
-    except OSError as error:
-        raise ImageError(f"results cannot be written: {reason(error)}") from None
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file.
+
+    Raises:
+        click.ClickException: it cannot be written.
+    """
+    text = json.dumps(content, indent=2) + "\n"
+    try:
+        write({path: lambda temporary: temporary.write_text(text)})
+    except OSError as error:
+        raise click.ClickException(f"{show(path)} cannot be written: {reason(error)}") from None
 
 
 def show(path: Path) -> str:

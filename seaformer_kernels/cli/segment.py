@@ -2,143 +2,134 @@
 
 from __future__ import annotations
 
-import os
-import statistics
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from seaformer_kernels.cli import images, outputs, pipeline
-from seaformer_kernels.cli.errors import ImageError, reason
-from seaformer_kernels.cli.options import ModelOptions, model_options
+from seaformer_kernels.cli import batch, engines, inputs, outputs, pipeline, record
+from seaformer_kernels.cli.classes import Classes, Share, total
+from seaformer_kernels.cli.inputs import Input
+from seaformer_kernels.cli.options import SegmentationOptions, batch_options, segmentation_options
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.pipeline import STEPS, Result, Times
+from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.weights import load_model
+
+STEPS = ("read", "predict", "write")
+_NAMED = 3  # classes of an image, in a line
+_ROWS = 20  # classes of all images, in the table
 
 
 @click.command()
-@click.argument(
-    "paths", metavar="IMAGE...", type=click.Path(path_type=Path), nargs=-1, required=True
-)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default="seaformer-output",
     show_default=True,
+    metavar="FOLDER",
     help="Folder of the results, made if need be.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
-@click.option(
-    "--eager", is_flag=True, help="Plain PyTorch in every step, without this package's kernels."
-)
-@model_options
+@batch_options
+@segmentation_options
 def segment(
-    paths: tuple[Path, ...], out: Path, overwrite: bool, eager: bool, **options: Any
+    paths: tuple[Path, ...],
+    out: Path,
+    recursive: bool,
+    json_file: Path | None,
+    overwrite: bool,
+    eager: bool,
+    **options: Any,
 ) -> None:
     """Label every pixel of images.
 
     A folder stands for the images in it. Writes NAME_labels.png, whose pixel values are the
-    labels, and NAME_overlay.png, the image with the colours of the labels laid over it. Images
-    that fail do not stop the others; they are listed at the end, and the exit code is 1.
+    labels, and NAME_overlay.png, the image with the colours of the labels laid over it; with
+    --recursive, those of images in folders below in such folders. Tells the times, and how many
+    of the pixels have each label. Images that fail do not stop the others; they are listed at the
+    end, and the exit code is 1.
     """
-    options = ModelOptions(**options)
-    files = _files(paths)
-    outputs.check(files, out, overwrite)
+    options = SegmentationOptions(**options)
+    files = inputs.find(paths, recursive)
+    _check(files, out, json_file, options, overwrite)
     outputs.make_folder(out)
-    model = pipeline.load_model(options)
-    engine = pipeline.eager(model) if eager else pipeline.fused(model)
+    if json_file:
+        outputs.make_folder(json_file.parent)
+    model = load_model(options)
+    run = engines.eager if eager else engines.fused
+    engine = run(model, options.data.mean, options.data.std)
 
-    report = _Report(options)
-    failures = []
-    bar = report.console.is_terminal and len(files) > 1
-    for file in track(files, "Segmenting", console=report.console, transient=True, disable=not bar):
-        try:
-            result = pipeline.segment(engine, file, options.resize)
-            pipeline.save(result, options, outputs.outputs_of(file, out))
-        except ImageError as error:
-            failures.append(f"{show(file)}: {error}")
-        else:
-            report.add(file, result)
-    report.finish(out)
-    if failures:
-        click.echo(f"{len(failures)} of {len(files)} images failed:", err=True)
-        click.echo("\n".join(failures), err=True)
-        sys.exit(1)
+    classes = options.classes
+    report = batch.Report(STEPS, "mostly" if classes.names else None)
+    images: list[dict[str, Any]] = []
+    shares: list[list[Share]] = []
 
+    def work(file: Input) -> None:
+        result = pipeline.segment(engine, file.path, options)
+        written = outputs.outputs_of(file.name, out)
+        pipeline.save(result, options, written)
+        shares.append(result.shares)
+        mostly = [f"{classes.name(s.label)} {s}" for s in result.shares[:_NAMED]]
+        report.add(file, result.photo, result.times, mostly)
+        files_written = {"labels": show(written.labels), "overlay": show(written.overlay)}
+        found = _records(result.shares, classes)
+        images.append(
+            record.of_image(file, result.photo, result.times, **files_written, classes=found)
+        )
 
-def _files(paths: Iterable[Path]) -> list[Path]:
-    """Every file the arguments name, once."""
-    files = {}
-    for path in paths:
-        try:
-            found = images.find(path)
-        except OSError as error:
-            raise click.ClickException(f"{show(path)} cannot be listed: {reason(error)}") from None
-        if not found:
-            raise click.UsageError(f"There are no images in the folder {show(path)}.")
-        for file in found:
-            files.setdefault(os.path.realpath(file), file)
-    return list(files.values())
-
-
-class _Report:
-    """What is told of each image: on a terminal a table at the end, else a line at once."""
-
-    def __init__(self, options: ModelOptions):
-        self.console = Console()
-        # Labels made by random weights are not worth naming.
-        self.names = options.data_set.names if options.weights else None
-        self.times: list[Times] = []
-        self.table = Table("image", "size", title="Milliseconds for each image", box=SIMPLE)
-        for step in STEPS:
-            self.table.add_column(step, justify="right")
-        if self.names:
-            self.table.add_column("mostly")
-
-    def add(self, file: Path, result: Result) -> None:
-        self.times.append(result.times)
-        size = f"{result.image.width}x{result.image.height}"
-        labels = most_frequent(result.labels, self.names) if self.names else []
-        if self.console.is_terminal:
-            name = Text(show(file))  # not markup, though it may look so
-            self.table.add_row(name, size, *_numbers(result.times), *labels[:1])
-        else:
-            mostly = f"; mostly {', '.join(labels)}" if labels else ""
-            click.echo(f"{show(file)} ({size}): {_line(result.times)}{mostly}")
-
-    def finish(self, out: Path) -> None:
-        if not self.times:
-            return
-        count = len(self.times)
-        median = Times({step: statistics.median(t[step] for t in self.times) for step in STEPS})
-        if self.console.is_terminal:
-            if count > 1:
-                self.table.add_section()
-                self.table.add_row("median", "", *_numbers(median))
-            self.console.print(self.table)
-        elif count > 1:
-            click.echo(f"median of {count}: {_line(median)}")
+    failures = batch.process(files, "Segmenting", report.console, work)
+    report.finish()
+    if shares:
+        _show(total(shares), classes, len(shares), report.console)
         click.echo(f"Labels and overlays are in {show(out)}.")
+    if json_file:
+        found = _records(total(shares), classes)
+        outputs.write_json(json_file, record.of_run(options, images, failures, classes=found))
+    batch.exit_if_failed(failures, len(files))
 
 
-def _numbers(times: Times) -> list[str]:
-    return [f"{times[step]:.1f}" for step in STEPS]
+def _check(
+    files: Sequence[Input],
+    out: Path,
+    json_file: Path | None,
+    options: SegmentationOptions,
+    overwrite: bool,
+) -> None:
+    owners: dict[str, Input] = {}
+    for file in files:
+        # Some file systems do not tell upper from lower case.
+        owner = owners.setdefault(str(file.name).casefold(), file)
+        if owner is not file:
+            raise click.UsageError(
+                f"The results of {show(owner.path)} and {show(file.path)} would have the same "
+                "name; write them to different folders."
+            )
+    results = [path for file in files for path in outputs.outputs_of(file.name, out)]
+    if json_file:
+        results.append(json_file)
+    outputs.check(results, [*(file.path for file in files), *options.files], overwrite)
 
 
-def _line(times: Times) -> str:
-    return ", ".join(f"{step} {times[step]:.1f} ms" for step in STEPS)
+def _records(shares: Sequence[Share], classes: Classes) -> list[dict[str, Any]]:
+    return [
+        {"name": classes.names[s.label] if classes.names else None, **s._asdict()} for s in shares
+    ]
 
 
-def most_frequent(labels: np.ndarray, names: Sequence[str], count: int = 3) -> list[str]:
-    """The labels that most pixels have, each with its share."""
-    shares = np.bincount(labels.ravel()) / labels.size
-    top = [i for i in np.argsort(-shares, kind="stable")[:count] if shares[i]]
-    return [f"{names[i] if i < len(names) else f'class {i}'} {shares[i]:.0%}" for i in top]
+def _show(shares: Sequence[Share], classes: Classes, images: int, console: Console) -> None:
+    click.echo(f"Share of each class in {images} images:" if images > 1 else "Share of each class:")
+    table = Table(box=SIMPLE)
+    for column in ("share", "pixels", "label"):
+        table.add_column(column, justify="right")
+    if classes.names:
+        table.add_column("class")
+    for share in shares[:_ROWS]:
+        name = [Text(classes.names[share.label])] if classes.names else []
+        table.add_row(f"{share.share:.2%}", f"{share.pixels:,}", str(share.label), *name)
+    console.print(table)
+    if len(shares) > _ROWS:
+        click.echo(f"{len(shares) - _ROWS} more have less; --json tells all.")

@@ -11,3 +11,29 @@ def isa(request):
     """Runs the test on every instruction set this machine has; its value is the name."""
     with force(request.param):
         yield request.param
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path, monkeypatch):
+    """Runs the test in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A small photograph."""
+    from command_line import photo
+
+    path = tmp_path / "photo.png"
+    photo().save(path)
+    return path
+
+
+@pytest.fixture
+def one_network(monkeypatch):
+    """Makes each network of random weights, as commands do without --weights, once for all."""
+    import command_line
+
+    monkeypatch.setattr(command_line.sk, "create_model", command_line.create_model_once)
+    monkeypatch.setattr(command_line.sk, "optimize", command_line.optimize_once)
+    monkeypatch.setattr(command_line.sk, "load_checkpoint", None)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.reference.upsample_argmax import upsample_argmax
 
 ACTIVATIONS = {
@@ -106,7 +107,7 @@ def stem(
 ) -> Case:
     random = Random(seed)
     weights = random.weights(out, 3, 3, 3)
-    mean, std = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)) if normalise else (None, None)
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalise else (None, None)
     image = random.tensor(batch, 3, h, w)
     if normalise:
         image = image.mul(64).add(128).clamp(0, 255)

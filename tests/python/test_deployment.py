@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 LIBRARY = Path(sk.__file__).with_name("libseaformer_ops.so")
 MODEL, CLASSES = "seaformer_tiny", 19
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import seaformer_kernels as sk
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
 MEMORY = {"aten::empty"}
 NETWORK = {"seaformer::inverted_residual", "seaformer::sea_attention"}
 HEADS = {

@@ -24,7 +24,7 @@ from click.testing import CliRunner  # noqa: E402
 from seaformer_kernels.cli.commands import seaformer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
 # tests/arm/test_native.sh names an emulator and the program that it runs.
 PROGRAM = os.environ.get("SEAFORMER_NATIVE", str(ROOT / "build/release/seaformer-native")).split()
 

@@ -48,7 +48,7 @@ MINI = SeaFormerConfig(
 )
 # Just as much as compiling and exporting has to meet.
 SMALL = dataclasses.replace(MINI, sea_stages=MINI.sea_stages[:1], fusion_channels=(20,))
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
 
 
 def trained(model: nn.Module, seed: int = 0) -> nn.Module:

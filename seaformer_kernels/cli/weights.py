@@ -1,0 +1,48 @@
+"""Models with the weights that the command line names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+
+import seaformer_kernels as sk
+from seaformer_kernels.cli.options import ModelOptions
+
+SEED = 0
+
+
+def load_model(options: ModelOptions) -> torch.nn.Module:
+    """The model in eval mode, and on stderr a sentence on where its weights come from."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(SEED)
+    model = sk.create_model(options.model, options.task, options.class_count)
+    if options.weights is None:
+        click.echo(
+            f"No --weights: {options.model} gets random ones (seed {SEED}). "
+            "The work is real, the labels mean nothing.",
+            err=True,
+        )
+        return model
+    count = options.class_count
+    hint = f" Was it trained for {options.task} with {count} classes (--num-classes)?"
+    load_weights(model, options.weights, hint)
+    return model
+
+
+def load_weights(model: torch.nn.Module, path: Path, hint: str = "") -> None:
+    """Fills the whole model from a checkpoint, and says so on stderr.
+
+    Raises:
+        click.ClickException: it cannot be read, or fills only a part; `hint` then ends the message.
+    """
+    try:
+        report = sk.load_checkpoint(model, path)
+    except (sk.CheckpointError, ImportError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    if report.fresh:
+        message = f"The checkpoint fills only a part of the model. {report}{hint}"
+        raise click.ClickException(message)
+    click.echo(str(report), err=True)
