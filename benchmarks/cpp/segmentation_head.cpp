@@ -26,17 +26,17 @@ struct Problem {
     header.in_channels = static_cast<int32_t>(sizes[4]);
     header.hidden_channels = static_cast<int32_t>(sizes[5]);
     header.out_channels = static_cast<int32_t>(sizes[6]);
-    if (kind == PackedKind::kSegmentationHead) header.kernel_size = static_cast<int32_t>(sizes[7]);
+    if (kind == PackedKind::kSegmentationHead) header.classes = static_cast<int32_t>(sizes[7]);
   }
 
-  bool classifies() const { return header.kernel_size > 0; }
+  bool classifies() const { return header.classes > 0; }
   int64_t pixels() const { return shape.local.pixels(); }
   int64_t coarse_pixels() const { return shape.coarse.pixels(); }
   // Of an output pixel: the gated map's, or the logits.
-  int64_t channels() const { return classifies() ? header.kernel_size : header.out_channels; }
+  int64_t channels() const { return classifies() ? header.classes : header.out_channels; }
   double macs() const {
     const double out = header.out_channels;
-    return pixels() * out * (header.in_channels + header.kernel_size) +
+    return pixels() * out * (header.in_channels + header.classes) +
            coarse_pixels() * out * header.hidden_channels;
   }
 
@@ -127,7 +127,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
       bilinear_kernel().multiply(gating);
     }
     if (p.classifies()) {
-      bench::pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.kernel_size,
+      bench::pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.classes,
                        Activation::kNone, data->output.data());
     }
   };

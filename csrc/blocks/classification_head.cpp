@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "blocks/block_kind.h"
 #include "blocks/over_channels.h"
 #include "core/workspace.h"
 #include "kernels/pointwise/variants.h"
@@ -66,6 +67,34 @@ void classification_head(const MapShape& shape, const PackedHeader& packed, cons
     args.out_channels = count;
     linear.run(args);
   });
+}
+
+namespace {
+
+// Sections: pointwise(in, out).
+class ClassificationHeadKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    return packed_pointwise_floats(w.in_channels, w.out_channels);
+  }
+  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+    return {{input.batch, 1, 1}, w.out_channels};
+  }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return classification_head_workspace(call.input, call.weights, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    classification_head(call.input, call.weights, arrays.input, arrays.output, arrays.workspace,
+                        parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& classification_head_kind() {
+  static constexpr ClassificationHeadKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "blocks/block_kind.h"
+
 namespace seaformer {
 
 std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& packed,
@@ -34,6 +36,34 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
       }
     }
   });
+}
+
+namespace {
+
+// Sections: pointwise(in, out), pointwise(hidden, out); hidden: of the coarse map.
+class FusionGateKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    return packed_pointwise_floats(w.in_channels, w.out_channels) +
+           packed_pointwise_floats(w.hidden_channels, w.out_channels);
+  }
+  void check(const char* op, const PackedHeader& w) const override { check_hidden_channels(op, w); }
+  int maps() const override { return 2; }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return fusion_gate_workspace({call.input, call.coarse}, call.weights, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    fusion_gate({call.input, call.coarse}, call.weights, arrays.input, arrays.coarse, arrays.output,
+                arrays.workspace, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& fusion_gate_kind() {
+  static constexpr FusionGateKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

@@ -1,7 +1,11 @@
 #include "blocks/inverted_residual.h"
 
 #include "blocks/banded_filter.h"
+#include "blocks/block_kind.h"
 #include "blocks/input_rows.h"
+#include "core/require.h"
+#include "kernels/depthwise/variants.h"
+#include "kernels/pointwise/variants.h"
 
 namespace seaformer {
 namespace {
@@ -88,6 +92,57 @@ void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed
                                const RowSource& source, int64_t source_scratch, float* output,
                                void* workspace, const Parallel& parallel) {
   run(shape, packed, residual, source, source_scratch, nullptr, output, workspace, parallel);
+}
+
+namespace {
+
+// Sections: pointwise(in, hidden) if it expands, depthwise(hidden), pointwise(hidden, out).
+class InvertedResidualKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    const int64_t hidden = w.hidden_channels;
+    return (expands(w) ? packed_pointwise_floats(w.in_channels, hidden) : 0) +
+           packed_depthwise_floats(hidden, w.kernel_size) +
+           packed_pointwise_floats(hidden, w.out_channels);
+  }
+  void check(const char* op, const PackedHeader& w) const override {
+    check_hidden_channels(op, w);
+    require(w.kernel_size == 3 || w.kernel_size == 5, op,
+            ": expected packed weights of kernel size 3 or 5, got ", w.kernel_size);
+    require(w.stride == 1 || w.stride == 2, op, ": expected packed weights of stride 1 or 2, got ",
+            w.stride);
+    require(is_activation(w.expand_activation) && is_activation(w.depthwise_activation) &&
+                w.depthwise_activation != static_cast<int32_t>(Activation::kHardSigmoid),
+            op, ": expected packed weights with known activations, got codes ", w.expand_activation,
+            " and ", w.depthwise_activation);
+    require(expands(w) || w.hidden_channels == w.in_channels, op,
+            ": expected packed weights without an expansion to have as many hidden as input "
+            "channels, got ",
+            w.hidden_channels, " and ", w.in_channels);
+  }
+  bool may_add_input(const PackedHeader& w) const override {
+    return w.stride == 1 && w.in_channels == w.out_channels;
+  }
+  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+    return {{input.batch, inverted_residual_out(w, input.height),
+             inverted_residual_out(w, input.width)},
+            w.out_channels};
+  }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return inverted_residual_workspace(call.input, call.weights, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    inverted_residual(call.input, call.weights, call.residual, arrays.input, arrays.output,
+                      arrays.workspace, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& inverted_residual_kind() {
+  static constexpr InvertedResidualKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

@@ -1,19 +1,7 @@
 // Packed weights of a block: a header that says what they are, then sections of float32.
 //
-//   stem                 pointwise(27, out), 3 means, 3 inverse standard deviations, 10 zeros
-//   inverted_residual    pointwise(in, hidden) if it expands, depthwise(hidden),
-//                        pointwise(hidden, out)
-//   fusion_gate          pointwise(in, out), pointwise(hidden, out); hidden: of the coarse map
-//   segmentation_head    as fusion_gate, shift(out), pointwise(out, classes)
-//   classification_head  pointwise(in, out)
-//   pointwise            pointwise(in, out)
-//   sea_attention        pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
-//                        pointwise(values, values) of rows and of columns, pointwise(values, in),
-//                        16 positions of keys floats four times: queries and keys of rows, then of
-//                        columns. keys = heads * key_dim, values = hidden - 2 * keys
-//
-// Sections are laid out as the kernels' pack_* do, a multiple of 16 floats each. Little-endian, and
-// the same for every instruction set.
+// Which ones, each block's file says above its kind. They are laid out as the kernels' pack_* do, a
+// multiple of 16 floats each. Little-endian, and the same for every instruction set.
 #pragma once
 
 #include <cstddef>
@@ -22,35 +10,41 @@
 namespace seaformer {
 
 enum class PackedKind : int32_t {
-  kStem = 1,
-  kInvertedResidual = 2,
-  kFusionGate = 3,
-  kSegmentationHead = 4,
-  kClassificationHead = 5,
-  kPointwise = 6,
-  kSeaAttention = 7
+#define SEAFORMER_KIND(enumerator, name, code) enumerator = code,
+#include "blocks/kinds.inc"
+#undef SEAFORMER_KIND
 };
 
-constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
-constexpr int32_t kPackedVersion = 1;
+constexpr int32_t kPackedMagic = 0x4B504653;     // "SFPK"
+constexpr int32_t kPackedVersion = 2;            // what is packed today; older ones are read, too
 constexpr int32_t kMaxPackedChannels = 1 << 20;  // keeps every length within 64 bits
+
+constexpr bool is_packed_channels(int32_t n) { return n > 0 && n <= kMaxPackedChannels; }
 
 struct PackedHeader {
   int32_t magic = kPackedMagic, version = kPackedVersion, kind;
   int32_t in_channels, hidden_channels, out_channels;
-  int32_t kernel_size;  // classes, of a segmentation head
+  int32_t kernel_size;  // of a segmentation head of version 1: its classes
   int32_t stride;
   int32_t expand_activation;  // the only one, of a pointwise convolution
   int32_t depthwise_activation;
   int32_t flags;
   int32_t heads, key_dim;  // of SEA attention
-  int32_t reserved[3];
+  int32_t classes;         // of a segmentation head; see class_count
+  int32_t reserved[2];
 };
 static_assert(sizeof(PackedHeader) == 64);
 
-constexpr int32_t kPackedExpands = 1;  // a flag: the inverted residual has an expansion
+// Flags.
+constexpr int32_t kPackedExpands = 1;     // the inverted residual has an expansion
+constexpr int32_t kPackedNormalizes = 2;  // the stem was packed with a mean and std
 
 inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
+
+// Classes of a segmentation head of any version.
+inline int32_t class_count(const PackedHeader& header) {
+  return header.version == 1 ? header.kernel_size : header.classes;
+}
 
 // The header at the front of `bytes` bytes of packed weights, after checks of alignment, magic,
 // version, kind, fields and length. Throws std::invalid_argument that names `op`, what was expected

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "blocks/block_kind.h"
+#include "core/require.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
@@ -26,6 +28,33 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, f
     args.activation = static_cast<Activation>(packed.expand_activation);
     kernel.run(args);
   });
+}
+
+namespace {
+
+// Sections: pointwise(in, out). It is an op of its own, not yet a step of networks.
+class PointwiseKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    return packed_pointwise_floats(w.in_channels, w.out_channels);
+  }
+  void check(const char* op, const PackedHeader& w) const override {
+    require(is_activation(w.expand_activation), op,
+            ": expected packed weights with a known activation, got code ", w.expand_activation);
+  }
+  int maps() const override { return 0; }
+  std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    pointwise(call.input.pixels(), call.weights, arrays.input, arrays.output, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& pointwise_kind() {
+  static constexpr PointwiseKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

@@ -5,10 +5,14 @@
 #include "blocks/axial_heads.h"
 #include "blocks/axial_mean.h"
 #include "blocks/banded_filter.h"
+#include "blocks/block_kind.h"
 #include "blocks/input_rows.h"
 #include "blocks/over_channels.h"
 #include "blocks/resize_axis.h"
+#include "core/require.h"
 #include "kernels/axial/variants.h"
+#include "kernels/depthwise/variants.h"
+#include "kernels/pointwise/variants.h"
 
 namespace seaformer {
 namespace {
@@ -263,6 +267,53 @@ void sea_attention(const MapShape& shape, const PackedHeader& packed, bool resid
   Carver carver(workspace);
   block.take(carver);
   block.run(residual, input, output, parallel);
+}
+
+namespace {
+
+// Sections: pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
+// pointwise(values, values) of rows and of columns, pointwise(values, in), 16 positions of keys
+// floats four times: queries and keys of rows, then of columns. keys = heads * key_dim,
+// values = hidden - 2 * keys.
+class SeaAttentionKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    const int64_t in = w.in_channels, hidden = w.hidden_channels;
+    const int64_t keys = int64_t{w.heads} * w.key_dim, values = hidden - 2 * keys;
+    return packed_pointwise_floats(in, hidden) + packed_depthwise_floats(hidden, 3) +
+           packed_pointwise_floats(hidden, in) + 2 * packed_pointwise_floats(values, values) +
+           packed_pointwise_floats(values, in) + 4 * 16 * keys;
+  }
+  void check(const char* op, const PackedHeader& w) const override {
+    check_hidden_channels(op, w);
+    require(w.out_channels == w.in_channels && w.kernel_size == 3 && w.stride == 1 &&
+                w.flags == kPackedExpands && w.expand_activation == 0 &&
+                w.depthwise_activation == static_cast<int32_t>(Activation::kRelu6),
+            op,
+            ": expected packed weights of a 3x3 convolution with ReLU6 to as many channels, got ",
+            w.in_channels, " to ", w.out_channels, " by ", w.kernel_size, "x", w.kernel_size);
+    const int64_t keys = int64_t{w.heads} * w.key_dim;
+    require(w.heads > 0 && w.key_dim > 0 && w.hidden_channels > 2 * keys &&
+                (w.hidden_channels - 2 * keys) % w.heads == 0,
+            op, ": expected packed weights whose heads divide queries, keys and values, got ",
+            w.heads, " heads of ", w.key_dim, " keys among ", w.hidden_channels, " channels");
+  }
+  bool may_add_input(const PackedHeader&) const override { return true; }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return sea_attention_workspace(call.input, call.weights, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    sea_attention(call.input, call.weights, call.residual, arrays.input, arrays.output,
+                  arrays.workspace, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& sea_attention_kind() {
+  static constexpr SeaAttentionKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

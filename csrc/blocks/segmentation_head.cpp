@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "blocks/block_kind.h"
+#include "core/require.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -40,7 +42,7 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
   const float* const shift = gate.next_sections();
   const float* const weights = shift + panels(packed.out_channels) * kPanel;
   const int64_t width = shape.local.width, fused = packed.out_channels,
-                classes = packed.kernel_size;
+                classes = class_count(packed);
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   parallel.run(workers, [&](int64_t worker) {
     Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
@@ -66,6 +68,43 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
       }
     }
   });
+}
+
+namespace {
+
+// Sections: as fusion_gate, shift(out), pointwise(out, classes).
+class SegmentationHeadKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    const int64_t out = w.out_channels;
+    return packed_pointwise_floats(w.in_channels, out) +
+           packed_pointwise_floats(w.hidden_channels, out) + panels(out) * kPanel +
+           packed_pointwise_floats(out, class_count(w));
+  }
+  void check(const char* op, const PackedHeader& w) const override {
+    check_hidden_channels(op, w);
+    require(is_packed_channels(class_count(w)), op, ": expected packed weights with 1 to ",
+            kMaxPackedChannels, " classes, got ", class_count(w));
+  }
+  int maps() const override { return 2; }
+  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+    return {input, class_count(w)};
+  }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return segmentation_head_workspace({call.input, call.coarse}, call.weights, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    segmentation_head({call.input, call.coarse}, call.weights, arrays.input, arrays.coarse,
+                      arrays.output, arrays.winners, arrays.workspace, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& segmentation_head_kind() {
+  static constexpr SegmentationHeadKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

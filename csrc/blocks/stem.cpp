@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "blocks/block_kind.h"
 #include "blocks/stem_rows.h"
+#include "core/panel.h"
+#include "core/require.h"
 #include "core/workspace.h"
+#include "kernels/pointwise/variants.h"
 
 namespace seaformer {
 namespace {
@@ -76,6 +80,37 @@ void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& i
                   scratch + worker * StemRows::kScratch * width);
     }
   });
+}
+
+namespace {
+
+// Sections: pointwise(27, out), 3 means, 3 inverse standard deviations, 10 zeros.
+class StemKind final : public BlockKind {
+ public:
+  int64_t section_floats(const PackedHeader& w) const override {
+    return packed_pointwise_floats(27, w.out_channels) + kPanel;
+  }
+  void check(const char* op, const PackedHeader& w) const override {
+    require(w.in_channels == 3, op, ": expected packed weights for 3 input channels, got ",
+            w.in_channels);
+  }
+  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+    return {{input.batch, stem_out(input.height), stem_out(input.width)}, w.out_channels};
+  }
+  std::size_t workspace(const BlockCall& call, int64_t threads) const override {
+    return stem_workspace(call.input, threads);
+  }
+  void run(const BlockCall& call, const BlockArrays& arrays,
+           const Parallel& parallel) const override {
+    stem(call.input, call.weights, arrays.images, arrays.output, arrays.workspace, parallel);
+  }
+};
+
+}  // namespace
+
+const BlockKind& stem_kind() {
+  static constexpr StemKind kKind;
+  return kKind;
 }
 
 }  // namespace seaformer

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "blocks/block_kind.h"
 #include "core/require.h"
 #include "network/checksum.h"
 
@@ -15,11 +16,15 @@ constexpr uint64_t align(uint64_t offset) {
   return (offset + kPlanAlignment - 1) / kPlanAlignment * kPlanAlignment;
 }
 
-// Kinds that a step can have; the drop-in pointwise op is none.
-bool is_kind(uint32_t kind) {
-  return kind >= static_cast<uint32_t>(PackedKind::kStem) &&
-         kind <= static_cast<uint32_t>(PackedKind::kSeaAttention) &&
-         kind != static_cast<uint32_t>(PackedKind::kPointwise);
+// Whether a step can be of that kind.
+bool is_step(uint32_t code) {
+  const BlockKind* kind = find_kind(code);
+  return kind != nullptr && kind->maps() > 0;
+}
+
+// Channels of the map that a step writes.
+int64_t written_channels(const PackedHeader& weights) {
+  return kind_of(weights).output_size(weights, {{1, 1, 1}, weights.in_channels}).channels;
 }
 
 template <std::size_t kCount>
@@ -68,7 +73,7 @@ void Plan::check_weights() const {
   uint64_t end = sizeof(PlanHeader) + header_->steps * sizeof(StepRecord);
   for (int64_t i = 0; i < steps(); ++i) {
     const StepRecord& step = records_[i];
-    require(is_kind(step.kind), "plan: expected step ", i, " of a known kind, got kind ",
+    require(is_step(step.kind), "plan: expected step ", i, " of a known kind, got kind ",
             step.kind);
     // Nothing is shared, so that a file's length bounds the work for a pixel.
     require(step.offset == align(end) && step.offset <= header_->bytes &&
@@ -85,7 +90,7 @@ void Plan::check_weights() const {
                 packed.hidden_channels <= kMaxHiddenChannels,
             name, ": expected at most ", kMaxMapChannels, " channels, ", kMaxHiddenChannels,
             " hidden ones and ", kMaxClasses, " classes, got ", packed.out_channels, ", ",
-            packed.hidden_channels, " and ", packed.kernel_size);
+            packed.hidden_channels, " and ", class_count(packed));
   }
   require(end == header_->bytes, "plan: expected the last weights to end it, got ",
           header_->bytes - end, " bytes behind them");
@@ -106,31 +111,28 @@ void Plan::check_maps() const {
             "plan: expected a stem as its first step and the head of task ", header_->task,
             " as its last only, got kind ", step.kind, " as step ", i);
 
-    const bool two = reads_two_maps(kind);
+    const BlockKind& block = kind_of(packed);
     const int32_t wanted[2] = {packed.in_channels, packed.hidden_channels};
-    for (int k = 0; k < (two ? 2 : 1); ++k) {
+    for (int k = 0; k < block.maps(); ++k) {
       const uint32_t map = step.inputs[k];
       require(i == 0 ? map == 0 : map >= 1 && map <= i, "plan: expected step ", i,
               " to read a map that was written, got map ", map);
       read.set(map);
-      const int32_t channels = map == 0 ? 3 : written_channels(weights(map - 1));
+      const int64_t channels = map == 0 ? 3 : written_channels(weights(map - 1));
       require(channels == wanted[k], "plan: expected step ", i, " to read ", wanted[k],
               " channels, got the ", channels, " of map ", map);
     }
-    require((two || step.inputs[1] == 0) && all_zero(step.reserved),
+    require((block.maps() == 2 || step.inputs[1] == 0) && all_zero(step.reserved),
             "plan: expected zeros in the unused fields of step ", i, ", got others");
-    const bool may_add = kind == PackedKind::kSeaAttention ||
-                         (kind == PackedKind::kInvertedResidual && packed.stride == 1 &&
-                          packed.in_channels == packed.out_channels);
-    require(step.residual == 0 || (step.residual == 1 && may_add), "plan: expected step ", i,
-            " without a residual, got flag ", step.residual);
+    require(step.residual == 0 || (step.residual == 1 && block.may_add_input(packed)),
+            "plan: expected step ", i, " without a residual, got flag ", step.residual);
   }
   for (int64_t map = 1; map < steps(); ++map) {
     require(read[map], "plan: expected every map to be read, got map ", map, " that is not");
   }
-  const int32_t classes = written_channels(weights(steps() - 1));
-  require(header_->classes == static_cast<uint32_t>(classes), "plan: expected the ", classes,
-          " classes of its head, got ", header_->classes);
+  const int64_t classes = written_channels(weights(steps() - 1));
+  require(header_->classes == classes, "plan: expected the ", classes, " classes of its head, got ",
+          header_->classes);
 }
 
 void Plan::verify_checksum() const {

@@ -75,16 +75,4 @@ class Plan {
   const StepRecord* records_;
 };
 
-// Whether steps of a kind read two maps.
-constexpr bool reads_two_maps(PackedKind kind) {
-  return kind == PackedKind::kFusionGate || kind == PackedKind::kSegmentationHead;
-}
-
-// Channels of the map that a step writes.
-constexpr int32_t written_channels(const PackedHeader& weights) {
-  return static_cast<PackedKind>(weights.kind) == PackedKind::kSegmentationHead
-             ? weights.kernel_size
-             : weights.out_channels;
-}
-
 }  // namespace seaformer

@@ -22,7 +22,8 @@ bool joins_stem(const Plan& plan) {
 std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images) {
   std::vector<MapSize> sizes = {{images, 3}};
   for (int64_t i = 0; i < plan.steps(); ++i) {
-    sizes.push_back(output_size(plan.weights(i), sizes[plan.step(i).inputs[0]]));
+    const PackedHeader& weights = plan.weights(i);
+    sizes.push_back(kind_of(weights).output_size(weights, sizes[plan.step(i).inputs[0]]));
   }
   return sizes;
 }
@@ -33,9 +34,8 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
   maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
   for (int64_t i = 0; i < count; ++i) {
     const StepRecord& record = plan.step(i);
-    const auto kind = static_cast<PackedKind>(record.kind);
-    steps_.push_back({kind, plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
-                      sizes_[record.inputs[1]]});
+    steps_.push_back({{plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
+                       sizes_[record.inputs[1]]}});
     if (i == 1 && begin_ == 1) {
       steps_.back().stem = &plan.weights(0);
       steps_.back().image = images;

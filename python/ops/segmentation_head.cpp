@@ -23,12 +23,12 @@ struct Call {
         coarse(channels_last_map(op, "coarse", given_coarse)),
         shape(gate_shape(op, local, coarse, header)) {
     require(num_classes > 0, op, ": expected num_classes to be positive, got ", num_classes);
-    require(header.kernel_size == num_classes, op, ": expected packed weights for ", num_classes,
-            " classes, got ", header.kernel_size);
+    require(class_count(header) == num_classes, op, ": expected packed weights for ", num_classes,
+            " classes, got ", class_count(header));
   }
 
   Tensor logits(int32_t* winners, const Parallel& parallel) const {
-    Tensor logits = empty_map(local, shape.local.batch, header.kernel_size, shape.local.height,
+    Tensor logits = empty_map(local, shape.local.batch, class_count(header), shape.local.height,
                               shape.local.width);
     if (shape.local.batch == 0) return logits;
     const Workspace workspace(segmentation_head_workspace(shape, header, parallel.threads()));

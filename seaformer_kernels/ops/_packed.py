@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,11 +19,12 @@ Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
 
 MAGIC = 0x4B504653  # "SFPK"
-VERSION = 1
+VERSION = 2  # what is packed today; older ones are read, too
 HEADER_BYTES = 64
 PANEL = 16
 MAX_CHANNELS = 1 << 20
 EXPANDS = 1  # a flag: there is an expansion before the depthwise convolution
+NORMALIZES = 2  # a flag: the stem has a mean and std
 POSITIONS = 16  # learned ones of an axis
 
 
@@ -55,43 +57,18 @@ class Header:
     in_channels: int
     hidden_channels: int = 0
     out_channels: int = 0
-    kernel_size: int = 0  # of a segmentation head: classes
+    kernel_size: int = 0
     stride: int = 0
     expand_activation: int = 0  # of a pointwise convolution: its only one
     depthwise_activation: int = 0
     flags: int = 0
     heads: int = 0
     key_dim: int = 0
+    classes: int = 0  # of a segmentation head
 
     def section_shapes(self) -> list[tuple[int, int]]:
         """(outputs, inputs of each) of every section."""
-        inputs, hidden, outputs = self.in_channels, self.hidden_channels, self.out_channels
-        depthwise = (hidden, self.kernel_size**2)
-        keys = self.heads * self.key_dim
-        values = hidden - 2 * keys
-        return {
-            Kind.STEM: [(outputs, 27), (6, 0)],
-            Kind.INVERTED_RESIDUAL: [(hidden, inputs)] * (self.flags & EXPANDS)
-            + [depthwise, (outputs, hidden)],
-            Kind.FUSION_GATE: [(outputs, inputs), (outputs, hidden)],
-            Kind.SEGMENTATION_HEAD: [
-                (outputs, inputs),
-                (outputs, hidden),
-                (outputs, 0),
-                (self.kernel_size, outputs),
-            ],
-            Kind.CLASSIFICATION_HEAD: [(outputs, inputs)],
-            Kind.POINTWISE: [(outputs, inputs)],
-            Kind.SEA_ATTENTION: [
-                (hidden, inputs),
-                depthwise,
-                (inputs, hidden),
-                (values, values),
-                (values, values),
-                (inputs, values),
-                (4 * POSITIONS * keys, 0),
-            ],
-        }[self.kind]
+        return _KINDS[self.kind].sections(self)
 
     def byte_length(self) -> int:
         """Length of the whole buffer."""
@@ -160,19 +137,19 @@ def read_header(op: str, kind: Kind, packed: Tensor, **expected: int) -> Header:
         raise ValueError(
             f"{op}: expected packed weights that begin with the magic number {MAGIC}, got {magic}"
         )
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise ValueError(
-            f"{op}: expected packed weights of layout version {VERSION}, got version {version}"
+            f"{op}: expected packed weights of layout version 1 to {VERSION}, got version {version}"
         )
     header = Header(*fields[: len(dataclasses.fields(Header))])
+    if version == 1 and header.kind == Kind.SEGMENTATION_HEAD:  # had them in another field
+        header = dataclasses.replace(header, kernel_size=0, classes=header.kernel_size)
     if header.kind != kind:
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
     for name, value in expected.items():
         if getattr(header, name) != value:
-            classes = kind == Kind.SEGMENTATION_HEAD and name == "kernel_size"
             raise ValueError(
-                f"{op}: expected packed weights with {'num_classes' if classes else name} {value}, "
-                f"got {getattr(header, name)}"
+                f"{op}: expected packed weights with {name} {value}, got {getattr(header, name)}"
             )
     _check_ranges(op, header)
     check_length(op, header, packed)
@@ -221,34 +198,28 @@ def _panels(weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _check_ranges(op: str, header: Header) -> None:
-    channels = [header.in_channels, header.out_channels]
-    if header.kind not in (Kind.STEM, Kind.CLASSIFICATION_HEAD, Kind.POINTWISE):
-        channels.append(header.hidden_channels)
-    if header.kind == Kind.SEGMENTATION_HEAD:
-        channels.append(header.kernel_size)
-    if not all(0 < count <= MAX_CHANNELS for count in channels):
-        raise ValueError(
-            f"{op}: expected packed weights with 1 to {MAX_CHANNELS} channels, got {channels}"
-        )
-    if header.kind == Kind.STEM and header.in_channels != 3:
-        raise ValueError(
-            f"{op}: expected packed weights for 3 input channels, got {header.in_channels}"
-        )
-    if header.kind == Kind.SEA_ATTENTION:
-        _check_attention(op, header)
-    if header.kind == Kind.POINTWISE and header.expand_activation not in tuple(Activation):
-        raise ValueError(
-            f"{op}: expected packed weights with a known activation, got code "
-            f"{header.expand_activation}"
-        )
-    if header.kind != Kind.INVERTED_RESIDUAL:
-        return
-    codes = (header.expand_activation, header.depthwise_activation)
-    if not all(code in tuple(Activation) for code in codes) or codes[1] == Activation.HARDSIGMOID:
-        raise ValueError(
-            f"{op}: expected packed weights with known activations, got codes "
-            f"{codes[0]} and {codes[1]}"
-        )
+    facts = _KINDS[header.kind]
+    for name in facts.counts:
+        count = getattr(header, name)
+        if not 0 < count <= MAX_CHANNELS:
+            raise ValueError(
+                f"{op}: expected packed weights with 1 to {MAX_CHANNELS} {_words(name)}, "
+                f"got {count}"
+            )
+    for name, values in facts.values.items():
+        if getattr(header, name) not in values:
+            raise ValueError(
+                f"{op}: expected packed weights with {_words(name)} "
+                f"{' or '.join(str(int(value)) for value in values)}, got {getattr(header, name)}"
+            )
+    facts.check(op, header)
+
+
+def _words(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def _check_inverted_residual(op: str, header: Header) -> None:
     if not header.flags & EXPANDS and header.hidden_channels != header.in_channels:
         raise ValueError(
             f"{op}: expected packed weights without an expansion to have as many hidden as input "
@@ -256,20 +227,12 @@ def _check_ranges(op: str, header: Header) -> None:
         )
 
 
-def _check_attention(op: str, header: Header) -> None:
-    wanted = {
-        "out_channels": header.in_channels,
-        "kernel_size": 3,
-        "stride": 1,
-        "expand_activation": Activation.NONE,
-        "depthwise_activation": Activation.RELU6,
-        "flags": EXPANDS,
-    }
-    for name, value in wanted.items():
-        if getattr(header, name) != value:
-            raise ValueError(
-                f"{op}: expected packed weights with {name} {value:d}, got {getattr(header, name)}"
-            )
+def _check_sea_attention(op: str, header: Header) -> None:
+    if header.out_channels != header.in_channels:
+        raise ValueError(
+            f"{op}: expected packed weights with as many output as input channels, got "
+            f"{header.out_channels} and {header.in_channels}"
+        )
     keys = header.heads * header.key_dim
     values = header.hidden_channels - 2 * keys
     if header.heads < 1 or header.key_dim < 1 or values < 1 or values % header.heads:
@@ -277,3 +240,77 @@ def _check_attention(op: str, header: Header) -> None:
             f"{op}: expected packed weights whose heads divide queries, keys and values, got "
             f"{header.heads} heads of {header.key_dim} keys among {header.hidden_channels} channels"
         )
+
+
+def _inverted_residual_sections(h: Header) -> list[tuple[int, int]]:
+    expand = [(h.hidden_channels, h.in_channels)] if h.flags & EXPANDS else []
+    depthwise = (h.hidden_channels, h.kernel_size**2)
+    return [*expand, depthwise, (h.out_channels, h.hidden_channels)]
+
+
+def _gate_sections(h: Header) -> list[tuple[int, int]]:
+    return [(h.out_channels, h.in_channels), (h.out_channels, h.hidden_channels)]
+
+
+def _sea_attention_sections(h: Header) -> list[tuple[int, int]]:
+    channels, hidden, keys = h.in_channels, h.hidden_channels, h.heads * h.key_dim
+    values = hidden - 2 * keys
+    convolutions = [(hidden, channels), (hidden, h.kernel_size**2), (channels, hidden)]
+    projections = [(values, values), (values, values), (channels, values)]
+    return [*convolutions, *projections, (4 * POSITIONS * keys, 0)]
+
+
+def _linear_sections(h: Header) -> list[tuple[int, int]]:
+    return [(h.out_channels, h.in_channels)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Facts:
+    """What buffers of a kind hold, and which values their headers may have."""
+
+    sections: Callable[[Header], list[tuple[int, int]]]  # (outputs, inputs of each)
+    counts: tuple[str, ...] = ("in_channels", "out_channels")  # fields from 1 to MAX_CHANNELS
+    values: dict[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+    check: Callable[[str, Header], None] = lambda op, header: None  # how fields fit each other
+
+
+_HIDDEN = ("in_channels", "hidden_channels", "out_channels")
+_ACTIVATIONS = tuple(Activation)
+
+# The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.
+_KINDS = {
+    Kind.STEM: _Facts(
+        lambda h: [(h.out_channels, 27), (6, 0)],
+        values={"in_channels": (3,)},
+    ),
+    Kind.INVERTED_RESIDUAL: _Facts(
+        _inverted_residual_sections,
+        counts=_HIDDEN,
+        values={
+            "kernel_size": (3, 5),
+            "stride": (1, 2),
+            "expand_activation": _ACTIVATIONS,
+            "depthwise_activation": (Activation.NONE, Activation.RELU, Activation.RELU6),
+        },
+        check=_check_inverted_residual,
+    ),
+    Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN),
+    Kind.SEGMENTATION_HEAD: _Facts(
+        lambda h: [*_gate_sections(h), (h.out_channels, 0), (h.classes, h.out_channels)],
+        counts=(*_HIDDEN, "classes"),
+    ),
+    Kind.CLASSIFICATION_HEAD: _Facts(_linear_sections),
+    Kind.POINTWISE: _Facts(_linear_sections, values={"expand_activation": _ACTIVATIONS}),
+    Kind.SEA_ATTENTION: _Facts(
+        _sea_attention_sections,
+        counts=_HIDDEN,
+        values={
+            "kernel_size": (3,),
+            "stride": (1,),
+            "expand_activation": (Activation.NONE,),
+            "depthwise_activation": (Activation.RELU6,),
+            "flags": (EXPANDS,),
+        },
+        check=_check_sea_attention,
+    ),
+}

@@ -41,7 +41,7 @@ def _plain(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> T
         packed,
         in_channels=local.shape[1],
         hidden_channels=coarse.shape[1],
-        kernel_size=num_classes,
+        classes=num_classes,
     )
     *gate, (_, shift), classifier = unpack(header, packed)
     fused = F.relu(_maps.gated(local, coarse, *gate) + shift[:, None, None])
@@ -111,7 +111,7 @@ def pack_segmentation_head(
         in_channels=local_channels,
         hidden_channels=coarse[0].shape[1],
         out_channels=fused,
-        kernel_size=len(classifier[0]),
+        classes=len(classifier[0]),
     )
     return pack(header, local, coarse, (shift.new_empty(fused, 0), shift), classifier)
 

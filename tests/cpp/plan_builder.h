@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "blocks/block_kind.h"
 #include "kernels/pointwise/pointwise.h"
 #include "network/checksum.h"
 #include "network/plan.h"
@@ -31,6 +32,9 @@ class AlignedBytes {
   PlanHeader& header() { return *reinterpret_cast<PlanHeader*>(data_); }
   StepRecord& step(int64_t i) {
     return reinterpret_cast<StepRecord*>(data_ + sizeof(PlanHeader))[i];
+  }
+  PackedHeader& weights(int64_t i) {
+    return *reinterpret_cast<PackedHeader*>(data_ + step(i).offset);
   }
   // Makes the checksum right again, as damage that it does not find would.
   void seal() {
@@ -67,7 +71,7 @@ class PlanBuilder {
     };
     append(&h, sizeof h);
     append(floats.data(), floats.size() * sizeof(float));
-    classes_ = static_cast<uint32_t>(written_channels(h));
+    classes_ = static_cast<uint32_t>(kind_of(h).output_size(h, {{1, 1, 1}, 1}).channels);
     records_.push_back(record);
     return static_cast<uint32_t>(records_.size());
   }
@@ -92,7 +96,7 @@ class PlanBuilder {
   uint32_t segmentation_head(uint32_t local, int32_t in, uint32_t coarse, int32_t hidden,
                              int32_t out, int32_t classes) {
     PackedHeader h = header(PackedKind::kSegmentationHead, in, hidden, out);
-    h.kernel_size = classes;
+    h.classes = classes;
     return add(h, local, coarse);
   }
   uint32_t classification_head(uint32_t input, int32_t in, int32_t classes) {

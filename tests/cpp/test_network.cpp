@@ -42,9 +42,8 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
   const StemImages images = image.view();
   for (int64_t i = 0; i < plan.steps(); ++i) {
     const StepRecord& r = plan.step(i);
-    const Step step{static_cast<PackedKind>(r.kind), plan.weights(i), r.residual != 0,
-                    sizes[r.inputs[0]], sizes[r.inputs[1]]};
-    sizes.push_back(output_size(step.weights, step.input));
+    const Step step{{plan.weights(i), r.residual != 0, sizes[r.inputs[0]], sizes[r.inputs[1]]}};
+    sizes.push_back(kind_of(plan.weights(i)).output_size(plan.weights(i), step.call.input));
     maps.push_back(std::make_unique<Guarded<float>>(sizes.back().floats(), test::Against::kEnd));
     Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
     const auto map = [&](uint32_t id) { return id == 0 ? nullptr : maps[id]->data(); };

@@ -37,8 +37,8 @@ void expect_fault(const AlignedBytes& good, const char* part, const Damage& dama
         message, "\"");
 }
 
-// Runs what the checks let through, on an image of few pixels.
-void run(const AlignedBytes& bytes) {
+// Runs what the checks let through, on an image of few pixels; the logits.
+std::vector<float> run(const AlignedBytes& bytes) {
   const Network network(Plan(bytes.data(), bytes.size()));
   const MapShape shape{1, 5, 7};
   test::Guarded<float> image(3 * 5 * 7, test::Against::kEnd);
@@ -46,6 +46,7 @@ void run(const AlignedBytes& bytes) {
   const MapSize size = network.logits_size(shape);
   test::Guarded<float> logits(size.floats(), test::Against::kEnd);
   network.logits(shape, interleaved_images(image.data(), shape), logits.data(), Sequential());
+  return {logits.data(), logits.data() + logits.size()};
 }
 
 }  // namespace
@@ -61,6 +62,25 @@ TEST(plan_accepts_good_ones) {
   for (const AlignedBytes& bytes : {test::small_segmenter(), test::small_classifier()}) {
     check(fault(bytes, true).empty(), fault(bytes, true));
     run(bytes);
+  }
+}
+
+// Version 1 had no field for classes: a segmentation head's lay in kernel_size.
+TEST(plan_of_weights_of_version_1_computes_the_same) {
+  for (const AlignedBytes& today : {test::small_segmenter(), test::small_classifier()}) {
+    AlignedBytes old = today;
+    for (int64_t i = 0; i < old.header().steps; ++i) {
+      PackedHeader& weights = old.weights(i);
+      weights.version = 1;
+      if (weights.classes > 0) weights.kernel_size = weights.classes;
+      weights.classes = 0;
+    }
+    old.seal();
+    check(fault(old, true).empty(), fault(old, true));
+    const std::vector<float> expected = run(today), got = run(old);
+    check(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0 &&
+              got.size() == expected.size(),
+          "logits differ");
   }
 }
 
@@ -81,6 +101,11 @@ TEST(plan_names_what_is_wrong) {
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset += 64; });
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset = ~0ull - 63; });
   expect_fault(good, "weights of step 7", [](AlignedBytes& b) { b.step(7).bytes = ~0ull; });
+  expect_fault(good, "version 1 to 2, got version 3",
+               [](AlignedBytes& b) { b.weights(1).version = 3; });
+  expect_fault(good, "version 1 to 2, got version 0",
+               [](AlignedBytes& b) { b.weights(1).version = 0; });
+  expect_fault(good, "classes, got 0", [](AlignedBytes& b) { b.weights(7).classes = 0; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 3; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 0; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(6).inputs[1] = ~0u; });

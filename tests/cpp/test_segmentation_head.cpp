@@ -18,7 +18,7 @@ PackedHeader header_of(const GateCase& c, int classes) {
   PackedHeader header{};
   header.kind = static_cast<int32_t>(PackedKind::kSegmentationHead);
   header.in_channels = c.local, header.hidden_channels = c.coarse, header.out_channels = c.out;
-  header.kernel_size = classes;
+  header.classes = classes;
   return header;
 }
 

@@ -13,6 +13,7 @@ from op_cases import SIMPLE, Call, Case, Random
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.ops._packed import Kind
 
 
 def assert_near(case: Case, got: torch.Tensor, *inputs: torch.Tensor) -> None:
@@ -216,7 +217,7 @@ MAGIC = 0x4B504653
 def test_layout_of_a_stem():
     weights = Random(0).weights(20, 3, 3, 3)
     packed = sk.ops.pack_stem(weights, mean=(1, 2, 3), std=(2, 4, 8))
-    assert fields(packed) == [MAGIC, 1, 1, 3, 0, 20, 3, 2] + [0] * 8
+    assert fields(packed) == [MAGIC, 2, 1, 3, 0, 20, 3, 2] + [0] * 8
     assert floats(packed) == [*section(*weights), 1, 2, 3, 0.5, 0.25, 0.125, *[0] * 10]
     assert floats(sk.ops.pack_stem(weights))[-16:] == [0, 0, 0, 1, 1, 1, *[0] * 10]
 
@@ -233,10 +234,10 @@ def test_layout_of_an_inverted_residual():
         expand_activation="none",
         depthwise_activation="relu6",
     )
-    assert fields(packed) == [MAGIC, 1, 2, 5, 24, 17, 5, 2, 0, 2, 1] + [0] * 5
+    assert fields(packed) == [MAGIC, 2, 2, 5, 24, 17, 5, 2, 0, 2, 1] + [0] * 5
     assert floats(packed) == [*section(*expand), *section(*depthwise), *section(*project)]
     packed = sk.ops.pack_inverted_residual(None, depthwise, project)
-    assert fields(packed) == [MAGIC, 1, 2, 24, 24, 17, 5, 1, 0, 1, 0] + [0] * 5
+    assert fields(packed) == [MAGIC, 2, 2, 24, 24, 17, 5, 1, 0, 1, 0] + [0] * 5
     assert floats(packed) == [*section(*depthwise), *section(*project)]
 
 
@@ -245,21 +246,21 @@ def test_layout_of_the_heads():
     local, coarse = random.weights(20, 5, 1, 1), random.weights(20, 7, 1, 1)
     shift, classifier = random.tensor(20), random.weights(3, 20, 1, 1)
     gate = sk.ops.pack_fusion_gate(local, coarse)
-    assert fields(gate) == [MAGIC, 1, 3, 5, 7, 20] + [0] * 10
+    assert fields(gate) == [MAGIC, 2, 3, 5, 7, 20] + [0] * 10
     assert floats(gate) == [*section(*local), *section(*coarse)]
     head = sk.ops.pack_segmentation_head(local, coarse, shift, classifier)
-    assert fields(head) == [MAGIC, 1, 4, 5, 7, 20, 3] + [0] * 9
+    assert fields(head) == [MAGIC, 2, 4, 5, 7, 20] + [0] * 7 + [3, 0, 0]
     assert floats(head) == [*floats(gate), *shift.tolist(), *[0] * 12, *section(*classifier)]
     linear = random.weights(9, 33)
     packed = sk.ops.pack_classification_head(linear)
-    assert fields(packed) == [MAGIC, 1, 5, 33, 0, 9] + [0] * 10
+    assert fields(packed) == [MAGIC, 2, 5, 33, 0, 9] + [0] * 10
     assert floats(packed) == section(*linear)
 
 
 def test_layout_of_a_pointwise_convolution():
     weights = Random(0).weights(17, 5, 1, 1)
     packed = sk.ops.pack_pointwise(weights, activation="relu6")
-    assert fields(packed) == [MAGIC, 1, 6, 5, 0, 17, 0, 0, 2] + [0] * 7
+    assert fields(packed) == [MAGIC, 2, 6, 5, 0, 17, 0, 0, 2] + [0] * 7
     assert floats(packed) == section(*weights)
     assert fields(sk.ops.pack_pointwise(weights))[8] == 0
 
@@ -350,7 +351,7 @@ def test_pack_says_what_it_expected(pack, error, message):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(0, 1), (1, 2), (2, 0), (2, 8), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
+    [(0, 1), (1, 0), (1, 3), (2, 0), (2, 8), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
 )
 def test_a_wrong_header_is_refused(simple, field, value):
     refused(simple, with_field(simple, field, value))
@@ -372,8 +373,8 @@ def test_a_wrong_header_is_refused(simple, field, value):
         ("fusion_gate", 4, 0),
         ("segmentation_head", 4, 11),
         ("segmentation_head", 5, 40),
-        ("segmentation_head", 6, 18),  # classes
-        ("segmentation_head", 6, 0),
+        ("segmentation_head", 13, 18),  # classes
+        ("segmentation_head", 13, 0),
         ("pointwise", 8, 4),  # activation
         ("pointwise", 8, -1),
         ("sea_attention", 4, 33),
@@ -395,6 +396,25 @@ def with_field(case: Case, field: int, value: int) -> torch.Tensor:
     packed = case.packed.clone()
     packed[:64].view(torch.int32)[field] = value
     return packed
+
+
+def of_version_1(packed: torch.Tensor) -> torch.Tensor:
+    """The buffer that layout version 1 had in its place: no field for classes."""
+    packed = packed.clone()
+    header = packed[:64].view(torch.int32)
+    header[1] = 1
+    if header[2] == Kind.SEGMENTATION_HEAD:
+        header[6] = header[13]
+    header[13] = 0
+    return packed
+
+
+def test_weights_of_version_1_compute_the_same(isa, simple):
+    packed = of_version_1(simple.packed)
+    assert not torch.equal(packed, simple.packed)
+    for call in (simple, simple.plain):
+        assert torch.equal(call(packed=packed), call())
+    refused(simple, packed[:-4])
 
 
 def refused(case: Case, packed: torch.Tensor) -> None:

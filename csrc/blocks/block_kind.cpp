@@ -1,0 +1,29 @@
+#include "blocks/block_kind.h"
+
+#include "core/require.h"
+#include "kernels/pointwise/variants.h"
+
+namespace seaformer {
+
+const BlockKind* find_kind(int64_t code) {
+  switch (code) {
+#define SEAFORMER_KIND(enumerator, name, code) \
+  case code:                                   \
+    return &name##_kind();
+#include "blocks/kinds.inc"
+#undef SEAFORMER_KIND
+    default:
+      return nullptr;
+  }
+}
+
+bool is_activation(int32_t code) {
+  return code >= 0 && code <= static_cast<int32_t>(Activation::kHardSigmoid);
+}
+
+void check_hidden_channels(const char* op, const PackedHeader& weights) {
+  require(is_packed_channels(weights.hidden_channels), op, ": expected packed weights with 1 to ",
+          kMaxPackedChannels, " hidden channels, got ", weights.hidden_channels);
+}
+
+}  // namespace seaformer
