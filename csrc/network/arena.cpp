@@ -1,13 +1,15 @@
 #include "network/arena.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <mutex>
 #include <new>
 #include <utility>
 #include <vector>
 
-#ifdef __linux__
+#if defined(__linux__) || defined(__APPLE__)
 #include <sys/mman.h>
+#define SEAFORMER_HAS_MMAP
 #endif
 
 #include "core/workspace.h"
@@ -38,18 +40,41 @@ std::size_t alignment(std::size_t bytes) {
   return bytes >= kHugePage ? kHugePage : kWorkspaceAlignment;
 }
 
-Block allocate(std::size_t bytes) {
-  const std::size_t unit = alignment(bytes);
-  bytes = (bytes + unit - 1) / unit * unit;
-  void* data = ::operator new(bytes, std::align_val_t{unit});
+#ifdef SEAFORMER_HAS_MMAP
+// Not from the heap: malloc keeps what it is given back, once blocks of that size have come and
+// gone.
+unsigned char* allocate_aligned(std::size_t bytes, std::size_t unit) {
+  // Maps are aligned to pages only: what sticks out around the first aligned place goes back.
+  const std::size_t spare = unit == kHugePage ? unit : 0;
+  void* const mapped =
+      mmap(nullptr, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  auto* const begin = static_cast<unsigned char*>(mapped);
+  const std::size_t ahead = (unit - reinterpret_cast<uintptr_t>(begin) % unit) % unit;
+  if (ahead > 0) munmap(begin, ahead);
+  if (spare > ahead) munmap(begin + ahead + bytes, spare - ahead);
 #ifdef __linux__
-  if (unit == kHugePage) madvise(data, bytes, MADV_HUGEPAGE);  // a wish: failure is no error
+  if (unit == kHugePage) madvise(begin + ahead, bytes, MADV_HUGEPAGE);  // failure is no error
 #endif
-  return {static_cast<unsigned char*>(data), bytes};
+  return begin + ahead;
+}
+
+void free(const Block& block) { munmap(block.data, block.bytes); }
+#else
+unsigned char* allocate_aligned(std::size_t bytes, std::size_t unit) {
+  return static_cast<unsigned char*>(::operator new(bytes, std::align_val_t{unit}));
 }
 
 void free(const Block& block) {
   ::operator delete(block.data, std::align_val_t{alignment(block.bytes)});
+}
+#endif
+
+Block allocate(std::size_t bytes) {
+  if (bytes > SIZE_MAX / 2) throw std::bad_alloc();  // so that no sum below overflows
+  const std::size_t unit = alignment(bytes);
+  bytes = (bytes + unit - 1) / unit * unit;
+  return {allocate_aligned(bytes, unit), bytes};
 }
 
 }  // namespace

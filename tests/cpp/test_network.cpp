@@ -1,7 +1,12 @@
 // Whole networks against their blocks, one after another in memory of their own; and the memory.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <memory>
+#include <new>
 #include <random>
 #include <thread>
 #include <vector>
@@ -222,6 +227,54 @@ TEST(memory_plan_reuses_what_is_dead) {
   std::vector<Slot> slots;
   for (int64_t i = 0; i < 10; ++i) slots.push_back({1024, i, i + 1});
   check(place_slots(slots) == 2048, "a chain takes ", place_slots(slots));
+}
+
+namespace {
+
+// Memory of this process that is in use, or 0 where there is no such file.
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t pages = 0, resident = 0;
+  file >> pages >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+TEST(arenas_release_resident_memory) {
+  if (resident_bytes() == 0) return;
+  release_arenas();
+  for (int round = 0; round < 3; ++round) {
+    for (const std::size_t bytes : {std::size_t{300} << 10, std::size_t{3} << 20,
+                                    std::size_t{9} << 20, std::size_t{20} << 20}) {
+      test::Threads(3).run(3, [&](int64_t) {
+        const Arena arena(bytes);
+        std::memset(arena.data(), 1, bytes);
+      });
+      const Arena arena(bytes);
+      const auto address = reinterpret_cast<uintptr_t>(arena.data());
+      const std::size_t unit = bytes < std::size_t{2} << 20 ? kWorkspaceAlignment : 2 << 20;
+      check(address % unit == 0, bytes, " bytes begin at ", address);
+    }
+    const std::size_t before = resident_bytes(), released = release_arenas();
+    const std::size_t after = resident_bytes();
+    // At least one was filled at the largest size.
+    check(released >= std::size_t{20} << 20, "released ", released);
+    check(after + (std::size_t{20} << 20) <= before + (std::size_t{1} << 20), "released ", released,
+          " bytes, but ", before, " resident ones became ", after);
+  }
+}
+
+TEST(arenas_of_impossible_size_are_refused) {
+  for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX / 2 + 1, SIZE_MAX / 4}) {
+    bool refused = false;
+    try {
+      const Arena arena(bytes);
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+    check(refused, bytes, " bytes are given");
+  }
 }
 
 TEST(arenas_are_kept_and_released) {
