@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "capi/seaformer.h"
@@ -63,6 +65,12 @@ Size parse_size(const std::string& option, const std::string& text) {
           parse_number(option, text.substr(x + 1).c_str(), kMost)};
 }
 
+// Whether two names, through links or not, are of one file that exists.
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code failed;
+  return std::filesystem::equivalent(a, b, failed) && !failed;
+}
+
 Options parse(int count, char** arguments) {
   Options o;
   std::vector<std::string> paths;
@@ -97,6 +105,12 @@ Options parse(int count, char** arguments) {
   }
   o.model = paths[0];
   if (paths.size() == 2) o.image = paths[1];
+  for (const std::string& input : paths) {
+    if (!o.output.empty() && same_file(o.output, input)) {
+      throw Usage("-o: expected a file other than " + input + ", which it would replace, got " +
+                  o.output);
+    }
+  }
   return o;
 }
 

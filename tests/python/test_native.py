@@ -219,6 +219,26 @@ def test_failures_are_one_sentence(tiny, tmp_path):
     assert run("--version").strip() == sk.__version__
 
 
+@needs_program
+@pytest.mark.parametrize("of", ["photo.ppm", "model.sfm"])
+@pytest.mark.parametrize("spell", ["same", "dotted", "symbolic link", "hard link"])
+def test_inputs_are_not_replaced(tiny, tmp_path, of, spell):
+    files = {
+        "photo.ppm": save_ppm(tmp_path / "photo.ppm", PHOTO),
+        "model.sfm": Path(shutil.copy(tiny[1], tmp_path / "model.sfm")),
+    }
+    before = files[of].read_bytes()
+    output = str(files[of])
+    if spell == "dotted":
+        output = f"{tmp_path}/./{of}"
+    elif spell != "same":
+        output = str(tmp_path / "labels.pgm")
+        (os.symlink if spell == "symbolic link" else os.link)(files[of], output)
+    message = run(files["model.sfm"], files["photo.ppm"], "-o", output, code=2)
+    assert f"-o: expected a file other than {files[of]}, which it would replace" in message
+    assert files[of].read_bytes() == before
+
+
 @pytest.mark.skipif(emulated, reason="it is for this machine")
 @needs_program
 def test_example_in_c(tiny, tmp_path):
