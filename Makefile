@@ -7,10 +7,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
+                  $(wildcard cmake/*.cmake) \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 # Seconds under emulation; test-arm runs all, built by another compiler.
 CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
-CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h')
+CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h' \
+              -o -path 'csrc/simd/*.inc')
 
 .PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench bench-ops \
         bench-arm lint docs clean

@@ -85,11 +85,11 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   _mm256_maskstore_ps(p, first_lanes(n), a.x);
 }
 
-#include "simd/lane_set.h"
-#include "simd/pack.h"
+#include "simd/lane_set.inc"
+#include "simd/vector_group.inc"
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return accumulate(a, b, c); }
 
-#include "simd/scalars4.h"
+#include "simd/scalars4.inc"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {
@@ -166,7 +166,7 @@ SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
            {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes)))}}};
 }
 
-#include "simd/tile.h"
+#include "simd/tile.inc"
 
 }  // namespace
 }  // namespace avx2

@@ -64,8 +64,8 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), a.x);
 }
 
-#include "simd/lane_set.h"
-#include "simd/pack.h"
+#include "simd/lane_set.inc"
+#include "simd/vector_group.inc"
 // fma into the register of c, from registers. Left to itself, gcc 12 loads a value again for each
 // use and moves long-lived sums between registers.
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
@@ -76,7 +76,7 @@ SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
 // The same with a scalar from memory, which this ISA's instructions take as it is.
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
-#include "simd/scalars4.h"
+#include "simd/scalars4.inc"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) { return {m.v[0].x}; }

@@ -74,8 +74,8 @@ SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, F32 b, F32 c) {
   return c;
 }
 
-#include "simd/lane_set.h"
-#include "simd/pack.h"
+#include "simd/lane_set.inc"
+#include "simd/vector_group.inc"
 
 // Narrowing the masks to a nibble a lane is cheaper than gathering one bit a lane.
 using Lanes16 = LaneSet<4>;
@@ -104,7 +104,7 @@ SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
   vst1_u8(p, vmovn_u16(halves));
 }
 
-#include "simd/compress.h"
+#include "simd/compress.inc"
 
 SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
   F32x8 r = splat8(base[index[0]]);
@@ -125,7 +125,7 @@ SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
            vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
 }
 
-#include "simd/tile.h"
+#include "simd/tile.inc"
 
 }  // namespace
 }  // namespace neon

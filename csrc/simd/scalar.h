@@ -64,13 +64,13 @@ SEAFORMER_INLINE int32_t reduce_min(I32 a) { return a.x; }
 SEAFORMER_INLINE F32 load_first(const float* p, int) { return load(p); }
 SEAFORMER_INLINE void store_first(float* p, F32 a, int) { store(p, a); }
 
-#include "simd/lane_set.h"
-#include "simd/pack.h"
+#include "simd/lane_set.inc"
+#include "simd/vector_group.inc"
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
-#include "simd/scalars4.h"
+#include "simd/scalars4.inc"
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {
@@ -97,7 +97,7 @@ SEAFORMER_INLINE void store8(uint8_t* p, I32x8 a) {
   for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(a.v[i].x);
 }
 
-#include "simd/compress.h"
+#include "simd/compress.inc"
 
 SEAFORMER_INLINE F32x8 gather8(const float* base, const int32_t* index) {
   F32x8 r;
@@ -114,7 +114,7 @@ SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
   return r;
 }
 
-#include "simd/tile.h"
+#include "simd/tile.inc"
 
 }  // namespace
 }  // namespace scalar

@@ -164,6 +164,13 @@ def test_imports_point_downward():
     assert not faults, "\n".join(faults)
 
 
+def test_only_headers_are_named_so():
+    # What is included inside a namespace is no header: it does not stand alone.
+    for path in sorted(ROOT.glob("csrc/**/*.[hi]*")):
+        guarded = re.search(r"^#(pragma once|ifndef SEAFORMER_H)$", path.read_text(), re.M)
+        assert bool(guarded) == (path.suffix == ".h"), path
+
+
 def test_every_row_has_files():
     # A folder that was renamed would otherwise leave its rule behind.
     used = {layer_of(path) for path in cpp_files(ROOT)}

@@ -8,8 +8,8 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
-#include "simd/each_span.h"
-#include "simd/exp.h"
+#include "simd/each_span.inc"
+#include "simd/exp.inc"
 
 void squeeze(const AxialSqueeze& given) {
   const AxialSqueeze args = given;  // a copy that the stores cannot change

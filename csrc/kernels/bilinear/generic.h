@@ -8,7 +8,7 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
-#include "simd/each_span.h"
+#include "simd/each_span.inc"
 
 template <int N>
 SEAFORMER_INLINE F32Group<N> between(F32Group<N> low_weight, F32Group<N> low,

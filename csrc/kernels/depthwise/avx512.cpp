@@ -10,7 +10,7 @@ namespace {
 
 #define SEAFORMER_REGISTER "v"
 #define SEAFORMER_CLOBBERS "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
-#include "kernels/depthwise/x86_sum_taps.h"
+#include "kernels/depthwise/x86_sum_taps.inc"
 SEAFORMER_SUM_TAPS(3, 1, 8, kWhole, SEAFORMER_TILE_AVX512_3_1_8)
 SEAFORMER_SUM_TAPS(3, 1, 16, kWhole, SEAFORMER_TILE_AVX512_3_1_16)
 SEAFORMER_SUM_TAPS(3, 2, 8, kWhole, SEAFORMER_TILE_AVX512_3_2_8)
