@@ -7,7 +7,6 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
-                  $(wildcard cmake/*.cmake) \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 # Seconds under emulation; test-arm runs all, built by another compiler.
 CROSS_TESTS := isa pointwise depthwise bilinear sea_attention

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,17 @@ def test_info_tells_isas_reasons_and_choices():
     assert json.loads(json.dumps(info.to_dict()))["version"] == sk.__version__
     for text in (info.active_isa, "upsample_argmax", "this library is built for"):
         assert text in str(info)
+
+
+@native
+@pytest.mark.parametrize("kernel", sk.cpu.info().kernels, ids=lambda kernel: kernel.name)
+def test_a_kernel_has_the_variants_that_have_files(kernel):
+    widest_first = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": ["neon", "scalar"]}
+    isas = widest_first.get(sk.cpu.info().machine)
+    folder = Path(__file__).parents[2] / "csrc" / "kernels" / kernel.name
+    if isas is None or not folder.exists():
+        pytest.skip("needs the sources, on x86-64 or ARM Linux")
+    assert list(kernel.variants) == [isa for isa in isas if (folder / f"{isa}.cpp").exists()]
 
 
 @native

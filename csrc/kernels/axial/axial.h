@@ -63,7 +63,7 @@ struct AxialKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_AXIAL_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_AXIAL_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(axial, X, __VA_ARGS__)
 
 SEAFORMER_AXIAL_VARIANTS(SEAFORMER_DECLARE_VARIANT, AxialKernel, axial_kernel)
 

@@ -43,7 +43,7 @@ struct BilinearKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_BILINEAR_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_BILINEAR_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(bilinear, X, __VA_ARGS__)
 
 SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_DECLARE_VARIANT, BilinearKernel, bilinear_kernel)
 

@@ -45,7 +45,7 @@ struct DepthwiseKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_DEPTHWISE_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_DEPTHWISE_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(depthwise, X, __VA_ARGS__)
 
 SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, DepthwiseKernel, depthwise_kernel)
 

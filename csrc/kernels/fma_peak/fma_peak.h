@@ -14,7 +14,8 @@ struct FmaPeak {
   float (*rounds)(int64_t count);  // their sum, which keeps a compiler from leaving them out
 };
 
-#define SEAFORMER_FMA_PEAK_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(X, __VA_ARGS__)
+// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
+#define SEAFORMER_FMA_PEAK_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(fma_peak, X, __VA_ARGS__)
 
 SEAFORMER_FMA_PEAK_VARIANTS(SEAFORMER_DECLARE_VARIANT, FmaPeak, fma_peak)
 

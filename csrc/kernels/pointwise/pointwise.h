@@ -40,7 +40,7 @@ struct PointwiseKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_POINTWISE_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_POINTWISE_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(pointwise, X, __VA_ARGS__)
 
 SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, PointwiseKernel, pointwise_kernel)
 

@@ -49,7 +49,7 @@ struct StemKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_STEM_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_STEM_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(stem, X, __VA_ARGS__)
 
 SEAFORMER_STEM_VARIANTS(SEAFORMER_DECLARE_VARIANT, StemKernel, stem_kernel)
 

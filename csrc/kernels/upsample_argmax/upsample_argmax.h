@@ -53,7 +53,8 @@ struct UpsampleArgmaxKernel {
 };
 
 // The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS SEAFORMER_BUILT_ISAS
+#define SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(X, ...) \
+  SEAFORMER_BUILT_ISAS(upsample_argmax, X, __VA_ARGS__)
 
 SEAFORMER_UPSAMPLE_ARGMAX_VARIANTS(SEAFORMER_DECLARE_VARIANT, UpsampleArgmaxKernel,
                                    upsample_argmax_kernel)
