@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import pickle
 import struct
 import threading
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -138,6 +140,34 @@ def test_memory_is_kept_and_released():
     assert 64 * 64 * 4 < sk.ops.release_memory() < 16 << 20
     assert sk.ops.release_memory() == 0
     whole(x)
+
+
+STATM = Path("/proc/self/statm")
+
+
+def resident_bytes() -> int:
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="only Linux tells a process's resident memory so")
+@torch.inference_mode()
+def test_released_memory_leaves_the_process():
+    _, whole = pair(segmenter())
+    sk.ops.release_memory()
+    for _ in range(3):  # malloc would keep such blocks once it has seen them come and go
+        for side in (160, 320, 640):
+            threads = [
+                threading.Thread(target=whole.predict, args=(images(1, 3, side, side),))
+                for _ in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        before = resident_bytes()
+        released = sk.ops.release_memory()
+        assert released > 4 << 20
+        assert before - resident_bytes() > released / 2
 
 
 @pytest.mark.parametrize("make", [segmenter, classifier])
