@@ -5,6 +5,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip compiles no modules: those few that are imported are compiled once, when they are.
+unexport PYTHONDONTWRITEBYTECODE
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile
+# The extension and the C++ tests have the core in common, so one folder of CMake's serves both.
+BUILD := build/release
+# A compiler cache, where there is one, that knows files of another checkout too.
+ifneq ($(shell command -v ccache),)
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CMAKE_C_COMPILER_LAUNCHER ?= ccache
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+endif
+# pytest on two cores; without slow tests, which test-all runs.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+PYTEST_ARGS ?= -m "not slow"
+# What tests run of the release build; test-all builds the benchmarks too.
+PROGRAMS := kernel_tests seaformer_native seaformer_shared
 
 NATIVE_SOURCES := $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.map') \
                   $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
@@ -13,46 +29,61 @@ CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
 CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h' \
               -o -path 'csrc/simd/*.inc')
 
-.PHONY: help demo test test-cpp test-python sanitize fuzz wheel-arm test-arm cross bench bench-ops \
-        bench-arm lint docs clean
+.PHONY: help setup demo core test test-all test-cpp test-python sanitize fuzz wheel-arm test-arm cross \
+        bench bench-ops bench-arm lint docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.requirements: requirements-dev.txt
+$(VENV)/.builders: requirements-build.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
 	  "on Debian and Ubuntu it needs the package python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.package: $(VENV)/.requirements setup.py pyproject.toml $(NATIVE_SOURCES)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+$(VENV)/.requirements: requirements-dev.txt | $(VENV)/.builders
+	$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.cross: $(VENV)/.requirements requirements-cross.txt
-	$(BIN)/python -m pip install --quiet -r requirements-cross.txt
+$(VENV)/.lint $(VENV)/.cross $(VENV)/.docs: $(VENV)/.%: requirements-%.txt | $(VENV)/.requirements
+	$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.requirements requirements-docs.txt
-	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+core: $(VENV)/.builders
+	cmake --preset release >/dev/null
+	cmake --build --preset release --target seaformer_core
+
+# One core compiles while the other unpacks packages. Where nothing compiles, the last step says why
+# and installs plain PyTorch.
+$(VENV)/.package: requirements-dev.txt setup.py pyproject.toml $(NATIVE_SOURCES) | $(VENV)/.builders
+	$(MAKE) --no-print-directory --jobs=2 --keep-going core $(VENV)/.requirements || \
+	  $(MAKE) --no-print-directory $(VENV)/.requirements
+	SEAFORMER_BUILD_DIR=$(CURDIR)/$(BUILD) \
+	  $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
+
+setup: $(VENV)/.package $(VENV)/.lint $(VENV)/.cross $(VENV)/.docs  ## all that the other targets take
 
 demo: $(VENV)/.package  ## segment a photograph (IMAGE=path for another), beside eager PyTorch
 	$(BIN)/seaformer demo $(IMAGE) $(DEMO_ARGS)
 
-test: test-cpp test-python  ## all native tests
+test: test-python  ## all native tests but the slow ones
 
-test-cpp: $(VENV)/.requirements  ## the torch-free kernels
-	cmake --preset release
-	cmake --build --preset release
+test-all: PYTEST_ARGS :=
+test-all: PROGRAMS := all
+test-all: test-python  ## all native tests
+
+test-cpp: $(VENV)/.package  ## the torch-free kernels
+	cmake --preset release >/dev/null
+	cmake --build --preset release --target $(PROGRAMS)
 	ctest --preset release
 
-test-python: $(VENV)/.package test-cpp  ## the Python package
+test-python: test-cpp  ## the Python package, behind the kernels
 	@$(BIN)/python -c "from seaformer_kernels import _extension as e; \
 	  e.module or exit(f'error: the native extension is missing: {e.reason}')"
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PYTEST_ARGS)
 
-sanitize: $(VENV)/.requirements  ## the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(VENV)/.builders  ## the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --preset asan-ubsan
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
@@ -69,8 +100,7 @@ test-arm: $(VENV)/.package $(VENV)/.cross  ## cross-build for aarch64, test unde
 cross: $(VENV)/.cross  ## build the core by clang: macOS on ARM; static for Linux, with a test run
 	for preset in aarch64-macos aarch64-musl x86_64-musl; do \
 	  cmake --preset $$preset && cmake --build --preset $$preset || exit 1; done
-	for tests in $(CROSS_TESTS); do \
-	  qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $$tests || exit 1; done
+	qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $(CROSS_TESTS)
 	build/x86_64-musl/kernel_tests
 
 bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quick: 3 minutes)
@@ -86,7 +116,7 @@ bench-arm: $(VENV)/.package $(VENV)/.cross  ## counts, cycles and cache misses o
 	$(BIN)/python benchmarks/arm/bench_upsample_argmax.py
 	$(BIN)/python benchmarks/arm/bench_arm.py $(BENCH_ARGS)
 
-lint: $(VENV)/.requirements  ## formatting and static checks
+lint: $(VENV)/.lint  ## formatting and static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)

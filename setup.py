@@ -3,6 +3,8 @@
 SEAFORMER_BUILD_EXTENSION=auto (default) tries, and installs plain PyTorch if that fails, leaving
 the reason where seaformer_kernels.cpu.info() finds it; 1 makes a failure an error; 0 does not try.
 CMAKE_ARGS is added to CMake's command line, and CMAKE_TOOLCHAIN_FILE works as everywhere.
+SEAFORMER_BUILD_DIR names CMake's folder, which may be another build's with the same compiler: the
+core, which they have in common, is then compiled once.
 """
 
 from __future__ import annotations
@@ -64,13 +66,13 @@ class CMakeBuild(build_ext):
         cmake = shutil.which("cmake")
         if cmake is None:
             raise RuntimeError("cmake was not found (pip install cmake ninja)")
-        build = ROOT / "build" / f"extension-{sys.implementation.cache_tag}-{self.plat_name}"
+        own = ROOT / "build" / f"extension-{sys.implementation.cache_tag}-{self.plat_name}"
+        build = Path(os.environ.get("SEAFORMER_BUILD_DIR") or own)
         configure = [
             cmake,
             *("-S", str(ROOT), "-B", str(build)),
             *(["-G", "Ninja"] if shutil.which("ninja") else []),
             "-DCMAKE_BUILD_TYPE=Release",
-            "-DSEAFORMER_BUILD_TESTS=OFF",
             f"-DSEAFORMER_TORCH_DIR={torch_dir()}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DPython_EXECUTABLE={sys.executable}",
@@ -79,7 +81,7 @@ class CMakeBuild(build_ext):
         ]
         for command in (
             [*configure, "--fresh"],
-            [cmake, "--build", str(build)],
+            [cmake, "--build", str(build), "--target", "seaformer_ops", "_C"],
             [cmake, "--install", str(build), "--prefix", str(target), "--component", "extension"],
         ):
             run_quietly(command)

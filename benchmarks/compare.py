@@ -262,7 +262,7 @@ def _percent(factor: float) -> str:
     return f"{100 * (factor - 1):+.1f}%"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -275,7 +275,7 @@ def main() -> int:
         default=TOLERANCE,
         help=f"smaller changes are ignored (default: {TOLERANCE})",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     paths = [options.old, options.new, *options.more]
     try:
         if len(paths) % 2:

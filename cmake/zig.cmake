@@ -4,6 +4,11 @@ set(zig python3 -m ziglang)
 set(CMAKE_C_COMPILER ${zig} cc -target ${zig_target})
 set(CMAKE_CXX_COMPILER ${zig} c++ -target ${zig_target})
 
+# A compiler cache would take it for Python.
+foreach(lang C CXX)
+  set(CMAKE_${lang}_COMPILER_LAUNCHER "" CACHE STRING "" FORCE)
+endforeach()
+
 # The host's archiver cannot index another system's object files.
 foreach(lang C CXX)
   set(CMAKE_${lang}_ARCHIVE_CREATE "python3 -m ziglang ar qc <TARGET> <OBJECTS>")

@@ -20,6 +20,7 @@ mkdir -p "$work" dist
 export _PYTHON_HOST_PLATFORM=linux-aarch64
 export SETUPTOOLS_EXT_SUFFIX=.cpython-311-aarch64-linux-gnu.so
 export CMAKE_TOOLCHAIN_FILE=$repo/cmake/aarch64-linux-gnu.cmake
+export SEAFORMER_BUILD_DIR=$repo/build/aarch64 # also of the preset aarch64: the core is built once
 export CMAKE_ARGS="-DSEAFORMER_MANYLINUX=ON
   '-DSEAFORMER_TORCH_DIR=$root/usr/local/lib/python3.11/dist-packages/torch'
   '-DPython_INCLUDE_DIR=$root/usr/include/python3.11'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of the program seaformer-native with the one for ARM, on emulated CPUs.
+# Runs the tests of the program seaformer-native with the one for ARM, on an emulated CPU.
 #
-#   tests/arm/test_native.sh [CPU...]        cortex-a53 and max if none is named
+#   tests/arm/test_native.sh [CPU...]        cortex-a53 if none is named
 #
 # Its labels are compared with those of Python on this machine. PYTHON and CMAKE name other programs
 # than python3 and cmake.
@@ -11,7 +11,7 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$repo"
 cpus=("$@")
 if ((${#cpus[@]} == 0)); then
-  cpus=(cortex-a53 max)
+  cpus=(cortex-a53)
 fi
 "${CMAKE:-cmake}" --preset aarch64 >/dev/null
 "${CMAKE:-cmake}" --build --preset aarch64 --target seaformer_native

@@ -1,6 +1,9 @@
-// Runs every registered test, or those whose name contains the argument.
+// Runs every registered test, or those whose name contains one of the arguments, or with K/N the
+// Kth of N parts of all.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <string>
+#include <vector>
 
 #include "check.h"
 
@@ -12,9 +15,17 @@ std::vector<TestCase>& registry() {
 }  // namespace seaformer::test
 
 int main(int argc, char** argv) {
-  int passed = 0, failed = 0;
+  const std::vector<std::string> wanted(argv + 1, argv + argc);
+  int part = 1, parts = 1;
+  const bool all =
+      wanted.empty() || (std::sscanf(argv[1], "%d/%d", &part, &parts) == 2 && parts > 0);
+  int passed = 0, failed = 0, index = 0;
   for (const auto& test : seaformer::test::registry()) {
-    if (argc > 1 && test.name.find(argv[1]) == std::string::npos) continue;
+    const auto names_it = [&](auto& name) { return test.name.find(name) != std::string::npos; };
+    if (!(all ? index++ % parts == part - 1
+              : std::any_of(wanted.begin(), wanted.end(), names_it))) {
+      continue;
+    }
     try {
       test.body();
       ++passed;

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import torch
 from isas import ISAS, force
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers have the other cores
 
 
 @pytest.fixture(params=ISAS)
@@ -11,6 +17,13 @@ def isa(request):
     """Runs the test on every instruction set this machine has; its value is the name."""
     with force(request.param):
         yield request.param
+
+
+@pytest.fixture(params=["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def backend(request):
+    """A backend of torch.compile: one that traces and runs the graph, and one that writes C++."""
+    torch.compiler.reset()
+    return request.param
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -181,15 +180,19 @@ def write_pytest_run(path: Path, run: compare.Run) -> Path:
     return path
 
 
-def run(*arguments: object) -> tuple[int, str]:
-    command = [sys.executable, str(BENCHMARKS / "compare.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def run(capsys):
+    """What the command line does with its arguments: exit code, and all it prints."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        code = compare.main(list(map(str, arguments)))
+        return code, "".join(capsys.readouterr())
+
+    return run
 
 
-@pytest.mark.children
 @pytest.mark.parametrize("write", [write_run, write_pytest_run])
-def test_exit_codes(tmp_path, write):
+def test_exit_codes(tmp_path, write, run):
     old = write(tmp_path / "old.json", make_run(0))
     same = write(tmp_path / "same.json", make_run(1))
     slow = write(tmp_path / "slow.json", make_run(2, ours=1.15))
@@ -209,7 +212,6 @@ def test_exit_codes(tmp_path, write):
     assert (code, out) == (2, "compare.py: expected pairs of an old run and a new one, got 3.\n")
 
 
-@pytest.mark.children
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -222,7 +224,7 @@ def test_exit_codes(tmp_path, write):
         (json.dumps({"machine_info": {"seaformer": HERE}, "benchmarks": []}), "got none"),
     ],
 )
-def test_bad_input_is_one_sentence(tmp_path, content, message):
+def test_bad_input_is_one_sentence(tmp_path, run, content, message):
     old, bad = write_run(tmp_path / "old.json", make_run(0)), tmp_path / "bad.json"
     if content is not None:
         bad.write_text(content)

@@ -359,18 +359,16 @@ def test_training_follows_the_curve_of_plain_pytorch(isa):
 
 
 @pytest.mark.compile
-def test_compiled_training_follows_it_too():
-    torch.compiler.reset()
+def test_compiled_training_follows_it_too(backend):
     net = fused_net()
-    compiled = losses(net, torch.compile(net, fullgraph=True))
+    compiled = losses(net, torch.compile(net, fullgraph=True, backend=backend))
     torch.testing.assert_close(compiled, losses(plain_net()), rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.compile
-def test_compile_with_dynamic_sizes():
-    torch.compiler.reset()
+def test_compile_with_dynamic_sizes(backend):
     net, plain = fused_net(), plain_net()
-    compiled = torch.compile(net, fullgraph=True, dynamic=True)
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=backend)
     for size in [(2, 3, 6, 9), (3, 3, 12, 5)]:
         x, y = (Random(4).tensor(*size).requires_grad_() for _ in range(2))
         compiled(x).square().sum().backward()

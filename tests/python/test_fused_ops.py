@@ -610,10 +610,9 @@ class Chain(torch.nn.Module):
 
 
 @pytest.mark.compile
-def test_compile_fullgraph():
-    torch.compiler.reset()
+def test_compile_fullgraph(backend):
     chain = Chain()
-    compiled = torch.compile(chain, fullgraph=True, dynamic=True)
+    compiled = torch.compile(chain, fullgraph=True, dynamic=True, backend=backend)
     for size in [(2, 3, 16, 20), (3, 3, 21, 12), (1, 3, 9, 14)]:
         image = Random(3).tensor(*size)
         torch.testing.assert_close(compiled(image), chain(image))

@@ -288,8 +288,8 @@ def test_export_with_dynamic_sizes(tmp_path):
 
 
 @pytest.mark.compile
-def test_compile_fullgraph():
-    compiled = torch.compile(Labels(), fullgraph=True, dynamic=True)
+def test_compile_fullgraph(backend):
+    compiled = torch.compile(Labels(), fullgraph=True, dynamic=True, backend=backend)
     for shape in [(2, 7, 5, 6), (3, 7, 8, 9), (1, 7, 4, 12)]:
         x = noise(*shape, seed=4)
         assert torch.equal(compiled(x), Labels()(x))

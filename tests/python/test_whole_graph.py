@@ -325,8 +325,14 @@ def test_compiles_in_one_graph():
         x = images(2, 3, *size)
         assert torch.equal(compiled(x), plain(x))
     assert counter.frame_count == 1
+
+
+@pytest.mark.compile
+@torch.inference_mode()
+def test_compiles(backend):
+    plain, whole = pair(trained(SeaFormerSegmenter(SMALL, num_classes=5)))
     x = images(1, 3, 65, 70)
-    assert torch.equal(torch.compile(whole, fullgraph=True)(x), plain(x))
+    assert torch.equal(torch.compile(whole, fullgraph=True, backend=backend)(x), plain(x))
 
 
 @pytest.mark.parametrize("make", [segmenter, classifier])
