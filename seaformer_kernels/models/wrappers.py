@@ -15,8 +15,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, _WRAPPERS):
             model = model.module
-        # By its attribute: importing its class, torch._dynamo's, takes seconds.
-        elif isinstance(inner := model._modules.get("_orig_mod"), nn.Module):
+        # By its child's name: importing its class, torch._dynamo's, takes seconds.
+        elif (inner := dict(model.named_children()).get("_orig_mod")) is not None:
             model = inner
         else:
             return model

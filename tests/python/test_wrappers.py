@@ -55,7 +55,8 @@ def test_other_modules_stay_themselves():
             super().__init__()
             self.module = nn.Conv2d(1, 1, 1)
 
-    for model in (nn.Conv2d(1, 1, 1), Holder()):
+    scripted = torch.jit.trace(nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 1, 1))
+    for model in (nn.Conv2d(1, 1, 1), Holder(), scripted, nn.Sequential(scripted)):
         assert unwrapped(model) is model
 
 
