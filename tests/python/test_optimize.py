@@ -643,7 +643,7 @@ def test_export_with_dynamic_sizes(small, tmp_path):
     dim = torch.export.Dim
     dims = {0: dim("batch"), 2: dim("height", min=65), 3: dim("width", min=65)}
     fast = sk.optimize(small)
-    program = torch.export.export(fast, (noise(2, 3, 96, 160),), dynamic_shapes=((dims,),))
+    program = torch.export.export(fast, (noise(2, 3, 96, 160),), dynamic_shapes={"x": dims})
     assert "seaformer.inverted_residual" in str(program.graph)
     torch.export.save(program, tmp_path / "fast.pt2")
     loaded = torch.export.load(tmp_path / "fast.pt2").module()

@@ -340,7 +340,7 @@ def test_exports_with_dynamic_sizes(make):
     plain, whole = pair(make())
     sides = {name: torch.export.Dim(name, min=32, max=4096) for name in "hw"}
     dynamic = {0: torch.export.Dim("b", min=1, max=8), 2: sides["h"], 3: sides["w"]}
-    program = torch.export.export(whole, (images(2, 3, 64, 96),), dynamic_shapes=((dynamic,),))
+    program = torch.export.export(whole, (images(2, 3, 64, 96),), dynamic_shapes={"x": dynamic})
     file = io.BytesIO()
     torch.export.save(program, file)
     file.seek(0)
