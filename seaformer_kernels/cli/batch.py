@@ -13,8 +13,8 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.errors import ImageError
-from seaformer_kernels.cli.images import Photo
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.times import Times

@@ -38,7 +38,7 @@ def classify(
     json_file: Path | None,
     overwrite: bool,
     eager: bool,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Tell the likeliest classes of images.
 
@@ -46,7 +46,7 @@ def classify(
     with their softmax, or the sigmoid of a model of one class. Images that fail do not stop the
     others; they are listed at the end, and the exit code is 1.
     """
-    options = ClassificationOptions(**options)
+    options = ClassificationOptions(**given)
     files = inputs.find(paths, recursive)
     if json_file:
         read = [*(file.path for file in files), *options.files]

@@ -43,14 +43,14 @@ STEPS = ("read", "predict")
     help="Measurements of each.",
 )
 @segmentation_options
-def demo(image: Path | None, out: Path, repeats: int, **options: Any) -> None:
+def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
     """Compare with eager PyTorch on a photograph.
 
     Segments IMAGE with this package and, in turns, with eager PyTorch, and tells the times and
     whether the labels agree. Writes the labels and an overlay as `segment` does. Without IMAGE it
     takes the sample photograph that comes with matplotlib.
     """
-    options = SegmentationOptions(**options)
+    options = SegmentationOptions(**given)
     image = image or _sample_photo()
     paths = outputs.outputs_of(Path(image.stem), out)
     outputs.check(paths, [image, *options.files], overwrite=True)

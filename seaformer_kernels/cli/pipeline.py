@@ -12,9 +12,9 @@ from PIL import Image
 
 from seaformer_kernels.cli import drawing, images, outputs
 from seaformer_kernels.cli.classes import Share, shares_of
+from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.engines import Engine
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory, reason
-from seaformer_kernels.cli.images import Photo
 from seaformer_kernels.cli.options import ClassificationOptions, ModelOptions, SegmentationOptions
 from seaformer_kernels.cli.times import Times
 from seaformer_kernels.models.backbone import MIN_SIZE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seaformer_kernels.cli.images import Photo
+from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import ModelOptions
 from seaformer_kernels.cli.outputs import show

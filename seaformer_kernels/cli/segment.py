@@ -43,7 +43,7 @@ def segment(
     json_file: Path | None,
     overwrite: bool,
     eager: bool,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Label every pixel of images.
 
@@ -53,7 +53,7 @@ def segment(
     of the pixels have each label. Images that fail do not stop the others; they are listed at the
     end, and the exit code is 1.
     """
-    options = SegmentationOptions(**options)
+    options = SegmentationOptions(**given)
     files = inputs.find(paths, recursive)
     _check(files, out, json_file, options, overwrite)
     outputs.make_folder(out)

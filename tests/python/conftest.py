@@ -43,6 +43,15 @@ def picture(tmp_path):
 
 
 @pytest.fixture
+def one_thread():
+    """Spares small maps the waiting of threads for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def one_network(monkeypatch):
     """Makes each network of random weights, as commands do without --weights, once for all."""
     import command_line

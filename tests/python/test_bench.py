@@ -88,8 +88,8 @@ def test_a_run_is_a_record_with_everything_in_it(found):
 def test_report_has_every_case_and_names_what_is_missing(found):
     text = tables.report(found)
     assert "`gone` is absent (not installed: no_such_package)." in text
-    assert "`broken` failed on tiny 64x96: RuntimeError: no such layer." in text
-    assert text.count("| tiny 64x96") == 2 * (2 * 2 * len(sk.cpu.supported_isas()) + 1 + 1)
+    assert "`broken` failed on tiny 96x64: RuntimeError: no such layer." in text
+    assert text.count("| tiny 96x64") == 2 * (2 * 2 * len(sk.cpu.supported_isas()) + 1 + 1)
     for line in text.splitlines():
         assert line.count("|") == 0 or line.startswith("| ")
 

@@ -11,7 +11,7 @@ from PIL import Image
 import seaformer_kernels as sk
 from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread")
 
 
 CLASSES = 7

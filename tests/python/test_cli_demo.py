@@ -10,7 +10,7 @@ from command_line import MODEL, expected_labels, files_in, labels_in, make_model
 import seaformer_kernels as sk
 from seaformer_kernels.cli import demo
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 def test_demo_compares_with_eager_pytorch(picture, tmp_path):

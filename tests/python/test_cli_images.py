@@ -14,7 +14,7 @@ from seaformer_kernels.cli import images
 from seaformer_kernels.cli.errors import ImageError
 from seaformer_kernels.cli.images import Reading
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 def read(path, **reading):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from seaformer_kernels.cli.inputs import find, suffixes
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 def test_a_folder_stands_for_its_images(tmp_path):

@@ -6,7 +6,7 @@ from command_line import files_in, segment
 
 import seaformer_kernels as sk
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread")
 
 
 def allocate_too_much(x):

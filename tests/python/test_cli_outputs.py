@@ -9,7 +9,7 @@ from PIL import Image
 
 from seaformer_kernels.cli import outputs
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -5,9 +5,9 @@ import pytest
 from command_line import run, segment
 
 from seaformer_kernels.cli import bench as bench_command
-from seaformer_kernels.cli.params import Size, parse_class_names
+from seaformer_kernels.cli.params import ClassNamesFile, Size, parse_class_names
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_bench_takes_width_by_height_too(monkeypatch):
 
 NAMES = {
     "a line each": "tench\ngreat white shark\n",
-    "with a mark of its encoding": "\ufefftench\n great  white shark\r\n\n".removeprefix("\ufeff"),
+    "spaces and ends of lines": "tench\r\n great  white shark \r\n\n",
     "JSON list": '["tench", "great white shark"]',
     "JSON by label": '{"1": "great white shark", "0": "tench"}',
     "JSON of ImageNet": '{"0": ["n01440764", "tench"], "1": ["n01484850", "great white shark"]}',
@@ -56,6 +56,12 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 def test_class_names_come_in_several_forms(kind):
     assert parse_class_names(NAMES[kind]) == ("tench", "great white shark")
+
+
+def test_a_file_of_class_names_may_have_a_byte_order_mark(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("tench\nété\n", "utf-8-sig")
+    assert ClassNamesFile().convert(str(path), None, None) == (path, ("tench", "été"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.cli.classes import Share, shares_of, total
 from seaformer_kernels.data import ADE20K, DATASETS
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_network")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread", "one_network")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 from seaformer_kernels.cli.classes import shares_of, total
 from seaformer_kernels.data import ADE20K
 
-pytestmark = pytest.mark.usefixtures("in_tmp_path")
+pytestmark = pytest.mark.usefixtures("in_tmp_path", "one_thread")
 
 
 @pytest.mark.parametrize(
