@@ -189,6 +189,7 @@ def fuzz(count: int, seed: int, first: int) -> Counter[str]:
     for content in files.values():  # Python and torch import on first use
         load_checkpoint(model, io.BytesIO(content), strict=False)
     before = zoo.random_state(model, 1)
+    model.load_state_dict(before)
     outcomes: Counter[str] = Counter()
     signal.signal(signal.SIGALRM, take_too_long)
     for number in range(first, first + count):
@@ -196,13 +197,13 @@ def fuzz(count: int, seed: int, first: int) -> Counter[str]:
         name = rng.choice(list(files))
         change: Mutation = rng.choice((change_bytes, change_pickle, change_pickle))
         content = change(rng, files[name])
-        model.load_state_dict(before)
         where = f"--seed {seed} --first {number} ({name}, {change.__name__})"
         signal.alarm(SECONDS)
         try:
             with canary.watched() as events:
                 report = load_checkpoint(model, io.BytesIO(content), strict=rng.random() < 0.5)
             outcomes["loaded" if report.loaded >= len(state) - 2 else "loaded less"] += 1
+            model.load_state_dict(before)
         except CheckpointError as error:
             outcomes["refused"] += 1
             message = str(error)

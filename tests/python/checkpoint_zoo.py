@@ -44,7 +44,7 @@ class Toy(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Sequential(ConvBN(3, 4), ConvBN(4, 4))
+        self.backbone = nn.Sequential(ConvBN(3, 4))
         self.decode_head = nn.ModuleDict({"conv_seg": nn.Conv2d(4, 2, 1)})
 
 
