@@ -35,6 +35,7 @@ CONTENTS = """
 
 docs/start/try
 docs/start/research
+docs/start/checkpoints
 docs/start/pytorch
 docs/start/deployment
 docs/start/raspberry-pi

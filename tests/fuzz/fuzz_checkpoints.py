@@ -6,7 +6,7 @@ Each file starts from one that loads and has some of its bytes changed, or some 
 pickles, with pieces that would run code put between. `COUNT` files (default 1000) are read in this
 process; a crash of it shows, as do an audit event of anything that reading has no need of, an
 exception other than CheckpointError, a model that is filled in part, memory beyond 1 GB and files
-that take more than 10 s. `--seed` and `--first` repeat one.
+that take more than 30 s. `--seed` and `--first` repeat one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ import checkpoint_zoo as zoo  # noqa: E402
 import test_checkpoint_hostile as hostile  # noqa: E402
 
 MEMORY = 2**30  # bytes, beyond what the process has at the start
-SECONDS = 10  # for one file
+SECONDS = 30  # for one file
+FILES_A_LINE = 1000  # written to standard error
 PIECES = [
     *hostile.CODE.values(),
     b"N",
@@ -217,6 +218,8 @@ def fuzz(count: int, seed: int, first: int) -> Counter[str]:
             signal.alarm(0)
         assert not events, f"{where}: {events}"
         assert not hostile.Trap.sprung, where
+        if (number - first + 1) % FILES_A_LINE == 0:
+            print(f"--first {number}: {dict(outcomes)}", file=sys.stderr, flush=True)
     return outcomes
 
 
