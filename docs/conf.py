@@ -38,9 +38,9 @@ docs/start/research
 docs/start/checkpoints
 docs/start/pytorch
 docs/start/deployment
+docs/start/onnx
 docs/start/raspberry-pi
 docs/start/c-and-phones
-docs/start/onnx
 ```
 
 ```{toctree}
