@@ -28,7 +28,7 @@ def record() -> dict:
 
 def test_the_chart_has_ours_and_the_peers_fastest_first(record):
     title, found = front.times(record, "base")
-    assert title == "Base, 64x96: ms to labels"
+    assert title == "Base, 96x64: ms to labels"
     assert list(found.items()) == [
         ("whole graph (ours)", 1.0),
         ("op by op (ours)", 2.0),
