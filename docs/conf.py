@@ -22,7 +22,7 @@ PACKAGE = "seaformer_kernels"
 # Whose public names have to be on the site.
 PUBLIC = [
     PACKAGE,
-    *(f"{PACKAGE}.{name}" for name in ("cpu", "models", "modules", "ops", "optimize")),
+    *(f"{PACKAGE}.{name}" for name in ("cpu", "data", "models", "modules", "ops", "optimize")),
     *(
         f"{PACKAGE}.reference.{file.stem}"
         for file in sorted((Path(__file__).parents[1] / PACKAGE / "reference").glob("[!_]*.py"))
