@@ -46,4 +46,11 @@ class ImageTensor {
   bool bytes_;
 };
 
+// Raw pixels are for stems that normalise.
+inline void check_image_type(const char* op, const StemImages& images, const PackedHeader& stem) {
+  require(
+      !images.bytes || normalizes(stem), op,
+      ": expected a float32 image, as the packed weights have no mean and std, got a uint8 one");
+}
+
 }  // namespace seaformer

@@ -1,6 +1,7 @@
 #include "blocks/stem.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "blocks/block_kind.h"
 #include "blocks/stem_rows.h"
@@ -54,6 +55,13 @@ StemImages interleaved_images(const float* data, const MapShape& shape) {
 
 StemImages interleaved_images(const uint8_t* data, const MapShape& shape) {
   return interleaved(data, true, shape);
+}
+
+bool normalizes(const PackedHeader& stem) {
+  if ((stem.flags & kPackedNormalizes) != 0) return true;
+  constexpr float kNothing[] = {0, 0, 0, 1, 1, 1};  // means and inverse standard deviations
+  return !std::equal(std::begin(kNothing), std::end(kNothing),
+                     packed_sections(stem) + packed_pointwise_floats(27, stem.out_channels));
 }
 
 std::size_t stem_workspace(const MapShape& shape, int64_t threads) {

@@ -26,6 +26,10 @@ StemImages planar_images(const uint8_t* data, const MapShape& shape);
 StemImages interleaved_images(const float* data, const MapShape& shape);
 StemImages interleaved_images(const uint8_t* data, const MapShape& shape);
 
+// Whether images are raw values, which the stem normalises. Weights packed before there was a flag
+// for it tell by their numbers.
+bool normalizes(const PackedHeader& stem);
+
 // Rows of output for that many of input; columns likewise.
 constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }
 

@@ -11,13 +11,19 @@
 
 namespace seaformer {
 
-// Packed weights of both, which checked_header has checked and which fit together: the block does
-// not expand and has the stem's output channels; for a residual, stride 1 and as many of its own.
+// Packed weights of both, which checked_header has checked and which join; for a residual, of
+// stride 1 and as many output channels as the stem's.
 struct StemBlock {
   const PackedHeader& stem;
   const PackedHeader& block;
   bool residual;
 };
+
+// Whether the two can be a StemBlock, but for a residual.
+inline bool joins(const PackedHeader& stem, const PackedHeader& block) {
+  return static_cast<PackedKind>(block.kind) == PackedKind::kInvertedResidual && !expands(block) &&
+         block.in_channels == stem.out_channels;
+}
 
 // `shape` is that of the images. Bytes that stem_block needs, kWorkspaceAlignment aligned, when
 // given this many threads.

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "blocks/stem_block.h"
+
 namespace seaformer {
 namespace {
 
-// Whether nobody but a block without expansion, right behind the stem, reads the stem's map.
+// Whether the first two steps run as one, as nobody else reads the stem's map.
 bool joins_stem(const Plan& plan) {
-  const auto kind = static_cast<PackedKind>(plan.step(1).kind);
-  if (kind != PackedKind::kInvertedResidual || expands(plan.weights(1))) return false;
+  if (!joins(plan.weights(0), plan.weights(1))) return false;
   for (int64_t i = 2; i < plan.steps(); ++i) {
     for (const uint32_t map : plan.step(i).inputs) {
       if (map == 1) return false;

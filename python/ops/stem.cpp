@@ -19,6 +19,7 @@ Tensor stem_op(const Tensor& given, const Tensor& packed, int64_t out_channels) 
   const PackedHeader& header = packed_header(kOp, PackedKind::kStem, packed);
   require(header.out_channels == out_channels, kOp, ": expected packed weights for ", out_channels,
           " output channels, got ", header.out_channels);
+  check_image_type(kOp, image.view(), header);
 
   const MapShape shape = image.shape();
   Tensor output = empty_map(image.tensor(), shape.batch, out_channels, stem_out(shape.height),

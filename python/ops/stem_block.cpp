@@ -14,31 +14,15 @@ namespace {
 
 constexpr const char* kOp = "stem_block";
 
-// The packed weights of both, one behind the other.
-StemBlock stem_block_weights(const Tensor& packed, int64_t stem_channels, bool residual) {
-  check_packed_tensor(kOp, packed);
-  require(stem_channels > 0 && stem_channels <= kMaxPackedChannels, kOp,
-          ": expected stem_channels from 1 to ", kMaxPackedChannels, ", got ", stem_channels);
-  PackedHeader stem{};
-  stem.kind = static_cast<int32_t>(PackedKind::kStem);
-  stem.out_channels = static_cast<int32_t>(stem_channels);
-  const int64_t first = packed_bytes(stem);
-  require(packed.size(0) > first, kOp, ": expected packed weights of more than ", first,
-          " bytes, got ", packed.size(0));
-  const uint8_t* data = packed.const_data_ptr<uint8_t>();
-  return {checked_header(kOp, PackedKind::kStem, data, first),
-          checked_header(kOp, PackedKind::kInvertedResidual, data + first, packed.size(0) - first),
-          residual};
-}
-
-Tensor stem_block_op(const Tensor& given, const Tensor& packed, int64_t stem_channels,
+Tensor stem_block_op(const Tensor& given, const Tensor& stem_weights, const Tensor& block_weights,
                      int64_t out_channels, int64_t kernel_size, int64_t stride, bool residual) {
   const ImageTensor image(kOp, given);
-  const StemBlock weights = stem_block_weights(packed, stem_channels, residual);
+  const StemBlock weights{packed_header(kOp, PackedKind::kStem, stem_weights),
+                          packed_header(kOp, PackedKind::kInvertedResidual, block_weights),
+                          residual};
   const PackedHeader& block = weights.block;
-  require(weights.stem.out_channels == stem_channels, kOp, ": expected packed weights for ",
-          stem_channels, " channels of the stem, got ", weights.stem.out_channels);
-  require(!expands(block) && block.in_channels == stem_channels, kOp,
+  const int32_t stem_channels = weights.stem.out_channels;
+  require(joins(weights.stem, block), kOp,
           ": expected packed weights of a block without expansion of ", stem_channels,
           " channels, got one of ", block.in_channels, expands(block) ? " that expands" : "");
   require(out_channels == block.out_channels && kernel_size == block.kernel_size &&
@@ -49,6 +33,7 @@ Tensor stem_block_op(const Tensor& given, const Tensor& packed, int64_t stem_cha
   require(!residual || (stride == 1 && stem_channels == out_channels), kOp,
           ": expected stride 1 and equal widths for a residual, got stride ", stride, ", ",
           stem_channels, " channels in and ", out_channels, " out");
+  check_image_type(kOp, image.view(), weights.stem);
 
   const MapShape shape = image.shape();
   Tensor output = empty_map(image.tensor(), shape.batch, out_channels,
@@ -67,8 +52,8 @@ Tensor stem_block_op(const Tensor& given, const Tensor& packed, int64_t stem_cha
 
 STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
   m.def(
-      "stem_block(Tensor image, Tensor packed, int stem_channels, int out_channels, "
-      "int kernel_size, int stride, bool residual) -> Tensor");
+      "stem_block(Tensor image, Tensor stem, Tensor block, int out_channels, int kernel_size, "
+      "int stride, bool residual) -> Tensor");
 }
 STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
   m.impl("stem_block", TORCH_BOX(&seaformer::stem_block_op));

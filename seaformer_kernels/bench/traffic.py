@@ -44,7 +44,8 @@ def work(variant: str, model: nn.Module, image: Tensor) -> dict[str, dict[str, i
     def note(name: str, block: FusedBlock, inputs: tuple, output: Tensor) -> None:
         part = found[group(name, block)]
         part["macs"] += macs[name]
-        part["bytes"] += sum(t.nbytes for t in (*_tensors(inputs), output, block.packed))
+        moved = (*_tensors(inputs), output, *block.buffers(recurse=False))
+        part["bytes"] += sum(tensor.nbytes for tensor in moved)
 
     hooks = [
         block.register_forward_hook(lambda m, x, y, name=name: note(name, m, x, y))

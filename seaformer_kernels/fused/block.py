@@ -12,16 +12,17 @@ class FusedBlock(nn.Module):
     """An op and its packed weights; they are constant, so its mode does not matter.
 
     Attributes:
-        packed: uint8 buffer, the same for every instruction set.
+        packed: uint8 buffer, the same for every instruction set; an op may have several.
         holds_packed_weights: tells `load_checkpoint`, which cannot fill it.
     """
 
     packed: Tensor
     holds_packed_weights = True
 
-    def __init__(self, packed: Tensor):
+    def __init__(self, **packed: Tensor):
         super().__init__()
-        self.register_buffer("packed", packed)
+        for name, buffer in packed.items():
+            self.register_buffer(name, buffer)
 
     def extra_repr(self) -> str:
         return ", ".join(

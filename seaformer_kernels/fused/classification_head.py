@@ -17,7 +17,7 @@ class FusedClassificationHead(FusedBlock):
     """
 
     def __init__(self, packed: Tensor, num_classes: int):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.num_classes = num_classes
 
     @classmethod

@@ -17,7 +17,7 @@ class FusedFusionGate(FusedBlock):
     """
 
     def __init__(self, packed: Tensor, out_channels: int):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.out_channels = out_channels
 
     @classmethod

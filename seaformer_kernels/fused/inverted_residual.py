@@ -32,7 +32,7 @@ class FusedInvertedResidual(FusedBlock):
         stride: int = 1,
         residual: bool = False,
     ):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride

@@ -25,7 +25,7 @@ class FusedSeaAttention(FusedBlock):
     """
 
     def __init__(self, packed: Tensor, num_heads: int, key_dim: int, residual: bool = False):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.residual = residual

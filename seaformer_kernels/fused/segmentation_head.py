@@ -26,7 +26,7 @@ class FusedSegmentationHead(FusedBlock):
     """
 
     def __init__(self, packed: Tensor, num_classes: int, gates: Iterable[nn.Module] = ()):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.num_classes = num_classes
         for number, gate in enumerate(gates, 1):
             self.add_module(f"fuse{number}", gate)

@@ -31,7 +31,7 @@ class FusedStem(FusedBlock):
     """
 
     def __init__(self, packed: Tensor, out_channels: int, normalizes: bool = False):
-        super().__init__(packed)
+        super().__init__(packed=packed)
         self.out_channels = out_channels
         self.normalizes = normalizes
 

@@ -21,7 +21,7 @@ from seaformer_kernels.ops.segmentation_head import (
 )
 from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attention
 from seaformer_kernels.ops.stem import pack_stem, stem
-from seaformer_kernels.ops.stem_block import pack_stem_block, split_stem_block, stem_block
+from seaformer_kernels.ops.stem_block import stem_block
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 __all__ = [
@@ -44,13 +44,11 @@ __all__ = [
     "pack_sea_attention",
     "pack_segmentation_head",
     "pack_stem",
-    "pack_stem_block",
     "pointwise",
     "release_memory",
     "sea_attention",
     "segmentation_head",
     "segmentation_labels",
-    "split_stem_block",
     "squeeze_axial_attention",
     "stem",
     "stem_block",

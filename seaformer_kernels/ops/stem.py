@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from seaformer_kernels.ops import _maps
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
+    NORMALIZES,
     Header,
     Kind,
     Weights,
@@ -22,10 +23,30 @@ from seaformer_kernels.ops._packed import (
     unpack,
 )
 
+_NOTHING = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)  # means and inverse standard deviations
 
-def header_of(out_channels: int) -> Header:
+
+def header_of(out_channels: int, *, normalizes: bool = False) -> Header:
     """The header of a stem's packed weights."""
-    return Header(Kind.STEM, in_channels=3, out_channels=out_channels, kernel_size=3, stride=2)
+    return Header(
+        Kind.STEM,
+        in_channels=3,
+        out_channels=out_channels,
+        kernel_size=3,
+        stride=2,
+        flags=NORMALIZES if normalizes else 0,
+    )
+
+
+def normalizes(header: Header, packed: Tensor) -> bool:
+    """Whether images are raw values, which a stem's packed weights normalise.
+
+    Weights packed before there was a flag for it tell by their numbers.
+    """
+    if header.flags & NORMALIZES:
+        return True
+    (_, (_, normalisation)) = unpack(header, packed)
+    return tuple(normalisation.tolist()) != _NOTHING
 
 
 def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
@@ -40,6 +61,11 @@ def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
 def plain(image: Tensor, packed: Tensor, out_channels: int, op: str = "stem") -> Tensor:
     """The op in plain PyTorch; messages begin with `op`."""
     header = read_header(op, Kind.STEM, packed, in_channels=3, out_channels=out_channels)
+    if image.dtype == torch.uint8 and not normalizes(header, packed):
+        raise ValueError(
+            f"{op}: expected a float32 image, as the packed weights have no mean and std, got a "
+            "uint8 one"
+        )
     (weight, bias), (_, normalisation) = unpack(header, packed)
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
     x = (image - mean) * inverse_std
@@ -72,6 +98,7 @@ def pack_stem(
         ValueError: a shape does not fit, or mean and std are not three numbers, std positive.
     """
     check_weights("pack_stem", "stem", weights, (None, 3, 3, 3))
+    given = mean is not None or std is not None
     mean, std = (0.0, 0.0, 0.0) if mean is None else mean, (1.0, 1.0, 1.0) if std is None else std
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise ValueError(
@@ -79,7 +106,8 @@ def pack_stem(
             f"{list(mean)} and {list(std)}"
         )
     normalisation = torch.tensor([*mean, *(1 / value for value in std)], dtype=torch.float32)
-    return pack(header_of(len(weights[0])), weights, (normalisation.new_empty(6, 0), normalisation))
+    header = header_of(len(weights[0]), normalizes=given)
+    return pack(header, weights, (normalisation.new_empty(6, 0), normalisation))
 
 
 def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
@@ -90,8 +118,8 @@ def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
     elsewhere plain PyTorch. There is no gradient.
 
     Args:
-        image: [B, 3, H, W], float32 or uint8, any batch, H and W from 1, any strides; a
-            channels_last view of RGB pixels is read where it lies.
+        image: [B, 3, H, W], float32, or uint8 if there is a mean and std, any batch, H and W from
+            1, any strides; a channels_last view of RGB pixels is read where it lies.
         packed: from `pack_stem`.
         out_channels: width of the output, as packed.
 

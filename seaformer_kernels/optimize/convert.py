@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Sequence
 
@@ -32,6 +31,7 @@ from seaformer_kernels.modules import (
     SegmentationHead,
     Stem,
 )
+from seaformer_kernels.ops.stem_block import joins
 from seaformer_kernels.optimize.report import Entry
 
 
@@ -117,10 +117,10 @@ class Converter:
 def _join_stem(sequence: nn.Sequential) -> None:
     """Lets a fused stem do the work of the block behind it, if one op can do both."""
     for (name, stem), (next_name, block) in itertools.pairwise(sequence.named_children()):
-        if type(stem) is FusedStem and type(block) is FusedInvertedResidual:
-            with contextlib.suppress(Unservable):
-                sequence._modules[name] = FusedStemBlock.of(stem, block)
-                sequence._modules[next_name] = nn.Identity()
+        fused = type(stem) is FusedStem and type(block) is FusedInvertedResidual
+        if fused and joins(stem.packed, block.packed):
+            sequence._modules[name] = FusedStemBlock(stem, block)
+            sequence._modules[next_name] = nn.Identity()
 
 
 def _join(path: str, name: str) -> str:

@@ -128,12 +128,14 @@ class _Steps:
 
     def add(self, path: str, block: nn.Module, *inputs: int) -> int:
         self.check(path, block, type(block) if isinstance(block, FusedBlock) else FusedBlock)
-        packed, residual = block.packed, getattr(block, "residual", False)
-        if isinstance(block, FusedStemBlock):  # a plan has both; the network joins them again
-            stem, packed = ops.split_stem_block(packed, block.stem_channels)
-            self.steps.append(ops.Step(stem, inputs))
+        # A plan has the stem and the block behind it apart: the network sees what it can join.
+        if isinstance(block, FusedStemBlock):
+            parts = [(block.stem, False), (block.block, block.residual)]
+        else:
+            parts = [(block.packed, getattr(block, "residual", False))]
+        for packed, residual in parts:
+            self.steps.append(ops.Step(packed, inputs, residual))
             inputs = (len(self.steps),)
-        self.steps.append(ops.Step(packed, inputs, residual))
         return len(self.steps)
 
     def chain(self, path: str, module: nn.Module, x: int) -> int:

@@ -46,7 +46,7 @@ def starts() -> dict[str, Callable[[], Arguments]]:
     found: dict[str, Callable[[], Arguments]] = {}
     for name, make in op_cases.SIMPLE.items():
         case = make()
-        found[name] = lambda c=case: [*c.inputs, c.packed, *c.arguments]
+        found[name] = lambda c=case: [*c.all_arguments()]
     for name, make in test_dropin_ops.SIMPLE.items():
         call = make()
         found[name] = lambda c=call: list(c.registered())

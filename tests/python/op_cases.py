@@ -24,18 +24,26 @@ ACTIVATIONS = {
 
 @dataclass
 class Case:
-    """One call, `op(*inputs, packed, *arguments)`, and what it should answer."""
+    """One call, `op(*inputs, packed, *arguments)`, and what it should answer.
+
+    An op of two blocks takes the packed weights `behind`, too.
+    """
 
     op: str
     inputs: tuple[Tensor, ...]
     packed: Tensor
     arguments: tuple
     expected: Callable[..., Tensor]  # of inputs, in their dtype
+    behind: tuple[Tensor, ...] = ()
 
     def __call__(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
         """The op, as users call it."""
+        return getattr(sk.ops, self.op)(*self.all_arguments(*inputs, packed=packed))
+
+    def all_arguments(self, *inputs: Tensor, packed: Tensor | None = None) -> tuple:
+        """What the op is called with."""
         packed = self.packed if packed is None else packed
-        return getattr(sk.ops, self.op)(*(inputs or self.inputs), packed, *self.arguments)
+        return (*(inputs or self.inputs), packed, *self.behind, *self.arguments)
 
     @property
     def overload(self) -> torch._ops.OpOverload:
@@ -44,13 +52,11 @@ class Case:
 
     def plain(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
         """What the op is where the extension is missing."""
-        packed = self.packed if packed is None else packed
-        return plain_form(self.op)(*(inputs or self.inputs), packed, *self.arguments)
+        return plain_form(self.op)(*self.all_arguments(*inputs, packed=packed))
 
     def registered(self, *inputs: Tensor, packed: Tensor | None = None) -> Tensor:
         """The registered op, without the checks of `sk.ops`."""
-        packed = self.packed if packed is None else packed
-        return self.overload(*(inputs or self.inputs), packed, *self.arguments)
+        return self.overload(*self.all_arguments(*inputs, packed=packed))
 
 
 def plain_form(op: str) -> Callable[..., object]:
@@ -138,9 +144,10 @@ def stem_block(
     return Case(
         "stem_block",
         first.inputs,
-        sk.ops.pack_stem_block(first.packed, second.packed),
-        (*first.arguments, *second.arguments),
+        first.packed,
+        second.arguments,
         lambda x: second.expected(first.expected(x)),
+        (second.packed,),
     )
 
 

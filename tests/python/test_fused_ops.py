@@ -143,14 +143,45 @@ def test_layout_does_not_matter(isa, simple, view):
 
 
 @pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
-@pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("view", ["nchw", "channels_last", "cropped"])
-def test_stem_reads_bytes(isa, make, normalise, view):
-    case = make(18, batch=2, h=13, w=20, normalise=normalise)
+def test_stem_reads_bytes(isa, make, view):
+    case = make(18, batch=2, h=13, w=20, normalise=True)
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (2, 3, 13, 20), dtype=torch.uint8, generator=generator)
     got = case(VIEWS[view](image))
     assert_near(case, got, image.float())
+
+
+@pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
+def test_bytes_need_a_mean_and_std(make):
+    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    case = make()
+    for call in (case, case.registered, case.plain):
+        with pytest.raises(ValueError, match=rf"^{case.op}: expected a float32 image, .*no mean"):
+            call(image)
+    old = make(normalise=True)
+    expected = old(image)
+    fields_of_old = old.packed[:64].view(torch.int32)
+    fields_of_old[10] = 0  # as packed before there was a flag for a mean and std
+    for call in (old, old.registered, old.plain):
+        torch.testing.assert_close(call(image), expected)
+
+
+@pytest.mark.parametrize(
+    ("block", "got"),
+    [
+        (lambda: ir(16, 32, 16).packed, "got one of 16 that expands"),
+        (lambda: ir(8, None, 16).packed, "got one of 8"),
+        (lambda: cases.stem().packed, "kind 2, got kind 1"),
+        (lambda: ir(16, None, 16).packed[:-4], "of 1792 bytes, got 1788"),
+        (lambda: ir(16, None, 16).packed[None], "contiguous one-dimensional uint8"),
+    ],
+)
+def test_a_stem_block_refuses_another_block_behind(block, got):
+    case = dataclasses.replace(cases.stem_block(), behind=(block(),))
+    for call in (case, case.registered, case.plain):
+        with pytest.raises(ValueError, match=f"^stem_block: expected packed weights.* {got}"):
+            call()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -217,9 +248,11 @@ MAGIC = 0x4B504653
 def test_layout_of_a_stem():
     weights = Random(0).weights(20, 3, 3, 3)
     packed = sk.ops.pack_stem(weights, mean=(1, 2, 3), std=(2, 4, 8))
-    assert fields(packed) == [MAGIC, 2, 1, 3, 0, 20, 3, 2] + [0] * 8
+    assert fields(packed) == [MAGIC, 2, 1, 3, 0, 20, 3, 2, 0, 0, 2] + [0] * 5
     assert floats(packed) == [*section(*weights), 1, 2, 3, 0.5, 0.25, 0.125, *[0] * 10]
-    assert floats(sk.ops.pack_stem(weights))[-16:] == [0, 0, 0, 1, 1, 1, *[0] * 10]
+    packed = sk.ops.pack_stem(weights)
+    assert fields(packed) == [MAGIC, 2, 1, 3, 0, 20, 3, 2] + [0] * 8
+    assert floats(packed)[-16:] == [0, 0, 0, 1, 1, 1, *[0] * 10]
 
 
 def test_layout_of_an_inverted_residual():
@@ -442,9 +475,10 @@ def test_a_wrong_buffer_is_refused(simple, broken):
 
 
 def test_weights_of_another_op_are_refused(simple):
-    for name, make in SIMPLE.items():
-        if name != simple.op:
-            refused(simple, make().packed)
+    for make in SIMPLE.values():
+        packed = make().packed
+        if fields(packed)[2] != fields(simple.packed)[2]:
+            refused(simple, packed)
 
 
 @pytest.mark.parametrize(
@@ -473,12 +507,11 @@ def test_a_wrong_input_is_refused(simple, shape, message):
     [
         ("stem", 0, 32),
         ("stem", 0, 0),
-        ("stem_block", 0, 32),
+        ("stem_block", 0, 17),
         ("stem_block", 0, 0),
-        ("stem_block", 1, 17),
-        ("stem_block", 2, 7),
-        ("stem_block", 3, 2),
-        ("stem_block", 3, 0),
+        ("stem_block", 1, 7),
+        ("stem_block", 2, 2),
+        ("stem_block", 2, 0),
         ("inverted_residual", 0, 16),
         ("inverted_residual", 0, -8),
         ("inverted_residual", 1, 5),
@@ -522,7 +555,7 @@ def test_both_maps_hold_as_many_images(op):
 def test_wrong_types_are_named(simple):
     with pytest.raises(TypeError, match=rf"^{simple.op}: expected \w+ as a tensor, got NoneType"):
         simple(None, *simple.inputs[1:])
-    with pytest.raises(TypeError, match=f"^{simple.op}: expected packed as a tensor, got bytes"):
+    with pytest.raises(TypeError, match=rf"^{simple.op}: expected \w+ as a tensor, got bytes"):
         simple(packed=b"")
     wrong = dataclasses.replace(simple, arguments=("8", *simple.arguments[1:]))
     with pytest.raises(TypeError, match=rf"^{simple.op}: expected \w+ as an integer, got str"):
@@ -542,7 +575,7 @@ def test_gradients_are_refused(simple):
 
 
 def test_opcheck(simple):
-    torch.library.opcheck(simple.overload, (*simple.inputs, simple.packed, *simple.arguments))
+    torch.library.opcheck(simple.overload, simple.all_arguments())
 
 
 @pytest.mark.parametrize("case", [c for c in SHAPES if c.inputs[0].shape[0] != 1], ids=shape_id)
