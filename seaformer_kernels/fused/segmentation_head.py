@@ -13,7 +13,7 @@ from seaformer_kernels.fused.block import (
 )
 from seaformer_kernels.fused.folding import check_conv, fold, fold_conv_bn
 from seaformer_kernels.modules.fusion_gate import FusionGate
-from seaformer_kernels.modules.segmentation_head import SegmentationHead
+from seaformer_kernels.modules.segmentation_head import SegmentationHead, fusions
 
 
 class FusedSegmentationHead(FusedBlock):
@@ -23,19 +23,24 @@ class FusedSegmentationHead(FusedBlock):
         packed: from `ops.pack_segmentation_head`.
         num_classes: number of classes.
         gates: the fusions but the last, finest first, each a module of local and coarse features.
+
+    Attributes:
+        graph: the steps from the feature maps to the two of the last fusion.
     """
 
     def __init__(self, packed: Tensor, num_classes: int, gates: Iterable[nn.Module] = ()):
         super().__init__(packed=packed)
         self.num_classes = num_classes
-        for number, gate in enumerate(gates, 1):
-            self.add_module(f"fuse{number}", gate)
+        gates = list(gates)
+        self.graph = fusions(len(gates) + 1).before_last()
+        for step, gate in zip(self.graph.steps, gates, strict=True):
+            self.add_module(step.path, gate)
 
     @classmethod
     def of(cls, head: SegmentationHead) -> "FusedSegmentationHead":
         """The fused form of a plain head; the gates but the last are the head's own."""
         check_forward(head, SegmentationHead)
-        *gates, last = fusions(head)
+        *gates, last = (head.get_submodule(step.path) for step in head.graph.steps)
         check_forwards(last, FusionGate)
         check_forwards(head.linear_fuse, nn.Sequential)
         check_forwards(head.conv_seg, nn.Conv2d)
@@ -63,13 +68,5 @@ class FusedSegmentationHead(FusedBlock):
 
     def _last(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The two maps of the last fusion."""
-        x, *coarser, coarsest = features
-        for gate, coarse in zip(fusions(self), coarser, strict=True):
-            x = gate(x, coarse)
-        return x, coarsest
-
-
-def fusions(head: nn.Module) -> list[nn.Module]:
-    """The fusions that a head, plain or fused, holds as modules; finest first."""
-    count = sum(name.startswith("fuse") for name in head._modules)
-    return [head.get_submodule(f"fuse{number}") for number in range(1, count + 1)]
+        local, coarse = self.graph.run(self, *features)
+        return local, coarse

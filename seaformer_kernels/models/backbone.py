@@ -1,10 +1,12 @@
 """The SeaFormer backbone: five convolutional stages, SEA layers after the last ones."""
 
+import dataclasses
 from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 
+from seaformer_kernels.graph import Graph, chain
 from seaformer_kernels.models.config import BlockConfig, SeaFormerConfig
 from seaformer_kernels.modules import InvertedResidual, SeaStage, Stem
 
@@ -19,6 +21,10 @@ class SeaFormerBackbone(nn.Module):
 
     Args:
         config: which member of the family.
+
+    Attributes:
+        stages: the steps from images to features.
+        graph: the steps of `forward`, here the same.
     """
 
     def __init__(self, config: SeaFormerConfig):
@@ -35,6 +41,7 @@ class SeaFormerBackbone(nn.Module):
         for number, (sea, width) in enumerate(zip(config.sea_stages, widths, strict=True), 1):
             stage = SeaStage(width, sea.depth, sea.key_dim, config.num_heads, sea.mlp_ratio)
             self.add_module(f"trans{number}", stage)
+        self.stages = self.graph = _stages(config)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The map at 1/8 of the image's size, then the map after each SEA stage.
@@ -52,16 +59,7 @@ class SeaFormerBackbone(nn.Module):
             ValueError: x has another shape.
         """
         check_images(x, raw=getattr(self.smb1.stem_block, "normalizes", False))
-        sea_stage_after = {sea.after_stage: i for i, sea in enumerate(self.config.sea_stages, 1)}
-        features = []
-        for number in range(1, len(self.config.stages) + 1):
-            x = self.get_submodule(f"smb{number}")(x)
-            if number == 2:
-                features.append(x)
-            if number in sea_stage_after:
-                x = self.get_submodule(f"trans{sea_stage_after[number]}")(x)
-                features.append(x)
-        return features
+        return self.stages.run(self, x)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The same as `features`."""
@@ -85,6 +83,20 @@ def check_images(x: Tensor, raw: bool = False) -> None:
             f"Expected images of at least {MIN_SIZE}x{MIN_SIZE} pixels, "
             f"got {x.shape[2]}x{x.shape[3]} (shape {list(x.shape)})."
         )
+
+
+def _stages(config: SeaFormerConfig) -> Graph:
+    """The convolutional stages in turn, each with the SEA stage behind it, if there is one."""
+    sea_stage_after = {sea.after_stage: i for i, sea in enumerate(config.sea_stages, 1)}
+    paths, features = [], []
+    for number in range(1, len(config.stages) + 1):
+        paths.append(f"smb{number}")
+        if number == 2:
+            features.append(len(paths))
+        if number in sea_stage_after:
+            paths.append(f"trans{sea_stage_after[number]}")
+            features.append(len(paths))
+    return dataclasses.replace(chain(paths), outputs=tuple(features))
 
 
 def _inverted_residuals(

@@ -19,12 +19,16 @@ class SeaFormerClassifier(SeaFormerBackbone):
         config: which member of the family.
         num_classes: number of classes.
         dropout: probability of dropping a pooled feature, in training only.
+
+    Attributes:
+        graph: the steps from images to logits.
     """
 
     def __init__(self, config: SeaFormerConfig, num_classes: int = 1000, dropout: float = 0.2):
         super().__init__(config)
         self.num_classes = num_classes
         self.linear = ClassificationHead(config.feature_channels[-1], num_classes, dropout)
+        self.graph = self.stages.then("linear")
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes] of images [B, 3, H, W]; dtypes and errors as in `features`."""

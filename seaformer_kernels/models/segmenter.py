@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from seaformer_kernels.graph import chain
 from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
@@ -17,6 +18,9 @@ class SeaFormerSegmenter(nn.Module):
         config: which member of the family.
         num_classes: number of classes.
         dropout: probability of dropping a channel before the classifier, in training only.
+
+    Attributes:
+        graph: the steps from images to logits.
     """
 
     def __init__(self, config: SeaFormerConfig, num_classes: int = 150, dropout: float = 0.1):
@@ -27,13 +31,15 @@ class SeaFormerSegmenter(nn.Module):
         self.decode_head = SegmentationHead(
             config.feature_channels, config.fusion_channels, num_classes, dropout
         )
+        self.graph = chain(["backbone", "decode_head"])
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes, ceil(H / 8), ceil(W / 8)] of images [B, 3, H, W].
 
         Dtypes and errors as in `SeaFormerBackbone.features`.
         """
-        return self.decode_head(self.backbone(x))
+        (logits,) = self.graph.run(self, x)
+        return logits
 
     @torch.no_grad()
     def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from seaformer_kernels.graph import chain
 from seaformer_kernels.modules.mlp import Mlp
 from seaformer_kernels.modules.sea_attention import SeaAttention
 
@@ -35,6 +36,8 @@ class SeaStage(nn.Module):
         self.transformer_blocks = nn.Sequential(
             *(SeaLayer(channels, key_dim, num_heads, mlp_ratio) for _ in range(depth))
         )
+        self.graph = chain(["transformer_blocks"])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.transformer_blocks(x)
+        (x,) = self.graph.run(self, x)
+        return x

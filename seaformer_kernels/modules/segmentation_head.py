@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seaformer_kernels.graph import Graph, Step
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.fusion_gate import FusionGate
 
@@ -22,6 +23,9 @@ class SegmentationHead(nn.Module):
         fusion_channels: width after each fusion, one fewer than there are feature maps.
         num_classes: number of classes.
         dropout: probability of dropping a whole channel before the classifier.
+
+    Attributes:
+        graph: the steps from the feature maps to the map of the last fusion.
     """
 
     def __init__(
@@ -38,13 +42,21 @@ class SegmentationHead(nn.Module):
         for i, (coarse, fused) in enumerate(zip(global_channels, fusion_channels, strict=True), 1):
             self.add_module(f"fuse{i}", FusionGate(local_channels, coarse, fused))
             local_channels = fused
+        self.graph = fusions(len(fusion_channels))
         self.dropout = nn.Dropout2d(dropout)
         self.conv_seg = nn.Conv2d(last, num_classes, 1)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
         nn.init.zeros_(self.conv_seg.bias)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        x, *coarser = features
-        for i, coarse in enumerate(coarser, 1):
-            x = self.get_submodule(f"fuse{i}")(x, coarse)
+        (x,) = self.graph.run(self, *features)
         return self.conv_seg(self.dropout(F.relu(self.linear_fuse(x))))
+
+
+def fusions(count: int) -> Graph:
+    """That many fusions, fuse1 of the two finest maps, each next one of its map and the next."""
+    steps, finest = [], 0
+    for coarse in range(1, count + 1):
+        steps.append(Step(f"fuse{coarse}", (finest, coarse)))
+        finest = count + coarse  # the maps given are `count` and the finest
+    return Graph(tuple(steps), (finest,), count + 1)

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from seaformer_kernels import ops
 from seaformer_kernels.fused import (
     FusedBlock,
-    FusedClassificationHead,
     FusedSegmentationHead,
     FusedStemBlock,
     Unservable,
     check_forward,
 )
-from seaformer_kernels.fused.segmentation_head import fusions
+from seaformer_kernels.graph import Graph, chain
 from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
@@ -87,96 +86,72 @@ def whole_network(model: nn.Module) -> WholeNetwork:
     """
     if isinstance(model, WholeNetwork):
         return model
-    if type(model) is SeaFormerSegmenter:
-        return _segmenter(model)
-    if type(model) is SeaFormerClassifier:
-        return _classifier(model)
-    raise Unservable(f"the model is a {type(model).__name__}, not one of create_model's")
-
-
-def _segmenter(model: SeaFormerSegmenter) -> WholeSegmenter:
+    if type(model) not in _FORMS:
+        raise Unservable(f"the model is a {type(model).__name__}, not one of create_model's")
+    task, form = _FORMS[type(model)]
     steps = _Steps()
-    steps.check("the model", model, SeaFormerSegmenter)
-    first, *coarser, coarsest = steps.backbone("backbone.", model.backbone)
-    head = model.decode_head
-    steps.check("decode_head", head, FusedSegmentationHead)
-    for number, (gate, coarse) in enumerate(zip(fusions(head), coarser, strict=True), 1):
-        first = steps.add(f"decode_head.fuse{number}", gate, first, coarse)
-    steps.add("decode_head", head, first, coarsest)
-    return WholeSegmenter(*steps.finish(ops.Task.SEGMENTATION, model, model.backbone))
+    steps.add("", model, [0])
+    plan = ops.pack_plan(task, model.num_classes, steps.normalizes, steps.needed())
+    return form(plan, model.config, model.num_classes, steps.normalizes)
 
 
-def _classifier(model: SeaFormerClassifier) -> WholeClassifier:
-    steps = _Steps()
-    features = steps.backbone("", model, SeaFormerClassifier)
-    steps.check("linear", model.linear, FusedClassificationHead)
-    steps.add("linear", model.linear, features[-1])
-    return WholeClassifier(*steps.finish(ops.Task.CLASSIFICATION, model, model))
+_FORMS = {
+    SeaFormerSegmenter: (ops.Task.SEGMENTATION, WholeSegmenter),
+    SeaFormerClassifier: (ops.Task.CLASSIFICATION, WholeClassifier),
+}
 
 
 class _Steps:
-    """Collects the steps of a model; maps go by their numbers, 0 is the image."""
+    """Collects the steps of a model; maps go by their numbers, 0 is the image.
+
+    Attributes:
+        normalizes: whether the stem takes raw RGB values.
+    """
+
+    # What runs its graph and nothing else.
+    _COMPOSED = (SeaFormerSegmenter, SeaFormerClassifier, SeaFormerBackbone, SeaStage)
 
     def __init__(self) -> None:
         self.steps: list[ops.Step] = []
+        self.normalizes = False
 
-    def check(self, path: str, module: nn.Module, kind: type[nn.Module]) -> None:
-        try:
-            check_forward(module, kind)
-        except Unservable as error:
-            raise Unservable(f"{path} {error}") from None
+    def add(self, path: str, module: nn.Module, maps: list[int]) -> list[int]:
+        """The maps that a module makes of others: those of its graph, through its op."""
+        if isinstance(module, FusedBlock):
+            kind = type(module)
+        else:
+            kinds = (*self._COMPOSED, nn.Sequential, nn.Identity)
+            kind = next((kind for kind in kinds if isinstance(module, kind)), FusedBlock)
+        _check(path or "the model", module, kind)
+        graph = chain(list(module._modules)) if kind is nn.Sequential else None
+        if kind in (*self._COMPOSED, FusedSegmentationHead):
+            graph = module.graph
+        if graph is not None:
+            maps = self._run(graph, path, module, maps)
+        return [self._block(module, maps)] if isinstance(module, FusedBlock) else maps
 
-    def add(self, path: str, block: nn.Module, *inputs: int) -> int:
-        self.check(path, block, type(block) if isinstance(block, FusedBlock) else FusedBlock)
+    def _run(self, graph: Graph, path: str, module: nn.Module, given: list[int]) -> list[int]:
+        """As `Graph.run`, with lists of numbers in the place of maps."""
+        maps = [[map_] for map_ in given]
+        for step in graph.steps:
+            name = f"{path}.{step.path}" if path else step.path
+            inputs = [map_ for i in step.inputs for map_ in maps[i]]
+            maps.append(self.add(name, module.get_submodule(step.path), inputs))
+        return [map_ for i in graph.outputs for map_ in maps[i]]
+
+    def _block(self, block: FusedBlock, maps: list[int]) -> int:
+        self.normalizes |= getattr(block, "normalizes", False)
         # A plan has the stem and the block behind it apart: the network sees what it can join.
         if isinstance(block, FusedStemBlock):
             parts = [(block.stem, False), (block.block, block.residual)]
         else:
             parts = [(block.packed, getattr(block, "residual", False))]
         for packed, residual in parts:
-            self.steps.append(ops.Step(packed, inputs, residual))
-            inputs = (len(self.steps),)
+            self.steps.append(ops.Step(packed, tuple(maps), residual))
+            maps = [len(self.steps)]
         return len(self.steps)
 
-    def chain(self, path: str, module: nn.Module, x: int) -> int:
-        """Every block in a sequence, or in nested ones, behind each other."""
-        if type(module) is nn.Identity:  # in the place of a block that another one took in
-            self.check(path, module, nn.Identity)
-            return x
-        if not isinstance(module, nn.Sequential | SeaStage):
-            return self.add(path, module, x)
-        self.check(path, module, SeaStage if isinstance(module, SeaStage) else nn.Sequential)
-        for name, child in module.named_children():
-            x = self.chain(f"{path}.{name}", child, x)
-        return x
-
-    def backbone(
-        self, prefix: str, backbone: nn.Module, kind: type[nn.Module] = SeaFormerBackbone
-    ) -> list[int]:
-        """The maps of `SeaFormerBackbone.features`."""
-        self.check(prefix.rstrip(".") or "the model", backbone, kind)
-        sea_stage_after = {
-            sea.after_stage: i for i, sea in enumerate(backbone.config.sea_stages, 1)
-        }
-        x, features = 0, []
-        for number in range(1, len(backbone.config.stages) + 1):
-            x = self.chain(f"{prefix}smb{number}", backbone.get_submodule(f"smb{number}"), x)
-            if number == 2:
-                features.append(x)
-            if number in sea_stage_after:
-                name = f"trans{sea_stage_after[number]}"
-                x = self.chain(prefix + name, backbone.get_submodule(name), x)
-                features.append(x)
-        return features
-
-    def finish(
-        self, task: ops.Task, model: nn.Module, backbone: nn.Module
-    ) -> tuple[Tensor, SeaFormerConfig, int, bool]:
-        normalizes = backbone.smb1.stem_block.normalizes
-        plan = ops.pack_plan(task, model.num_classes, normalizes, self._needed())
-        return plan, model.config, model.num_classes, normalizes
-
-    def _needed(self) -> list[ops.Step]:
+    def needed(self) -> list[ops.Step]:
         """The steps that the last one depends on, numbered anew."""
         needed = {len(self.steps)}
         for number in range(len(self.steps), 0, -1):
@@ -188,3 +163,15 @@ class _Steps:
             for map_, step in enumerate(self.steps, 1)
             if map_ in needed
         ]
+
+
+def _check(path: str, module: nn.Module, kind: type[nn.Module]) -> None:
+    """Raises Unservable unless a module does what its kind does."""
+    try:
+        check_forward(module, kind)
+        if kind in (SeaFormerBackbone, SeaFormerClassifier) and (
+            "features" in vars(module) or type(module).features is not kind.features
+        ):
+            raise Unservable(f"has features of its own ({type(module).__name__})")
+    except Unservable as error:
+        raise Unservable(f"{path} {error}") from None

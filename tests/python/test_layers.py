@@ -54,7 +54,7 @@ PYTHON_LAYERS = (
     {"_C"},
     {"_version", "_extension", "data"},
     {"cpu", "reference"},
-    {"ops"},
+    {"ops", "graph"},
     {"modules"},
     {"fused", "models"},
     {"optimize"},
