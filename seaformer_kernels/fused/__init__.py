@@ -9,6 +9,7 @@ from seaformer_kernels.fused.classification_head import FusedClassificationHead
 from seaformer_kernels.fused.folding import folded_convolution
 from seaformer_kernels.fused.fusion_gate import FusedFusionGate
 from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.fused.loading import SelfDescribing
 from seaformer_kernels.fused.mlp import FusedMlp
 from seaformer_kernels.fused.sea_attention import FusedSeaAttention
 from seaformer_kernels.fused.segmentation_head import FusedSegmentationHead
@@ -25,6 +26,7 @@ __all__ = [
     "FusedSegmentationHead",
     "FusedStem",
     "FusedStemBlock",
+    "SelfDescribing",
     "Unservable",
     "check_forward",
     "folded_convolution",

@@ -3,12 +3,14 @@
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from seaformer_kernels.fused.loading import SelfDescribing
+
 
 class Unservable(Exception):
     """Why a block has to stay plain, as the end of a sentence about it."""
 
 
-class FusedBlock(nn.Module):
+class FusedBlock(SelfDescribing):
     """An op and its packed weights; they are constant, so its mode does not matter.
 
     Attributes:
@@ -18,11 +20,6 @@ class FusedBlock(nn.Module):
 
     packed: Tensor
     holds_packed_weights = True
-
-    def __init__(self, **packed: Tensor):
-        super().__init__()
-        for name, buffer in packed.items():
-            self.register_buffer(name, buffer)
 
     def extra_repr(self) -> str:
         return ", ".join(

@@ -26,14 +26,16 @@ class FusedStem(FusedBlock):
     Args:
         packed: from `ops.pack_stem`.
         out_channels: width of the output.
+
+    Attributes:
         normalizes: whether mean and std are packed, so that images are raw RGB values, float32 or
             uint8.
     """
 
-    def __init__(self, packed: Tensor, out_channels: int, normalizes: bool = False):
+    def __init__(self, packed: Tensor, out_channels: int):
         super().__init__(packed=packed)
         self.out_channels = out_channels
-        self.normalizes = normalizes
+        self.normalizes = self._facts["packed"]["mean and std"] == "yes"
 
     @classmethod
     def of(
@@ -44,7 +46,7 @@ class FusedStem(FusedBlock):
         conv_bn, _ = layers(stem, ConvBN, nn.ReLU)
         folded = fold_conv_bn(conv_bn, kernel_size=3, stride=2)
         packed = ops.pack_stem(folded.rounded(), mean=mean, std=std)
-        return cls(packed, len(folded.bias), mean is not None)
+        return cls(packed, len(folded.bias))
 
     def forward(self, input: Tensor) -> Tensor:  # as the plain stem's argument is called
         check_image_dtype(input, self.normalizes)

@@ -31,6 +31,13 @@ class FusedStemBlock(FusedBlock):
         self.residual = block.residual
         self.normalizes = stem.normalizes
 
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *others: object) -> None:
+        joined = state_dict.pop(f"{prefix}packed", None)  # as saved when both lay in one buffer
+        if joined is not None:
+            state_dict[f"{prefix}stem"] = joined[: len(self.stem)].clone()
+            state_dict[f"{prefix}block"] = joined[len(self.stem) :].clone()
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def forward(self, x: Tensor) -> Tensor:
         check_image_dtype(x, self.normalizes)
         return ops.stem_block(

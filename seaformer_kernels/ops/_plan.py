@@ -15,8 +15,8 @@ from torch import Tensor
 MAGIC = b"SeaForm\n"
 VERSION = 1
 ALIGNMENT = 64
-_HEADER = struct.Struct("<8sQ6I24x")
-_STEP = struct.Struct("<4I2Q32x")
+HEADER = struct.Struct("<8sQ6I24x")
+STEP = struct.Struct("<4I2Q32x")
 _UNCHECKED = 20  # the magic, the length and the checksum itself
 
 
@@ -50,7 +50,7 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         normalizes: whether the stem, the first step, was packed with a mean and std.
         steps: in the order in which they run.
     """
-    table, end = [], _HEADER.size + len(steps) * _STEP.size
+    table, end = [], HEADER.size + len(steps) * STEP.size
     for step in steps:
         kind = int(step.packed[8:12].view(torch.int32))
         offset = -(-end // ALIGNMENT) * ALIGNMENT
@@ -62,11 +62,11 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         plan[offset : offset + length] = step.packed
     memory = memory_of(plan)
     for number, record in enumerate(table):
-        _STEP.pack_into(memory, _HEADER.size + number * _STEP.size, *record)
+        STEP.pack_into(memory, HEADER.size + number * STEP.size, *record)
 
     def write_header(checksum: int) -> None:
         fields = (checksum, VERSION, task, num_classes, len(steps), normalizes)
-        _HEADER.pack_into(memory, 0, MAGIC, end, *fields)
+        HEADER.pack_into(memory, 0, MAGIC, end, *fields)
 
     write_header(0)
     write_header(zlib.crc32(memory[_UNCHECKED:]))

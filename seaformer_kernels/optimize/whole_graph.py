@@ -12,6 +12,7 @@ from seaformer_kernels.fused import (
     FusedBlock,
     FusedSegmentationHead,
     FusedStemBlock,
+    SelfDescribing,
     Unservable,
     check_forward,
 )
@@ -20,10 +21,11 @@ from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, Sea
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.modules import SeaStage
+from seaformer_kernels.ops._facts import plan_facts
 from seaformer_kernels.ops.network import DOWNSAMPLING
 
 
-class WholeNetwork(nn.Module):
+class WholeNetwork(SelfDescribing):
     """A network of which one op computes everything.
 
     Attributes:
@@ -33,13 +35,13 @@ class WholeNetwork(nn.Module):
     """
 
     plan: Tensor
+    _facts_of = staticmethod(plan_facts)
 
     def __init__(self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool):
-        super().__init__()
+        super().__init__(plan=plan)
         self.config = config
         self.num_classes = num_classes
         self.normalizes = normalizes
-        self.register_buffer("plan", plan)
 
     def _logits(self, x: Tensor, downsampling: int) -> Tensor:
         check_images(x, raw=self.normalizes)
