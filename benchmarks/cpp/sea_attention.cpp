@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "blocks/section_reader.h"
 #include "blocks/squeeze_axial_attention.h"
 #include "core/workspace.h"
 #include "kernels/axial/variants.h"
@@ -102,13 +103,14 @@ std::function<void()> prepare_unfused(const Problem& p) {
     map.pixel_stride = all;
     return map;
   };
-  const float* expand = packed_sections(data->header());
-  const float* filter = expand + packed_pointwise_floats(p.channels, all);
-  const float* detail = filter + packed_depthwise_floats(all, 3);
-  const float* row = detail + packed_pointwise_floats(all, p.channels);
-  const float* column = row + packed_pointwise_floats(values, values);
-  const float* project = column + packed_pointwise_floats(values, values);
-  const float* learned = project + packed_pointwise_floats(values, p.channels);
+  SectionReader sections(data->header());
+  const float* expand = sections.pointwise(p.channels, all);
+  const float* filter = sections.depthwise(all, 3);
+  const float* detail = sections.pointwise(all, p.channels);
+  const float* row = sections.pointwise(values, values);
+  const float* column = sections.pointwise(values, values);
+  const float* project = sections.pointwise(values, p.channels);
+  const float* learned = sections.rest();
   const auto positions = [=](int i) { return LearnedPositions{learned + i * 16 * keys, 16}; };
   SqueezeAxialAttention attention;
   attention.shape.maps = {1, p.height, p.width};

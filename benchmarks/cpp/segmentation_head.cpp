@@ -8,6 +8,7 @@
 
 #include "blocks/fusion_gate.h"
 #include "blocks/resize_axis.h"
+#include "blocks/section_reader.h"
 #include "core/workspace.h"
 #include "kernels/bilinear/variants.h"
 #include "kernels/pointwise/variants.h"
@@ -96,9 +97,10 @@ std::function<void()> prepare_unfused(const Problem& p) {
   return [=] {
     const PackedHeader& h = data->header();
     const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
-    const float* local_weights = packed_sections(h);
-    const float* coarse_weights = local_weights + packed_pointwise_floats(in, out);
-    const float* shift = coarse_weights + packed_pointwise_floats(hidden, out);
+    SectionReader sections(h);
+    const float* local_weights = sections.pointwise(in, out);
+    const float* coarse_weights = sections.pointwise(hidden, out);
+    const float* shift = p.classifies() ? sections.array(out) : nullptr;
     Carver carver(workspace->data());
     const auto [vertical, horizontal] = take_axes(p.shape, carver);
     bench::pointwise(data->coarse.data(), p.coarse_pixels(), hidden, coarse_weights, out,
@@ -122,13 +124,13 @@ std::function<void()> prepare_unfused(const Problem& p) {
       gating.high_weight = horizontal.high_weight;
       gating.end = width;
       gating.output = {gated + y * width * out, out};
-      if (p.classifies()) gating.shift = shift;
+      gating.shift = shift;
       gating.channels = out;
       bilinear_kernel().multiply(gating);
     }
     if (p.classifies()) {
-      bench::pointwise(gated, p.pixels(), out, shift + panels(out) * kPanel, h.classes,
-                       Activation::kNone, data->output.data());
+      bench::pointwise(gated, p.pixels(), out, sections.rest(), h.classes, Activation::kNone,
+                       data->output.data());
     }
   };
 }

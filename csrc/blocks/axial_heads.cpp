@@ -11,7 +11,8 @@ AxialHeads::AxialHeads(const AxialHeadsShape& shape, int64_t threads)
 
 void AxialHeads::take(Carver& carver) {
   squeezed_ = carver.take<float>(positions() * shape_.all());
-  scratch_ = carver.take<float>(workers_ * scratch_floats());
+  scratch_ =
+      WorkerScratch(workers_, [&](Carver& own) { own.take<float>(scratch_floats()); }, carver);
 }
 
 int64_t AxialHeads::scratch_floats() const {
@@ -38,6 +39,8 @@ void AxialHeads::add_positions(const ResizeAxis& axis, int64_t length, const flo
 void AxialHeads::attend(float* rows, float* columns, const Parallel& parallel) const {
   const int64_t tasks = shape_.maps.batch * 2 * shape_.heads, stride = shape_.all();
   parallel.run(workers_, [&](int64_t worker) {
+    Carver own = scratch_.of(worker);
+    float* const scratch = own.take<float>(scratch_floats());
     for (int64_t i = tasks * worker / workers_; i < tasks * (worker + 1) / workers_; ++i) {
       const int64_t image = i / shape_.heads / 2, head = i % shape_.heads;
       const bool along_rows = i / shape_.heads % 2 == 0;
@@ -56,7 +59,7 @@ void AxialHeads::attend(float* rows, float* columns, const Parallel& parallel) c
       args.scale = shape_.scale;
       args.low = shape_.low;
       args.high = shape_.high;
-      args.scratch = scratch_ + worker * scratch_floats();
+      args.scratch = scratch;
       kernel_.attend(args);
     }
   });

@@ -53,7 +53,7 @@ class AxialHeads {
   AxialHeadsShape shape_;
   int64_t workers_;
   float* squeezed_ = nullptr;
-  float* scratch_ = nullptr;  // [workers][scratch_floats]
+  WorkerScratch scratch_;  // scratch_floats of each
   const AxialKernel& kernel_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "blocks/section_reader.h"
+
 namespace seaformer {
 namespace {
 
@@ -24,8 +26,7 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
       padding_(packed.kernel_size / 2),
       out_height_((shape.height - 1) / packed.stride + 1),
       out_width_((shape.width - 1) / packed.stride + 1),
-      depthwise_kernel_(depthwise_kernel()),
-      depthwise_(packed_sections(packed)) {
+      depthwise_kernel_(depthwise_kernel()) {
   seam_rows_ = options.keep_map ? 0 : packed.kernel_size - packed.stride;
   // Bands are at least as high as a seam, so that no row lies in two of them.
   const int64_t least_rows = std::max<int64_t>(divide_up(seam_rows_, packed.stride), 1);
@@ -41,21 +42,15 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
   }
   chunk_ = std::clamp<int64_t>(kChunkFloats / packed.hidden_channels / kChunkPixels, 1, 4) *
            kChunkPixels;
-  Carver size(nullptr);
-  take_scratch(size);
-  scratch_bytes_ = size.used();
 
-  if (expands(packed)) {
-    depthwise_ += packed_pointwise_floats(packed.in_channels, packed.hidden_channels);
-  }
+  SectionReader sections(packed);
+  if (expands(packed)) sections.pointwise(packed.in_channels, packed.hidden_channels);
+  depthwise_ = sections.depthwise(packed.hidden_channels, packed.kernel_size);
+  next_sections_ = sections.rest();
   const Activation activation = static_cast<Activation>(packed.depthwise_activation);
   const float infinity = std::numeric_limits<float>::infinity();
   low_ = activation == Activation::kNone ? -infinity : 0.0f;
   high_ = activation == Activation::kRelu6 ? 6.0f : infinity;
-}
-
-const float* BandedFilter::next_sections() const {
-  return depthwise_ + packed_depthwise_floats(packed_.hidden_channels, packed_.kernel_size);
 }
 
 // Columns that `outputs` output columns look at.
@@ -78,7 +73,7 @@ void BandedFilter::take(Carver& carver) {
       shape_.batch * (options_.keep_map ? shape_.height : (bands_ - 1) * seam_rows_);
   rows_ = carver.take<float>(rows * columns(out_width_) * pixel_);
   zeros_ = carver.take<float>(zero_floats());
-  scratch_ = carver.take<unsigned char>(workers_ * static_cast<int64_t>(scratch_bytes_));
+  scratch_ = WorkerScratch(workers_, [&](Carver& own) { take_scratch(own); }, carver);
 }
 
 BandedFilter::Scratch BandedFilter::take_scratch(Carver& carver) const {
@@ -91,8 +86,8 @@ BandedFilter::Scratch BandedFilter::take_scratch(Carver& carver) const {
 }
 
 BandedFilter::Scratch BandedFilter::scratch_of(int64_t worker) const {
-  Carver carver(scratch_ + worker * static_cast<int64_t>(scratch_bytes_));
-  return take_scratch(carver);
+  Carver own = scratch_.of(worker);
+  return take_scratch(own);
 }
 
 // Zeros the columns beyond the image, of `count` from `column` on.

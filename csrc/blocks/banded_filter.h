@@ -76,7 +76,7 @@ class BandedFilter {
   // The map that is kept.
   PixelMaps kept_maps() const;
   // The packed sections behind the depthwise convolution.
-  const float* next_sections() const;
+  const float* next_sections() const { return next_sections_; }
 
  private:
   struct Scratch {
@@ -114,10 +114,9 @@ class BandedFilter {
   int64_t chunk_;           // output pixels that are handed on together
   float* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
   float* zeros_ = nullptr;  // stand for rows outside of the image
-  unsigned char* scratch_ = nullptr;
-  std::size_t scratch_bytes_;  // of one worker
+  WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
-  const float* depthwise_;
+  const float *depthwise_, *next_sections_;
   float low_, high_;
 };
 

@@ -25,13 +25,17 @@ void mean_pixel(const MapShape& shape, int64_t channels, const float* input, flo
   for (int64_t c = 0; c < channels; ++c) mean[c] /= pixels;
 }
 
+WorkerScratch take_rows(const PackedHeader& packed, int64_t workers, Carver& carver) {
+  return {workers, [&](Carver& own) { own.take<float>(packed.in_channels); }, carver};
+}
+
 }  // namespace
 
 std::size_t classification_head_workspace(const MapShape& shape, const PackedHeader& packed,
                                           int64_t threads) {
   Carver carver(nullptr);
   carver.take<float>(shape.batch * packed.in_channels);
-  for (int64_t i = 0; i < threads; ++i) carver.take<float>(packed.in_channels);
+  take_rows(packed, threads, carver);
   return carver.used();
 }
 
@@ -40,13 +44,10 @@ void classification_head(const MapShape& shape, const PackedHeader& packed, cons
   const int64_t in = packed.in_channels, out = packed.out_channels;
   Carver carver(workspace);
   float* const means = carver.take<float>(shape.batch * in);
-  const std::size_t shared_bytes = carver.used();
-  Carver worker_size(nullptr);
-  worker_size.take<float>(in);
-
   const int64_t averaging = std::min(shape.batch, parallel.threads());
+  const WorkerScratch rows = take_rows(packed, averaging, carver);
   parallel.run(averaging, [&](int64_t worker) {
-    Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
+    Carver own = rows.of(worker);
     float* const row = own.take<float>(in);
     const int64_t end = shape.batch * (worker + 1) / averaging;
     for (int64_t image = shape.batch * worker / averaging; image < end; ++image) {
@@ -60,7 +61,7 @@ void classification_head(const MapShape& shape, const PackedHeader& packed, cons
   over_channels(out, parallel, [&](int64_t first, int64_t count) {
     Pointwise args;
     args.input = {means, in};
-    args.weights = packed_sections(packed) + packed_pointwise_floats(in, first);
+    args.weights = packed_sections(packed) + packed_pointwise_offset(in, first);
     args.output = {logits + first, out};
     args.pixels = shape.batch;
     args.in_channels = in;

@@ -5,12 +5,19 @@
 #include "blocks/block_kind.h"
 
 namespace seaformer {
+namespace {
+
+WorkerScratch take_rows(const Gate& gate, int64_t workers, Carver& carver) {
+  return {workers, [&](Carver& own) { gate.take_rows(own); }, carver};
+}
+
+}  // namespace
 
 std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& packed,
                                   int64_t threads) {
   Carver carver(nullptr);
   const Gate gate(shape, packed, nullptr, nullptr, carver);
-  for (int64_t i = 0; i < threads; ++i) gate.take_rows(carver);
+  take_rows(gate, threads, carver);
   return carver.used();
 }
 
@@ -18,14 +25,11 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
                  const float* coarse, float* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
-  const std::size_t shared_bytes = carver.used();
-  Carver worker_size(nullptr);
-  gate.take_rows(worker_size);
-
   const int64_t width = shape.local.width;
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
+  const WorkerScratch scratch = take_rows(gate, workers, carver);
   parallel.run(workers, [&](int64_t worker) {
-    Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
+    Carver own = scratch.of(worker);
     Gate::Rows rows = gate.take_rows(own);
     const int64_t end = gate.row_count() * (worker + 1) / workers;
     for (int64_t row = gate.row_count() * worker / workers; row < end; ++row) {

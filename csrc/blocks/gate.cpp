@@ -1,6 +1,7 @@
 #include "blocks/gate.h"
 
 #include "blocks/resize_axis.h"
+#include "blocks/section_reader.h"
 
 namespace seaformer {
 
@@ -10,16 +11,14 @@ Gate::Gate(const GateShape& shape, const PackedHeader& packed, const float* loca
       packed_(packed),
       local_(local),
       coarse_(coarse),
-      local_weights_(packed_sections(packed)),
-      coarse_weights_(local_weights_ +
-                      packed_pointwise_floats(packed.in_channels, packed.out_channels)),
       vertical_(make_resize_axis(shape.coarse.height, shape.local.height, carver)),
       horizontal_(make_resize_axis(shape.coarse.width, shape.local.width, carver)),
       bilinear_(bilinear_kernel()),
-      pointwise_(pointwise_kernel()) {}
-
-const float* Gate::next_sections() const {
-  return coarse_weights_ + packed_pointwise_floats(packed_.hidden_channels, packed_.out_channels);
+      pointwise_(pointwise_kernel()) {
+  SectionReader sections(packed);
+  local_weights_ = sections.pointwise(packed.in_channels, packed.out_channels);
+  coarse_weights_ = sections.pointwise(packed.hidden_channels, packed.out_channels);
+  next_sections_ = sections.rest();
 }
 
 Gate::Rows Gate::take_rows(Carver& carver) const {

@@ -49,7 +49,7 @@ class Gate {
               float* output) const;
 
   // The packed sections behind the convolutions.
-  const float* next_sections() const;
+  const float* next_sections() const { return next_sections_; }
 
  private:
   // The slot that holds a coarse row, after filling the one that does not hold `keep`.
@@ -58,7 +58,7 @@ class Gate {
   const GateShape& shape_;
   const PackedHeader& packed_;
   const float *local_, *coarse_;
-  const float *local_weights_, *coarse_weights_;
+  const float *local_weights_, *coarse_weights_, *next_sections_;
   ResizeAxis vertical_, horizontal_;
   const BilinearKernel& bilinear_;
   const PointwiseKernel& pointwise_;

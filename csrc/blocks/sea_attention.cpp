@@ -9,6 +9,7 @@
 #include "blocks/input_rows.h"
 #include "blocks/over_channels.h"
 #include "blocks/resize_axis.h"
+#include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/axial/variants.h"
 #include "kernels/depthwise/variants.h"
@@ -45,17 +46,12 @@ struct Widths {
 };
 
 struct Weights {
-  Weights(const Widths& widths, const float* sections) {
-    const auto next = [&](int64_t floats) {
-      const float* here = sections;
-      sections += floats;
-      return here;
-    };
-    detail = next(packed_pointwise_floats(widths.all, widths.channels));
-    row = next(packed_pointwise_floats(widths.values, widths.values));
-    column = next(packed_pointwise_floats(widths.values, widths.values));
-    project = next(packed_pointwise_floats(widths.values, widths.channels));
-    for (const float*& p : position) p = next(kPositions * widths.keys);
+  Weights(const Widths& widths, SectionReader sections) {
+    detail = sections.pointwise(widths.all, widths.channels);
+    row = sections.pointwise(widths.values, widths.values);
+    column = sections.pointwise(widths.values, widths.values);
+    project = sections.pointwise(widths.values, widths.channels);
+    for (const float*& p : position) p = sections.array(kPositions * widths.keys);
   }
   const float *detail, *row, *column, *project;
   const float* position[4];  // of queries and keys of rows, then of columns: [kPositions][keys]
@@ -71,15 +67,15 @@ struct Squeezed {
 
 AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
                             const Widths& widths) {
-  AxialHeadsShape heads;
-  heads.maps = shape;
-  heads.heads = packed.heads;
-  heads.key_dim = packed.key_dim;
-  heads.value_dim = widths.values / packed.heads;
-  heads.scale = 1.0f / std::sqrt(static_cast<float>(packed.key_dim));
-  heads.low = 0.0f;
-  heads.high = 6.0f;
-  return heads;
+  AxialHeadsShape axial;
+  axial.maps = shape;
+  axial.heads = packed.heads;
+  axial.key_dim = packed.key_dim;
+  axial.value_dim = widths.values / packed.heads;
+  axial.scale = 1.0f / std::sqrt(static_cast<float>(packed.key_dim));
+  axial.low = 0.0f;
+  axial.high = 6.0f;
+  return axial;
 }
 
 bool keeps_map(const MapShape& shape, const Widths& widths, SeaAttentionWay way) {
@@ -105,7 +101,7 @@ class SeaAttention {
         widths_(packed),
         keep_map_(keeps_map(shape, widths_, way)),
         filter_(shape, packed, threads, filter_options(widths_, keep_map_)),
-        weights_(widths_, filter_.next_sections()),
+        weights_(widths_, SectionReader(filter_.next_sections())),
         heads_(heads_shape(shape, packed, widths_), threads),
         axial_(axial_kernel()),
         pointwise_(pointwise_kernel()) {}
@@ -156,7 +152,7 @@ class SeaAttention {
     over_channels(widths_.all, parallel, [&](int64_t begin, int64_t count) {
       Pointwise args;
       args.input = {squeezed_.input, channels};
-      args.weights = packed_sections(packed_) + begin * (channels + 1);
+      args.weights = packed_sections(packed_) + packed_pointwise_offset(channels, begin);
       args.output = {heads_.rows() + begin, widths_.all};
       args.pixels = heads_.positions();
       args.in_channels = channels;
@@ -175,7 +171,7 @@ class SeaAttention {
       const auto project = [&](const float* weights, int64_t first, int64_t positions) {
         Pointwise args;
         args.input = {attended + first * values, values};
-        args.weights = weights + begin * (values + 1);
+        args.weights = weights + packed_pointwise_offset(values, begin);
         args.output = {squeezed_.projected + first * values + begin, values};
         args.pixels = positions;
         args.in_channels = values;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "blocks/block_kind.h"
+#include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/upsample_argmax/variants.h"
 
@@ -18,13 +19,18 @@ Scratch take_scratch(const Gate& gate, const PackedHeader& packed, Carver& carve
   return {gate.take_rows(carver), carver.take<float>(kGateChunk * packed.out_channels)};
 }
 
+WorkerScratch take_scratch(const Gate& gate, const PackedHeader& packed, int64_t workers,
+                           Carver& carver) {
+  return {workers, [&](Carver& own) { take_scratch(gate, packed, own); }, carver};
+}
+
 }  // namespace
 
 std::size_t segmentation_head_workspace(const GateShape& shape, const PackedHeader& packed,
                                         int64_t threads) {
   Carver carver(nullptr);
   const Gate gate(shape, packed, nullptr, nullptr, carver);
-  for (int64_t i = 0; i < threads; ++i) take_scratch(gate, packed, carver);
+  take_scratch(gate, packed, threads, carver);
   return carver.used();
 }
 
@@ -33,19 +39,18 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
                        const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
-  const std::size_t shared_bytes = carver.used();
-  Carver worker_size(nullptr);
-  take_scratch(gate, packed, worker_size);
+  const int64_t workers = std::min(gate.row_count(), parallel.threads());
+  const WorkerScratch all_scratch = take_scratch(gate, packed, workers, carver);
 
   const PointwiseKernel& classify = pointwise_kernel();
   const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
-  const float* const shift = gate.next_sections();
-  const float* const weights = shift + panels(packed.out_channels) * kPanel;
+  SectionReader sections(gate.next_sections());
+  const float* const shift = sections.array(packed.out_channels);
+  const float* const weights = sections.rest();
   const int64_t width = shape.local.width, fused = packed.out_channels,
                 classes = class_count(packed);
-  const int64_t workers = std::min(gate.row_count(), parallel.threads());
   parallel.run(workers, [&](int64_t worker) {
-    Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + worker * worker_size.used());
+    Carver own = all_scratch.of(worker);
     Scratch scratch = take_scratch(gate, packed, own);
     const int64_t end = gate.row_count() * (worker + 1) / workers;
     for (int64_t row = gate.row_count() * worker / workers; row < end; ++row) {

@@ -35,8 +35,12 @@ StemImages interleaved(const void* data, bool bytes, const MapShape& shape) {
   return images;
 }
 
-float* take_scratch(const MapShape& shape, int64_t workers, Carver& carver) {
-  return carver.take<float>(workers * StemRows::kScratch * stem_out(shape.width));
+float* take_row(const MapShape& shape, Carver& carver) {
+  return carver.take<float>(StemRows::kScratch * stem_out(shape.width));
+}
+
+WorkerScratch take_rows(const MapShape& shape, int64_t workers, Carver& carver) {
+  return {workers, [&](Carver& own) { take_row(shape, own); }, carver};
 }
 
 }  // namespace
@@ -67,7 +71,7 @@ bool normalizes(const PackedHeader& stem) {
 std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
   Carver carver(nullptr);
   carver.take<float>(StemRows::zero_floats(shape));
-  take_scratch(shape, threads, carver);
+  take_rows(shape, threads, carver);
   return carver.used();
 }
 
@@ -79,13 +83,14 @@ void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& i
   const StemRows source(shape, packed, images, zeros);
   const int64_t height = stem_out(shape.height), width = stem_out(shape.width);
   const int64_t rows = shape.batch * height, workers = std::min(rows, parallel.threads());
-  float* const scratch = take_scratch(shape, workers, carver);
+  const WorkerScratch scratch = take_rows(shape, workers, carver);
   parallel.run(workers, [&](int64_t worker) {
+    Carver own = scratch.of(worker);
+    float* const row = take_row(shape, own);
     const int64_t begin = rows * worker / workers, end = rows * (worker + 1) / workers;
     for (int64_t i = begin; i < end; ++i) {
       source.fill({i / height, i % height, 0, width, i > begin && i % height > 0},
-                  output + i * width * packed.out_channels, packed.out_channels,
-                  scratch + worker * StemRows::kScratch * width);
+                  output + i * width * packed.out_channels, packed.out_channels, row);
     }
   });
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/pointwise/variants.h"
+#include "blocks/section_reader.h"
 
 namespace seaformer {
 namespace {
@@ -21,10 +21,11 @@ StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const Stem
       images_(images),
       zeros_(zeros),
       kernel_(stem_kernel()),
-      weights_(packed_sections(packed)),
       out_channels_(packed.out_channels) {
   interleaved_ = images.channel_stride == 1 && images.column_stride == 3 && shape.width > 1;
-  const float* mean = weights_ + packed_pointwise_floats(kInputs, out_channels_);
+  SectionReader sections(packed);
+  weights_ = sections.pointwise(kInputs, out_channels_);
+  const float* mean = sections.rest();
   const float* inverse_std = mean + 3;
   in_place_ = !images.bytes;
   for (int c = 0; c < 3; ++c) {

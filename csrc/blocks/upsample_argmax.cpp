@@ -36,7 +36,7 @@ bool rows_are_dense(const UpsampleArgmaxShape& shape, const Logits& logits) {
          (logits.column_stride == shape.classes || shape.in_width == 1);
 }
 
-// The arrays of one task behind the shared ones; each task starts on its own cache line.
+// The arrays of one task behind the shared ones.
 void lay_out_task(const UpsampleArgmaxShape& shape, const Logits& logits, Carver& carver,
                   Layout& layout) {
   const int64_t classes = padded_classes(shape);
@@ -55,6 +55,12 @@ Layout lay_out(const UpsampleArgmaxShape& shape, Carver& carver) {
   layout.rows = make_resize_axis(shape.in_height, shape.out_height, carver);
   layout.identity = carver.take<int32_t>(padded_classes(shape));
   return layout;
+}
+
+WorkerScratch take_scratch(const UpsampleArgmaxShape& shape, const Logits& logits, int64_t tasks,
+                           Carver& carver) {
+  Layout unused{};
+  return {tasks, [&](Carver& own) { lay_out_task(shape, logits, own, unused); }, carver};
 }
 
 // A row as dense pixels of at least kMinClasses, copied in tiles that stay in the cache.
@@ -112,8 +118,8 @@ Logits channels_last(const float* data, const UpsampleArgmaxShape& shape) {
 std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, const Logits& logits,
                                       int64_t threads) {
   Carver carver(nullptr);
-  Layout layout = lay_out(shape, carver);
-  for (int64_t task = 0; task < threads; ++task) lay_out_task(shape, logits, carver, layout);
+  lay_out(shape, carver);
+  take_scratch(shape, logits, threads, carver);
   return carver.used();
 }
 
@@ -126,18 +132,15 @@ void upsample_argmax(const UpsampleArgmaxShape& shape, const Logits& logits, Lab
   for (int64_t c = 0; c < padded_classes(shape); ++c) {
     shared.identity[c] = static_cast<int32_t>(c);
   }
-  const std::size_t shared_bytes = carver.used();
-  Carver task_size(nullptr);
-  Layout unused{};
-  lay_out_task(shape, logits, task_size, unused);
 
   // Work is cut between runs of output rows; a task takes neighbouring runs, which share source
   // rows.
   const int64_t runs = shape.batch * shared.rows.run_count;
   const int64_t tasks = std::min(runs, parallel.threads());
+  const WorkerScratch scratch = take_scratch(shape, logits, tasks, carver);
   parallel.run(tasks, [&](int64_t task) {
     Layout layout = shared;
-    Carver own(static_cast<unsigned char*>(workspace) + shared_bytes + task * task_size.used());
+    Carver own = scratch.of(task);
     lay_out_task(shape, logits, own, layout);
     SourceRows& source = layout.source;
     int64_t held_image = -1;

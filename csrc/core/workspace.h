@@ -46,4 +46,24 @@ class Carver {
   std::size_t used_ = 0;
 };
 
+// Scratch that each of several workers lays out in the same way, on cache lines of its own.
+class WorkerScratch {
+ public:
+  WorkerScratch() = default;
+  // Takes that of all of them; take(carver) takes that of one.
+  template <class Take>
+  WorkerScratch(int64_t workers, const Take& take, Carver& carver) {
+    Carver size(nullptr);
+    take(size);
+    bytes_ = static_cast<int64_t>(size.used());
+    data_ = carver.take<unsigned char>(workers * bytes_);
+  }
+  // For `take` to lay out what one worker has.
+  Carver of(int64_t worker) const { return Carver(data_ + worker * bytes_); }
+
+ private:
+  unsigned char* data_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
 }  // namespace seaformer

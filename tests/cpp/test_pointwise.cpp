@@ -184,6 +184,26 @@ TEST(pointwise_may_write_over_its_residual) {
   });
 }
 
+TEST(pointwise_panels_are_packed_weights_by_themselves) {
+  for (int64_t in : {1, 7}) {
+    const int64_t out = 2 * kPanel + 3;
+    std::vector<float> weight(out * in), bias(out), all(packed_pointwise_floats(in, out));
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<float>(i + 1);
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = -static_cast<float>(i + 1);
+    pack_pointwise(in, out, weight.data(), bias.data(), all.data());
+    for (int64_t first : {int64_t{0}, kPanel, 2 * kPanel}) {
+      std::vector<float> some(packed_pointwise_floats(in, out - first));
+      pack_pointwise(in, out - first, &weight[first * in], &bias[first], some.data());
+      const float* from = all.data() + packed_pointwise_offset(in, first);
+      check(std::equal(some.begin(), some.end(), from), "from channel ", first, " of ", in);
+    }
+    for (int64_t n = 0; n < out; ++n) {
+      const float* at = all.data() + packed_pointwise_offset(in, n);
+      check(*at == bias[n] && at[kPanel] == weight[n * in], "channel ", n, " of ", in);
+    }
+  }
+}
+
 TEST(pointwise_nan_passes_through_activations) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     const int64_t pixels = 7, in = 8, channels = kPanel + 1;

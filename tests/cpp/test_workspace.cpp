@@ -1,8 +1,11 @@
-// What blocks allocate on every layer of the family at 512x512, one thread.
+// What blocks allocate on every layer of the family at 512x512, one thread; and how workers share.
+#include <utility>
+
 #include "../../benchmarks/cpp/shapes.h"
 #include "blocks/inverted_residual.h"
 #include "blocks/sea_attention.h"
 #include "check.h"
+#include "core/workspace.h"
 
 using namespace seaformer;
 using test::check;
@@ -43,4 +46,33 @@ TEST(workspace_of_sea_attention) {
     const std::size_t bytes = sea_attention_workspace({1, s[0], s[1]}, packed, 1);
     check(bytes < 1024 * 1024, shape.module, " takes ", bytes, " bytes");
   }
+}
+
+TEST(workspace_gives_every_worker_cache_lines_of_its_own) {
+  const auto take = [](Carver& own) {
+    float* const floats = own.take<float>(5);
+    unsigned char* const bytes = own.take<unsigned char>(65);
+    return std::pair(floats, bytes);
+  };
+  constexpr int64_t kWorkers = 3;
+  const auto lay_out = [&](Carver& carver) {
+    carver.take<float>(1);  // what all share
+    return WorkerScratch(kWorkers, take, carver);
+  };
+  Carver size(nullptr);
+  lay_out(size);
+  const Workspace workspace(size.used());
+  Carver carver(workspace.data());
+  const WorkerScratch scratch = lay_out(carver);
+  const auto* end = static_cast<const unsigned char*>(workspace.data()) + kWorkspaceAlignment;
+  for (int64_t worker = 0; worker < kWorkers; ++worker) {
+    Carver own = scratch.of(worker);
+    const auto [floats, bytes] = take(own);
+    check(reinterpret_cast<const unsigned char*>(floats) == end, "worker ", worker,
+          " does not begin where the one before ends");
+    check(bytes == end + kWorkspaceAlignment, "worker ", worker, "'s arrays share a cache line");
+    end = bytes + 2 * kWorkspaceAlignment;
+  }
+  check(end == static_cast<const unsigned char*>(workspace.data()) + size.used(),
+        "workers take more or less than the workspace has");
 }

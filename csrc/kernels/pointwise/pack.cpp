@@ -8,11 +8,15 @@ int64_t packed_pointwise_floats(int64_t in_channels, int64_t out_channels) {
   return panels(out_channels) * kPanel * (in_channels + 1);
 }
 
+int64_t packed_pointwise_offset(int64_t in_channels, int64_t out_channel) {
+  return out_channel / kPanel * kPanel * (in_channels + 1) + out_channel % kPanel;
+}
+
 void pack_pointwise(int64_t in_channels, int64_t out_channels, const float* weight,
                     const float* bias, float* packed) {
   std::fill_n(packed, packed_pointwise_floats(in_channels, out_channels), 0.0f);
   for (int64_t n = 0; n < out_channels; ++n) {
-    float* to = packed + n / kPanel * kPanel * (in_channels + 1) + n % kPanel;
+    float* to = packed + packed_pointwise_offset(in_channels, n);
     if (bias != nullptr) *to = bias[n];
     for (int64_t k = 0; k < in_channels; ++k) to[(k + 1) * kPanel] = weight[n * in_channels + k];
   }
