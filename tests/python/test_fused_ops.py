@@ -674,7 +674,7 @@ def test_segmentation_labels_in_a_graph(isa):
     [
         ({"size": (0, 4)}, "both positive"),
         ({"size": (4,)}, "both positive"),
-        ({"size": 4}, "two integers"),
+        ({"size": 4.5}, "two integers"),
         ({"num_classes": 99}, "99"),
         ({"local": torch.zeros(1, 8, 8, 8, dtype=torch.float64)}, "float32"),
         ({"packed": torch.zeros(64, dtype=torch.uint8)}, "magic"),

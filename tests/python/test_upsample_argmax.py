@@ -209,7 +209,7 @@ def test_eight_python_threads_at_once(isa):
         (torch.zeros(1, 2, 4, 4), (8,), ValueError, r"\(height, width\).*8"),
         (torch.zeros(1, 2, 4, 4), (8, 8, 8), ValueError, r"\(height, width\)"),
         (torch.zeros(1, 2, 4, 4), (8.5, 8), TypeError, r"two integers.*8\.5"),
-        (torch.zeros(1, 2, 4, 4), 8, TypeError, r"two integers.*8"),
+        (torch.zeros(1, 2, 4, 4), 8.5, TypeError, r"two integers.*8\.5"),
         (torch.zeros(1, 2, 4, 4), "88", TypeError, r"two integers.*'88'"),
         (torch.zeros(1, 2, 4, 4).double(), (8, 8), TypeError, r"float32.*float64"),
         (torch.zeros(1, 2, 4, 4).half(), (8, 8), TypeError, r"float32.*float16"),
