@@ -29,11 +29,11 @@ CROSS_TESTS := isa pointwise depthwise bilinear sea_attention
 CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c' -o -name '*.cpp' -o -name '*.h' \
               -o -path 'csrc/simd/*.inc')
 
-.PHONY: help setup demo core test test-all test-cpp test-python sanitize fuzz wheel-arm test-arm cross \
-        bench bench-ops bench-arm lint docs clean
+.PHONY: help setup demo core test test-all test-cpp test-python sanitize fuzz wheel wheel-arm wheels \
+        sdist check-release test-arm cross ci bench bench-ops bench-arm lint docs clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(VENV)/.builders: requirements-build.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
@@ -45,11 +45,11 @@ $(VENV)/.requirements: requirements-dev.txt | $(VENV)/.builders
 	$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.lint $(VENV)/.cross $(VENV)/.docs: $(VENV)/.%: requirements-%.txt | $(VENV)/.requirements
+$(VENV)/.lint $(VENV)/.cross $(VENV)/.docs $(VENV)/.wheels: $(VENV)/.%: requirements-%.txt | $(VENV)/.requirements
 	$(PIP_INSTALL) -r $<
 	@touch $@
 
-core: $(VENV)/.builders
+core: $(VENV)/.builders  ## the torch-free library; set-up compiles it while pip unpacks
 	cmake --preset release >/dev/null
 	cmake --build --preset release --target seaformer_core
 
@@ -91,6 +91,22 @@ sanitize: $(VENV)/.builders  ## the kernels under AddressSanitizer and Undefined
 fuzz: $(VENV)/.requirements  ## fuzz model files, the C API and the ops (FUZZ_SECONDS=60 each)
 	tests/fuzz/fuzz.sh
 
+wheel: $(VENV)/.requirements  ## build dist/*.whl for this machine and Python
+	SEAFORMER_BUILD_EXTENSION=1 $(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps \
+	  --wheel-dir dist .
+
+wheels: $(VENV)/.wheels  ## build dist/*.whl for every Python on Linux, in containers, and test them
+	$(BIN)/python -m cibuildwheel --platform linux --output-dir dist
+
+sdist: $(VENV)/.requirements  ## build dist/*.tar.gz, the sources
+	SEAFORMER_BUILD_EXTENSION=0 $(BIN)/python setup.py --quiet sdist
+
+check-release:  ## see that TAG names this version, and that the changelog tells of it
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' seaformer_kernels/_version.py); \
+	  [ "$$TAG" = "v$$version" ] || { echo "error: expected TAG=v$$version, got '$$TAG'" >&2; exit 1; }; \
+	  grep -q "^## \[$$version\]" CHANGELOG.md || \
+	  { echo "error: expected '## [$$version] - date' in CHANGELOG.md" >&2; exit 1; }
+
 wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, and check it
 	tests/arm/make_wheel.sh
 
@@ -99,9 +115,15 @@ test-arm: $(VENV)/.package $(VENV)/.cross  ## cross-build for aarch64, test unde
 
 cross: $(VENV)/.cross  ## build the core by clang: macOS on ARM; static for Linux, with a test run
 	for preset in aarch64-macos aarch64-musl x86_64-musl; do \
-	  cmake --preset $$preset && cmake --build --preset $$preset || exit 1; done
+	  cmake --preset $$preset || exit 1; done
+	cmake --build --preset aarch64-macos
+	cmake --build --preset aarch64-musl --target $(PROGRAMS)
+	cmake --build --preset x86_64-musl --target $(PROGRAMS)
 	qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $(CROSS_TESTS)
 	build/x86_64-musl/kernel_tests
+
+ci:  ## everything a change must pass; as root it installs what it needs of Debian's packages
+	.ci/run
 
 bench: $(VENV)/.package  ## time models beside other runtimes (BENCH_ARGS=--quick: 3 minutes)
 	$(BIN)/seaformer bench $(BENCH_ARGS)
@@ -120,9 +142,16 @@ lint: $(VENV)/.lint  ## formatting and static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms \
+	  $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --offline --quiet .github
 
 docs: $(VENV)/.package $(VENV)/.docs  ## build the site build/docs/index.html; links and docstrings are checked
 	$(BIN)/python -m sphinx -E -W --keep-going -n -q -c docs -d build/doctrees . build/docs
 
 clean:  ## remove everything that was built
-	rm -rf $(VENV) build seaformer_kernels/*.so seaformer_kernels/_build_failure.txt
+	rm -rf $(VENV) build dist seaformer_kernels/*.so seaformer_kernels/_build_failure.txt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import torch  # noqa: F401  (first: the extension's library needs torch's in the process)
 
@@ -13,15 +14,14 @@ plain_ops: dict[str, Callable[..., object]] = {}
 
 _BUILD_FAILURE = Path(__file__).with_name("_build_failure.txt")
 
+module: ModuleType | None = None
+reason: str | None = None  # why module is None
 try:
     module = importlib.import_module("seaformer_kernels._C")
 except ImportError as error:
-    module = None
     if _BUILD_FAILURE.exists():
         reason = f"it was not built: {_BUILD_FAILURE.read_text().strip()}"
     elif isinstance(error, ModuleNotFoundError):
         reason = "it was not built: this copy of the package holds Python files only"
     else:
         reason = f"it could not be loaded: {error}"
-else:
-    reason = None

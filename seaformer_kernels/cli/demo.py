@@ -109,7 +109,7 @@ def _measure(
     fused, eager = (
         run(model, options.data.mean, options.data.std) for run in (engines.fused, engines.eager)
     )
-    times = ([], [])
+    times: tuple[list[Times], list[Times]] = ([], [])
     for _ in range(repeats + 1):
         ours = pipeline.segment(fused, image, options)
         theirs = pipeline.segment(eager, image, options)

@@ -24,7 +24,7 @@ class Mlp(nn.Module):
             hidden_channels, hidden_channels, 3, padding=1, groups=hidden_channels
         )
         nn.init.kaiming_normal_(self.dwconv.weight, mode="fan_in", nonlinearity="relu")
-        nn.init.zeros_(self.dwconv.bias)
+        nn.init.zeros_(self.dwconv.bias)  # type: ignore[arg-type]  # it has one
         self.fc2 = ConvBN(hidden_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class SegmentationHead(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.conv_seg = nn.Conv2d(last, num_classes, 1)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
-        nn.init.zeros_(self.conv_seg.bias)
+        nn.init.zeros_(self.conv_seg.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         (x,) = self.graph.run(self, *features)

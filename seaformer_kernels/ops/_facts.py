@@ -30,7 +30,7 @@ def packed_facts(packed: Tensor) -> Facts:
     header = read_header("state_dict", Kind(kind), packed)
     facts: Facts = dataclasses.asdict(header)
     for name, kinds in _ENUMS.items():
-        facts[name] = _name(kinds, facts[name])
+        facts[name] = _name(kinds, getattr(header, name))
     if header.kind == Kind.STEM:
         del facts["flags"]
         facts["mean and std"] = "yes" if normalizes(header, packed) else "no"
@@ -68,7 +68,7 @@ def plan_facts(plan: Tensor) -> Facts:
     for number in range(steps):
         record = _plan.STEP.unpack_from(memory, _plan.HEADER.size + number * _plan.STEP.size)
         _, *inputs, residual, offset, size = record
-        step = {"inputs": str(inputs), "residual": "yes" if residual else "no"}
+        step: Facts = {"inputs": str(inputs), "residual": "yes" if residual else "no"}
         step |= packed_facts(plan[offset : offset + size])
         facts |= {f"{name} of step {number}": value for name, value in step.items()}
     return facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from torch import Tensor
 Size = int | torch.SymInt | Tensor | Sequence[int | torch.SymInt | Tensor]
 
 
-def read_size(op: str, size: Size) -> list[int | torch.SymInt | Tensor]:
-    """The sides of a size; 0-d tensors stay only while torch.jit traces, whose shapes they are.
+def read_size(op: str, size: Size) -> list[Any]:
+    """The sides of a size: integers, symbolic ones, and 0-d tensors only while torch.jit traces,
+    whose shapes they are.
 
     Raises:
         TypeError: a side is no integer.
@@ -35,7 +37,7 @@ def check_size(op: str, size: Sequence[int]) -> None:
         )
 
 
-def _side(op: str, side: object, size: object) -> int | torch.SymInt | Tensor:
+def _side(op: str, side: Any, size: object) -> int | torch.SymInt | Tensor:
     if isinstance(side, int | torch.SymInt):
         return side
     if isinstance(side, Tensor) and (side.dim() or side.is_floating_point()):

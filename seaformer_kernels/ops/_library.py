@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def register(
     differentiable_output: bool = False,
     standard: bool = False,
     needs_extension: bool = False,
-) -> Callable[..., Outputs]:
+) -> Callable[..., Any]:
     """Completes the op of ``schema``, which has no gradient.
 
     Args:
@@ -66,7 +67,7 @@ def register_differentiable(
     fake: Callable[..., Outputs],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., object] | None = None,
-) -> Callable[..., Outputs]:
+) -> Callable[..., Any]:
     """Completes the op of ``schema``, which has a gradient and takes any floating-point dtype.
 
     Under autocast it runs in float32.
@@ -97,7 +98,7 @@ def register_differentiable(
     return _call(name, plain)
 
 
-def _call(name: str, standard: Callable[..., Outputs] | None) -> Callable[..., Outputs]:
+def _call(name: str, standard: Callable[..., Outputs] | None) -> Callable[..., Any]:
     """The op, but in the ops of ONNX while a model is exported to it.
 
     Args:
@@ -147,16 +148,16 @@ def _define(
     return name
 
 
-def _count_inputs(ctx: object, inputs: tuple, output: Outputs) -> None:
+def _count_inputs(ctx: Any, inputs: tuple, output: Outputs) -> None:
     ctx.inputs = len(inputs)
 
 
-def _save_inputs(ctx: object, inputs: tuple, output: Outputs) -> None:
+def _save_inputs(ctx: Any, inputs: tuple, output: Outputs) -> None:
     ctx.save_for_backward(*(x if isinstance(x, Tensor) else None for x in inputs))
     ctx.others = [None if isinstance(x, Tensor) else x for x in inputs]
 
 
-def _differentiate(plain: Callable[..., Outputs], ctx: object, *grads: Tensor) -> tuple:
+def _differentiate(plain: Callable[..., Outputs], ctx: Any, *grads: Tensor) -> tuple:
     """Gradients of plain at the saved inputs."""
     again = torch.is_grad_enabled()  # whether gradients are to be differentiated, too
     device = grads[0].device.type

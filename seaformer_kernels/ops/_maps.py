@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -59,7 +61,7 @@ def check_positive(op: str, name: str, value: int) -> None:
         raise ValueError(f"{op}: expected {name} to be positive, got {value}")
 
 
-def check_types(op: str, tensors: dict[str, object], integers: dict[str, object]) -> None:
+def check_types(op: str, tensors: Mapping[str, object], integers: Mapping[str, object]) -> None:
     """Raises TypeError unless all are tensors, and integers, as they are named."""
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
@@ -76,7 +78,9 @@ def check_call(op: str, x: Tensor, packed: Tensor, **integers: int) -> None:
         raise TypeError(f"{op}: expected a float32 x, got {x.dtype}")
 
 
-def check_image_call(op: str, image: Tensor, weights: dict[str, object], **integers: int) -> None:
+def check_image_call(
+    op: str, image: Tensor, weights: Mapping[str, object], **integers: int
+) -> None:
     """Raises TypeError unless these can be the arguments of an op on images; weights by name."""
     check_types(op, {"image": image, **weights}, integers)
     if image.dtype not in (torch.float32, torch.uint8):
@@ -92,7 +96,7 @@ def check_gate_call(
         raise TypeError(f"{op}: expected float32 maps, got {local.dtype}, {coarse.dtype}")
 
 
-def check_floating(op: str, tensors: dict[str, Tensor | None]) -> None:
+def check_floating(op: str, tensors: Mapping[str, Tensor | None]) -> None:
     """Raises TypeError unless all tensors, None apart, hold floating-point numbers."""
     for name, value in tensors.items():
         if value is not None and not value.is_floating_point():
@@ -133,7 +137,7 @@ def gated(local: Tensor, coarse: Tensor, of_local: Weights, of_coarse: Weights) 
 
 def activate(x: Tensor, code: int) -> Tensor:
     """The activation of a header's code."""
-    functions = {
+    functions: dict[int, Callable[[Tensor], Tensor]] = {
         Activation.NONE: lambda x: x,
         Activation.RELU: F.relu,
         Activation.RELU6: F.relu6,

@@ -278,7 +278,7 @@ _HIDDEN = ("in_channels", "hidden_channels", "out_channels")
 _ACTIVATIONS = tuple(Activation)
 
 # The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.
-_KINDS = {
+_KINDS: dict[int, _Facts] = {
     Kind.STEM: _Facts(
         lambda h: [(h.out_channels, 27), (6, 0)],
         values={"in_channels": (3,)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -28,11 +30,11 @@ def _channels_side_by_side(x: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], x.shape[2], x.shape[1]).transpose(1, 2).copy_(x)
 
 
-def _setup_context(ctx: object, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
     ctx.size = inputs[0].shape[2:]
 
 
-def _backward(ctx: object, rows: Tensor, columns: Tensor) -> Tensor:
+def _backward(ctx: Any, rows: Tensor, columns: Tensor) -> Tensor:
     height, width = ctx.size
     return rows.unsqueeze(3) / width + columns.unsqueeze(2) / height
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -41,7 +43,7 @@ def _fake(
     return _maps.empty_map(qkv, batch, outputs, height, width, dtype=qkv.dtype)
 
 
-def _plain(*args: object) -> Tensor:
+def _plain(*args: Any) -> Tensor:
     return _maps.channels_last(reference.detail_enhancement(*args))
 
 

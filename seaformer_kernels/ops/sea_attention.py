@@ -146,9 +146,9 @@ def pack_sea_attention(
         heads=num_heads,
         key_dim=wide // num_heads,
     )
-    qkv = tuple(torch.cat(parts) for parts in zip(queries, keys, values, strict=True))
-    learned = (table.new_empty(len(table), 0), table)
-    return pack(header, qkv, depthwise, detail, row, column, project, learned)
+    weight, bias = (torch.cat(parts) for parts in zip(queries, keys, values, strict=True))
+    tables = (table.new_empty(len(table), 0), table)
+    return pack(header, (weight, bias), depthwise, detail, row, column, project, tables)
 
 
 def sea_attention(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
@@ -39,19 +41,19 @@ def _fake(
             f"heads, {keys} and {values} channels"
         )
     positions = (pos_row_q, pos_row_k, pos_col_q, pos_col_k)
-    for name, x in zip(_POSITIONS, positions, strict=True):
-        if x is None:
+    for name, table in zip(_POSITIONS, positions, strict=True):
+        if table is None:
             continue
-        if x.dim() != 3 or x.shape[0] != 1 or x.shape[1] != keys or x.shape[2] == 0:
+        if table.dim() != 3 or table.shape[:2] != (1, keys) or table.shape[2] == 0:
             raise ValueError(
-                f"{_OP}: expected {name} of shape [1, {keys}, positions], got {list(x.shape)}"
+                f"{_OP}: expected {name} of shape [1, {keys}, positions], got {list(table.shape)}"
             )
     _maps.check_one_dtype(_OP, q, k, v, *positions)
     row = _maps.empty_map(q, batch, values, height, 1, dtype=q.dtype)
     return row, _maps.empty_map(q, batch, values, 1, width, dtype=q.dtype)
 
 
-def _plain(*args: object) -> tuple[Tensor, Tensor]:
+def _plain(*args: Any) -> tuple[Tensor, Tensor]:
     row, column = reference.squeeze_axial_attention(*args)
     return _maps.channels_last(row), _maps.channels_last(column)
 

@@ -68,7 +68,8 @@ stage() { # NAME COMMAND...: one line about a command; if it fails, the end of w
 }
 
 build_kernel_tests() (
-  cd "$repo" && "$cmake" --preset aarch64 --fresh && "$cmake" --build --preset aarch64
+  cd "$repo" && "$cmake" --preset aarch64 --fresh && "$cmake" --build --preset aarch64 \
+    --target kernel_tests seaformer_native
 )
 
 # Without `compile`: inductor needs a compiler, and child processes, in the guest; without `slow`,

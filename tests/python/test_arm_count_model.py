@@ -62,7 +62,12 @@ def markers(monkeypatch) -> Iterator[Markers]:
 
 @pytest.mark.parametrize(
     ("variant", "published_gmacs"),
-    [(TINY, 0.6), ("seaformer_small", 1.1), ("seaformer_base", 1.8), ("seaformer_large", 6.5)],
+    [
+        (TINY, 0.6),
+        pytest.param("seaformer_small", 1.1, marks=pytest.mark.slow),
+        pytest.param("seaformer_base", 1.8, marks=pytest.mark.slow),
+        pytest.param("seaformer_large", 6.5, marks=pytest.mark.slow),
+    ],
 )
 def test_ideal_is_a_quarter_of_the_published_multiply_adds(variant, published_gmacs):
     total = count_model.ideal_fmas(variant)[""]

@@ -164,6 +164,7 @@ def test_calls_in_new_processes_have_the_environment_given(monkeypatch):
 
 
 @native
+@pytest.mark.slow
 @pytest.mark.children
 def test_ours_alone_has_the_rounds_of_all_processes():
     (case,) = suite.product([TINY], [(64, 64)], [1], ["logits"], [])

@@ -19,13 +19,13 @@ def run(count: int, first: int = 0) -> str:
 
 @pytest.mark.children
 def test_changed_files_run_nothing_and_crash_nothing():
-    found = run(2000)
-    assert found.startswith("2000 files: ") and found.endswith("; nothing ran\n")
+    found = run(500)
+    assert found.startswith("500 files: ") and found.endswith("; nothing ran\n")
     # Both outcomes are common, or the changes are too wild or too tame to find anything.
-    assert all(int(number) > 100 for number in re.findall(r"(\d+) (?:loaded|refused)\b", found))
+    assert all(int(number) > 25 for number in re.findall(r"(\d+) (?:loaded|refused)\b", found))
 
 
 @pytest.mark.slow
 @pytest.mark.children
 def test_a_hundred_thousand():
-    assert run(100_000, first=2000).startswith("100000 files: ")
+    assert run(100_000, first=500).startswith("100000 files: ")
