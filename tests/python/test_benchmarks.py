@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -185,7 +186,9 @@ def test_layer_counts_are_summed_up_by_the_way_they_run():
 def run_suite(name: str, *options: str) -> str:
     suite = str(BENCHMARKS / name)
     command = [sys.executable, "-m", "pytest", suite, "-p", "no:cacheprovider", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    # As a worker of pytest-xdist, which it would take itself for, it would time nothing.
+    alone = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
