@@ -238,6 +238,26 @@ def test_refuses_other_models():
             sk.optimize(model, whole_graph=True)
 
 
+def test_a_module_that_stands_twice_runs_twice():
+    model = segmenter()
+    model.backbone.smb2.add_module("again", model.backbone.smb2[-1])
+    op_by_op, whole = pair(model, raw=False)
+    x = noise(1, 3, 64, 64)
+    assert torch.equal(whole(x), op_by_op(x))
+    torch.testing.assert_close(whole(x), model(x), rtol=1e-4, atol=1e-4)
+
+
+def test_refuses_a_backbone_with_features_of_its_own():
+    class Shallow(SeaFormerBackbone):
+        def features(self, x):
+            return [2 * map_ for map_ in super().features(x)]
+
+    model = segmenter()
+    model.backbone.__class__ = Shallow
+    with pytest.raises(ValueError, match="backbone has features of its own"):
+        sk.optimize(model, whole_graph=True)
+
+
 def test_needs_the_extension(monkeypatch):
     monkeypatch.setattr(_extension, "module", None)
     monkeypatch.setattr(_extension, "reason", "it was not built")
