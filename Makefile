@@ -51,7 +51,7 @@ $(VENV)/.lint $(VENV)/.cross $(VENV)/.docs $(VENV)/.wheels: $(VENV)/.%: requirem
 
 core: $(VENV)/.builders  ## the torch-free library; set-up compiles it while pip unpacks
 	cmake --preset release >/dev/null
-	cmake --build --preset release --target seaformer_core
+	MAKEFLAGS= cmake --build --preset release --target seaformer_core
 
 # One core compiles while the other unpacks packages. Where nothing compiles, the last step says why
 # and installs plain PyTorch.
@@ -85,7 +85,7 @@ test-python: test-cpp  ## the Python package, behind the kernels
 
 sanitize: $(VENV)/.builders  ## the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --preset asan-ubsan
-	cmake --build --preset asan-ubsan
+	cmake --build --preset asan-ubsan --target kernel_tests seaformer_native
 	ctest --preset asan-ubsan
 
 fuzz: $(VENV)/.requirements  ## fuzz model files, the C API and the ops (FUZZ_SECONDS=60 each)

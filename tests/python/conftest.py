@@ -12,6 +12,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers have the other cores
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "isa" in getattr(item, "fixturenames", ()):
+            item.add_marker("isas")
+
+
 @pytest.fixture(params=ISAS)
 def isa(request):
     """Runs the test on every instruction set this machine has; its value is the name."""
