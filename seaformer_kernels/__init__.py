@@ -5,9 +5,13 @@ from seaformer_kernels._version import __version__
 from seaformer_kernels.models import (
     CheckpointError,
     CheckpointReport,
+    ModelFacts,
     create_model,
+    from_pretrained,
     list_models,
+    list_pretrained,
     load_checkpoint,
+    save_pretrained,
 )
 from seaformer_kernels.optimize import OptimizedModel, optimize
 from seaformer_kernels.optimize.export_native import NativeFile, export_native
@@ -15,6 +19,7 @@ from seaformer_kernels.optimize.export_native import NativeFile, export_native
 __all__ = [
     "CheckpointError",
     "CheckpointReport",
+    "ModelFacts",
     "NativeFile",
     "OptimizedModel",
     "__version__",
@@ -22,10 +27,13 @@ __all__ = [
     "create_model",
     "data",
     "export_native",
+    "from_pretrained",
     "list_models",
+    "list_pretrained",
     "load_checkpoint",
     "models",
     "modules",
     "ops",
     "optimize",
+    "save_pretrained",
 ]

@@ -1,16 +1,17 @@
-"""Result files: where they go, and writing them whole or not at all."""
+"""Result files: where they go, and that they replace nothing."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli.errors import reason
 
 LABELS, OVERLAY = "_labels.png", "_overlay.png"
@@ -62,27 +63,6 @@ def make_folder(out: Path) -> None:
         ) from None
 
 
-def write(files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Writes files under temporary names first, so that none is ever there in part.
-
-    Args:
-        files: by path, what writes the file to a path it is given.
-
-    Raises:
-        OSError: one cannot be written.
-    """
-    temporary = {path: path.with_name(f".{os.getpid()}-{i}.part") for i, path in enumerate(files)}
-    try:
-        for path, write_to in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_to(temporary[path])
-        for path in files:
-            os.replace(temporary[path], path)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-
-
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file.
 
@@ -91,7 +71,7 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = json.dumps(content, indent=2) + "\n"
     try:
-        write({path: lambda temporary: temporary.write_text(text)})
+        write_whole({path: lambda temporary: temporary.write_text(text)})
     except OSError as error:
         raise click.ClickException(f"{show(path)} cannot be written: {reason(error)}") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli import drawing, images, outputs
 from seaformer_kernels.cli.classes import Share, shares_of
 from seaformer_kernels.cli.depth import Photo
@@ -120,7 +121,7 @@ def save(result: Segmented, options: SegmentationOptions, paths: outputs.Outputs
         if options.legend:
             drawing.draw_legend(overlay, classes, result.shares)
         try:
-            outputs.write(
+            write_whole(
                 {
                     paths.labels: lambda path: indexed.save(path, "PNG"),
                     paths.overlay: lambda path: overlay.save(path, "PNG"),

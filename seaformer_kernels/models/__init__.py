@@ -9,16 +9,26 @@ from seaformer_kernels.models.checkpoint import (
 from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.create import create_model, list_models
+from seaformer_kernels.models.pretrained import (
+    ModelFacts,
+    from_pretrained,
+    list_pretrained,
+    save_pretrained,
+)
 from seaformer_kernels.models.segmenter import SeaFormerSegmenter
 
 __all__ = [
     "CheckpointError",
     "CheckpointReport",
+    "ModelFacts",
     "SeaFormerBackbone",
     "SeaFormerClassifier",
     "SeaFormerConfig",
     "SeaFormerSegmenter",
     "create_model",
+    "from_pretrained",
     "list_models",
+    "list_pretrained",
     "load_checkpoint",
+    "save_pretrained",
 ]

@@ -6,10 +6,11 @@ from torch import Tensor
 from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.models.sharing import Shareable
 from seaformer_kernels.modules import ClassificationHead
 
 
-class SeaFormerClassifier(SeaFormerBackbone):
+class SeaFormerClassifier(SeaFormerBackbone, Shareable):
     """The backbone, global average pooling and a linear classifier.
 
     It extends the backbone because released classification checkpoints name the backbone's
@@ -22,6 +23,7 @@ class SeaFormerClassifier(SeaFormerBackbone):
 
     Attributes:
         graph: the steps from images to logits.
+        facts: what users need beside the weights; None if nothing is known.
     """
 
     def __init__(self, config: SeaFormerConfig, num_classes: int = 1000, dropout: float = 0.2):

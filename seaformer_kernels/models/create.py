@@ -4,7 +4,7 @@ from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import FAMILY
 from seaformer_kernels.models.segmenter import SeaFormerSegmenter
 
-_TASKS = {"segmentation": SeaFormerSegmenter, "classification": SeaFormerClassifier}
+TASKS = {"segmentation": SeaFormerSegmenter, "classification": SeaFormerClassifier}
 
 
 def list_models() -> list[str]:
@@ -30,10 +30,10 @@ def create_model(
     """
     if name not in FAMILY:
         raise ValueError(f"Expected a model name among {', '.join(FAMILY)}, got {name!r}.")
-    if task not in _TASKS:
-        raise ValueError(f"Expected a task among {', '.join(_TASKS)}, got {task!r}.")
+    if task not in TASKS:
+        raise ValueError(f"Expected a task among {', '.join(TASKS)}, got {task!r}.")
     if num_classes is None:
-        return _TASKS[task](FAMILY[name]).eval()
+        return TASKS[task](FAMILY[name]).eval()
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"Expected num_classes as a positive integer, got {num_classes!r}.")
-    return _TASKS[task](FAMILY[name], num_classes).eval()
+    return TASKS[task](FAMILY[name], num_classes).eval()

@@ -1,17 +1,18 @@
 """SeaFormer for semantic segmentation."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seaformer_kernels.graph import chain
 from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.models.sharing import Shareable
 from seaformer_kernels.modules import SegmentationHead
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 
-class SeaFormerSegmenter(nn.Module):
+class SeaFormerSegmenter(Shareable):
     """The backbone and the light segmentation head.
 
     Args:
@@ -21,6 +22,7 @@ class SeaFormerSegmenter(nn.Module):
 
     Attributes:
         graph: the steps from images to logits.
+        facts: what users need beside the weights; None if nothing is known.
     """
 
     def __init__(self, config: SeaFormerConfig, num_classes: int = 150, dropout: float = 0.1):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from seaformer_kernels import ops
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.fused import Unservable
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.optimize import optimize
@@ -84,20 +84,6 @@ def export_native(
             "export_native: expected mean and std, as programs give raw RGB values, got neither."
         )
     path = Path(path)
-    _write(path, ops.memory_of(whole.plan))
+    write_whole({path: lambda file: file.write_bytes(ops.memory_of(whole.plan))}, flush=True)
     task = "segmentation" if isinstance(whole, WholeSegmenter) else "classification"
     return NativeFile(path, task, whole.num_classes, len(whole.plan))
-
-
-def _write(path: Path, content: memoryview) -> None:
-    """Writes beside the path, then renames."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -33,9 +33,9 @@ def test_json_that_cannot_be_written_is_told(picture, tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    write = outputs.write
+    write = outputs.write_whole
     monkeypatch.setattr(
-        outputs, "write", lambda files: fail() if "a.json" in str(files) else write(files)
+        outputs, "write_whole", lambda files: fail() if "a.json" in str(files) else write(files)
     )
     result = segment(picture, "--json", "a.json")
     assert result.exit_code == 1

@@ -1,0 +1,41 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def write_whole(files: Mapping[Path, Callable[[Path], object]], flush: bool = False) -> None:
+    """Writes files under temporary names beside them, so that none is ever there in part.
+
+    They get their names one after the other, once all are written. Folders are made if need be.
+
+    Args:
+        files: by path, what writes the file to a path it is given.
+        flush: wait until they are on the disk, so that a loss of power leaves none in part either.
+
+    Raises:
+        OSError: one cannot be written; none has changed then.
+    """
+    # Processes of other machines may write to the same folder.
+    unique = uuid.uuid4().hex
+    temporary = {path: path.with_name(f".{unique}-{i}.part") for i, path in enumerate(files)}
+    try:
+        for path, write_to in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_to(temporary[path])
+            if flush:
+                _to_disk(temporary[path])
+        for path in files:
+            os.replace(temporary[path], path)
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
