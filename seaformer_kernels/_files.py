@@ -11,7 +11,7 @@ from pathlib import Path
 def write_whole(files: Mapping[Path, Callable[[Path], object]], flush: bool = False) -> None:
     """Writes files under temporary names beside them, so that none is ever there in part.
 
-    They get their names one after the other, once all are written. Folders are made if need be.
+    They get their names one after the other, once all are written.
 
     Args:
         files: by path, what writes the file to a path it is given.
@@ -25,7 +25,6 @@ def write_whole(files: Mapping[Path, Callable[[Path], object]], flush: bool = Fa
     temporary = {path: path.with_name(f".{unique}-{i}.part") for i, path in enumerate(files)}
     try:
         for path, write_to in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_to(temporary[path])
             if flush:
                 _to_disk(temporary[path])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import click
 from rich.box import SIMPLE
@@ -13,24 +14,42 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.errors import ImageError
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.times import Times
 
+Result = TypeVar("Result")
+
+
+def one_by_one(
+    files: Iterable[Input], work: Callable[[Input], Result]
+) -> Iterator[tuple[Input, Result | ImageError]]:
+    """Each file with what `work` makes of it, or the ImageError that it raises."""
+    for file in files:
+        try:
+            yield file, work(file)
+        except ImageError as error:
+            yield file, error
+
 
 def process(
-    files: Sequence[Input], title: str, console: Console, work: Callable[[Input], None]
+    results: Iterable[tuple[Input, Result | ImageError]],
+    count: int,
+    title: str,
+    console: Console,
+    tell: Callable[[Input, Result], None],
 ) -> dict[Input, str]:
-    """Calls `work` with each file, and returns why it raised ImageError with some."""
+    """Calls `tell` with each of `count` results, and returns why there is none of some files."""
     failures = {}
-    bar = console.is_terminal and len(files) > 1
-    for file in track(files, title, console=console, transient=True, disable=not bar):
-        try:
-            work(file)
-        except ImageError as error:
-            failures[file] = str(error)
+    bar = console.is_terminal and count > 1
+    for file, found in track(
+        results, title, total=count, console=console, transient=True, disable=not bar
+    ):
+        if isinstance(found, ImageError):
+            failures[file] = str(found)
+        else:
+            tell(file, found)
     return failures
 
 
@@ -62,10 +81,18 @@ class Report:
         if column:
             self.table.add_column(column)
 
-    def add(self, file: Input, photo: Photo, times: Times, found: Sequence[str]) -> None:
-        """Tells of an image; `found` is left out without a column for it."""
-        self.times.append(times)
-        size = f"{photo.image.width}x{photo.image.height}"
+    def add(
+        self,
+        file: Input,
+        image: tuple[int, int],
+        warning: str | None,
+        times: Times,
+        found: Sequence[str],
+    ) -> None:
+        """Tells of an image of this width and height; without a column, not what was found."""
+        if times:
+            self.times.append(times)
+        size = "{}x{}".format(*image)
         if self.console.is_terminal:
             # Text is not markup, though it may look so.
             cells = [Text("\n".join(found))] if self.column else []
@@ -73,8 +100,8 @@ class Report:
         else:
             told = f"; {self.column} {', '.join(found)}" if self.column else ""
             click.echo(f"{show(file.path)} ({size}): {self._line(times)}{told}")
-        if photo.warning:
-            click.echo(f"{show(file.path)}: {photo.warning}.", err=True)
+        if warning:
+            click.echo(f"{show(file.path)}: {warning}.", err=True)
 
     def finish(self) -> None:
         """Tells the table, or the medians of several images."""
@@ -91,7 +118,8 @@ class Report:
             click.echo(f"median of {count}: {self._line(median)}")
 
     def _numbers(self, times: Times) -> list[str]:
-        return [f"{times[step]:.1f}" for step in self.steps]
+        return [f"{times[step]:.1f}" if step in times else "" for step in self.steps]
 
     def _line(self, times: Times) -> str:
-        return ", ".join(f"{step} {times[step]:.1f} ms" for step in self.steps)
+        told = [f"{step} {times[step]:.1f} ms" for step in self.steps if step in times]
+        return ", ".join(told) or "not timed"

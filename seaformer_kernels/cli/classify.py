@@ -16,6 +16,7 @@ from seaformer_kernels.cli.options import (
     batch_options,
     classification_options,
 )
+from seaformer_kernels.cli.pipeline import Classified
 from seaformer_kernels.cli.weights import load_model
 
 STEPS = ("read", "predict")
@@ -53,24 +54,26 @@ def classify(
         outputs.check([json_file], read, overwrite)
         outputs.make_folder(json_file.parent)
     model = load_model(options)
-    engine = engines.eager(model) if eager else engines.fused(model)
+    run = engines.eager if eager else engines.fused
+    engine = run(model, *options.normalisation)
 
     report = batch.Report(STEPS, "likeliest")
     images: list[dict[str, Any]] = []
 
-    def work(file: Input) -> None:
-        result = pipeline.classify(engine, file.path, options)
+    def tell(file: Input, result: Classified) -> None:
+        photo = result.photo
         labels = np.argsort(-result.scores, kind="stable")[:top].tolist()
         scores = [(label, float(result.scores[label])) for label in labels]
         named = [f"{name_of(label, options.names)} {score:.1%}" for label, score in scores]
-        report.add(file, result.photo, result.times, named)
+        report.add(file, photo.image.size, photo.warning, result.times, named)
         found = [
             {"name": options.names and options.names[label], "label": label, "score": score}
             for label, score in scores
         ]
-        images.append(record.of_image(file, result.photo, result.times, classes=found))
+        images.append(record.of_image(file, photo.image.size, result.times, classes=found))
 
-    failures = batch.process(files, "Classifying", report.console, work)
+    results = batch.one_by_one(files, lambda file: pipeline.classify(engine, file.path, options))
+    failures = batch.process(results, len(files), "Classifying", report.console, tell)
     report.finish()
     if json_file:
         outputs.write_json(json_file, record.of_run(options, images, failures))

@@ -13,16 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 import seaformer_kernels as sk
-from seaformer_kernels.cli import engines, outputs, pipeline
+from seaformer_kernels.cli import engines, outputs, pipeline, shares
 from seaformer_kernels.cli.errors import ImageError
 from seaformer_kernels.cli.options import SegmentationOptions, segmentation_options
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.params import LocalPath, weights_in
 from seaformer_kernels.cli.pipeline import Segmented
 from seaformer_kernels.cli.times import Times
 from seaformer_kernels.cli.weights import load_model
 
 STEPS = ("read", "predict")
+WEIGHTS = "people-tiny"
+_SAYING_WHICH = ("weights", "model", "dataset", "class_names", "num_classes")
 
 
 @click.command()
@@ -48,8 +50,11 @@ def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
 
     Segments IMAGE with this package and, in turns, with eager PyTorch, and tells the times and
     whether the labels agree. Writes the labels and an overlay as `segment` does. Without IMAGE it
-    takes the sample photograph that comes with matplotlib.
+    takes the sample photograph that comes with matplotlib; without --weights and without any option
+    that says of which model, people-tiny, if it comes with the package.
     """
+    if not any(given[option] for option in _SAYING_WHICH) and WEIGHTS in sk.list_pretrained():
+        given["weights"] = weights_in(WEIGHTS)
     options = SegmentationOptions(**given)
     image = image or _sample_photo()
     paths = outputs.outputs_of(Path(image.stem), out)
@@ -63,15 +68,15 @@ def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
         raise click.ClickException(f"{show(image)}: {error}") from None
 
     photo = ours.photo.image
-    width, height = options.resize or photo.size
+    width, height = options.input_size(photo.size)
     if ours.photo.warning:
         click.echo(f"{show(image)}: {ours.photo.warning}.", err=True)
     click.echo(f"image    {show(image)}, {photo.width}x{photo.height} pixels")
     click.echo(
-        f"network  {options.model}, {options.class_count} classes, {width}x{height} pixels in, "
-        f"{-(-width // 8)}x{-(-height // 8)} logits out"
+        f"network  {options.architecture}, {options.class_count} classes, "
+        f"{width}x{height} pixels in, {-(-width // 8)}x{-(-height // 8)} logits out"
     )
-    click.echo(f"weights  {show(options.weights) if options.weights else 'random, seeded'}")
+    click.echo(f"weights  {options.weights.given if options.weights else 'random, seeded'}")
     cpu = sk.cpu.info()
     if cpu.extension_loaded:
         kernels = ", ".join(f"{kernel.name} with {kernel.chosen}" for kernel in cpu.kernels)
@@ -81,7 +86,10 @@ def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
         sides = "Without the native extension both sides are plain PyTorch in every step."
     click.echo(f"kernels  {kernels}")
     click.echo(f"threads  {torch.get_num_threads()}\n")
-    Console().print(_table(times, repeats))
+    console = Console()
+    if options.weights:
+        shares.show(ours.shares, options.classes, 1, console)
+    console.print(_table(times, repeats))
     differ = np.count_nonzero(ours.labels != theirs.labels)
     click.echo(
         f"Labels agree on {1 - differ / ours.labels.size:.4%} of the pixels "
@@ -106,9 +114,7 @@ def _measure(
     model: torch.nn.Module, image: Path, options: SegmentationOptions, repeats: int
 ) -> tuple[Segmented, Segmented, tuple[list[Times], list[Times]]]:
     """Results of this package and of eager PyTorch, and their times in turns after one warm-up."""
-    fused, eager = (
-        run(model, options.data.mean, options.data.std) for run in (engines.fused, engines.eager)
-    )
+    fused, eager = (run(model, *options.normalisation) for run in (engines.fused, engines.eager))
     times: tuple[list[Times], list[Times]] = ([], [])
     for _ in range(repeats + 1):
         ours = pipeline.segment(fused, image, options)

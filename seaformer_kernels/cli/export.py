@@ -8,17 +8,17 @@ import click
 import torch
 
 import seaformer_kernels as sk
-from seaformer_kernels import data
 from seaformer_kernels.cli import outputs
 from seaformer_kernels.cli.errors import reason
 from seaformer_kernels.cli.options import WEIGHTS
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.params import LocalPath
-from seaformer_kernels.cli.weights import SEED, load_weights
+from seaformer_kernels.cli.params import LocalPath, Weights
+from seaformer_kernels.cli.weights import SEED, load_shared, load_weights
+from seaformer_kernels.models import ModelFacts
 
 
 @click.command()
-@click.argument("model", type=click.Choice(sk.list_models()))
+@click.argument("model", type=click.Choice(sk.list_models()), required=False)
 @WEIGHTS
 @click.option(
     "--out",
@@ -30,28 +30,39 @@ from seaformer_kernels.cli.weights import SEED, load_weights
 @click.option(
     "--task",
     type=click.Choice(["segmentation", "classification"]),
-    default="segmentation",
-    show_default=True,
+    help="What it is for.  [default: that of the weights, if they say so, else segmentation]",
 )
 @click.option(
     "--num-classes",
     type=click.IntRange(1, 1 << 16),
-    help="Classes of the model.  [default: 150 for segmentation, 1000 for classification]",
+    help="Classes of the model.  [default: those of the weights, if they say so, else 150 for "
+    "segmentation, 1000 for classification]",
 )
-def export(model: str, weights: Path | None, out: Path, task: str, num_classes: int | None) -> None:
-    """Write MODEL as a file for seaformer-native and the C API.
+def export(
+    model: str | None, weights: Weights | None, out: Path, task: str | None, num_classes: int | None
+) -> None:
+    """Write a model as a file for seaformer-native and the C API.
 
-    Programs run it without torch or Python, on images as raw RGB values.
+    Programs run it without torch or Python, on images as raw RGB values. MODEL is the member of the
+    family; weights in a folder, or that come with the package, say that themselves.
     """
-    outputs.check([out], [weights] if weights else [], overwrite=True)
-    torch.manual_seed(SEED)
-    network = sk.create_model(model, task, num_classes)
-    if weights is None:
-        click.echo(f"No --weights: {model} gets random ones (seed {SEED}).", err=True)
+    outputs.check([out], weights.files if weights else [], overwrite=True)
+    if weights and weights.config:
+        weights.check(task, model, num_classes)
+        network, facts = load_shared(weights), weights.config.facts
+    elif model is None:
+        raise click.UsageError(
+            "Expected a MODEL, or weights that say what they are of: a folder of save_pretrained."
+        )
     else:
-        load_weights(network, weights)
+        torch.manual_seed(SEED)
+        network, facts = sk.create_model(model, task or "segmentation", num_classes), ModelFacts()
+        if weights is None:
+            click.echo(f"No --weights: {model} gets random ones (seed {SEED}).", err=True)
+        else:
+            load_weights(network, weights)
     try:
-        written = sk.export_native(network, out, data.IMAGENET_MEAN, data.IMAGENET_STD)
+        written = sk.export_native(network, out, facts.mean, facts.std)
     except OSError as error:
         raise click.ClickException(f"{show(out)} cannot be written: {reason(error)}") from None
     click.echo(

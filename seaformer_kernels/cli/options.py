@@ -13,9 +13,19 @@ import numpy as np
 import seaformer_kernels as sk
 from seaformer_kernels.cli.classes import Classes
 from seaformer_kernels.cli.images import Reading
-from seaformer_kernels.cli.params import ClassNames, ClassNamesFile, LocalPath, Size
+from seaformer_kernels.cli.params import (
+    ClassNames,
+    ClassNamesFile,
+    LocalPath,
+    Size,
+    Weights,
+    WeightsSource,
+)
 from seaformer_kernels.data import ADE20K, DATASETS, Dataset
+from seaformer_kernels.models import ModelFacts
+from seaformer_kernels.models.backbone import MIN_SIZE
 
+_DEFAULT_MODEL = "seaformer_base"
 _IMAGENET_CLASSES = 1000
 
 
@@ -25,8 +35,8 @@ class ModelOptions:
 
     task: ClassVar[str]
 
-    model: str
-    weights: Path | None
+    model: str | None
+    weights: Weights | None
     class_names: ClassNames | None
     num_classes: int | None
     resize: tuple[int, int] | None
@@ -35,15 +45,29 @@ class ModelOptions:
     max_pixels: int | None
 
     def __post_init__(self) -> None:
+        if self.weights:
+            self.weights.check(self.task, self.model, self.num_classes)
         if self.class_names and self.class_count != len(self.class_names.names):
+            says = "--num-classes says" if self.num_classes else "the weights have"
             raise click.UsageError(
-                f"--classes names {len(self.class_names.names)} classes, --num-classes says "
-                f"{self.num_classes}."
+                f"--classes names {len(self.class_names.names)} classes, {says} {self.class_count}."
             )
+
+    @property
+    def architecture(self) -> str:
+        """What to call the model."""
+        return (self.weights and self.weights.architecture) or self.model or _DEFAULT_MODEL
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What the folder of the weights says of classes and images."""
+        return self.weights.config.facts if self.weights and self.weights.config else None
 
     @property
     def class_count(self) -> int:
         """How many classes the model tells apart."""
+        if self.weights and self.weights.config:
+            return self.weights.config.num_classes
         named = self.class_names and len(self.class_names.names)
         return self.num_classes or named or self._usual_class_count()
 
@@ -58,7 +82,18 @@ class ModelOptions:
     @property
     def files(self) -> list[Path]:
         """The files that are read beside the images."""
-        return [*filter(None, [self.weights, self.class_names and self.class_names.path])]
+        names = [self.class_names.path] if self.class_names else []
+        return [*(self.weights.files if self.weights else []), *names]
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std of R, G and B in the range 0..255."""
+        facts = self.facts or ModelFacts()
+        return facts.mean, facts.std
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height at which the network sees an image of this width and height."""
+        return self.resize or size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +102,23 @@ class SegmentationOptions(ModelOptions):
 
     task = "segmentation"
 
-    dataset: str
+    dataset: str | None
     alpha: float
     legend: bool
     threshold: float | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        facts = self.facts
+        if self.dataset and facts:
+            mine = facts.classes, facts.colors, self.class_count, facts.mean, facts.std
+            data = self.data
+            its = data.classes, data.colors, len(data.classes), data.mean, data.std
+            if any(m not in (None, i) for m, i in zip(mine, its, strict=True)):
+                raise click.UsageError(
+                    f"--dataset says {self.dataset}, whose classes, colours, mean or std are not "
+                    f"those of {self.weights.given}; it needs no data set."
+                )
         if self.threshold is not None and self.class_count > 1:
             raise click.UsageError(
                 "--threshold is for models of one class (--num-classes 1), got "
@@ -91,12 +136,31 @@ class SegmentationOptions(ModelOptions):
     @property
     def data(self) -> Dataset:
         """The data set that the model was trained on."""
-        return DATASETS[self.dataset]
+        return DATASETS[self.dataset or ADE20K.name]
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std of R, G and B in the range 0..255."""
+        return super().normalisation if self.facts else (self.data.mean, self.data.std)
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height at which the network sees an image of this width and height.
+
+        Without `--resize`, that of the image, or what the weights were trained for: the longer
+        side then gets their length, unless the shorter one would be too short for the network.
+        """
+        longer = self.facts and self.facts.input_longer_side
+        if self.resize or not longer:
+            return super().input_size(size)
+        factor = max(longer / max(size), MIN_SIZE / min(size))
+        return round(size[0] * factor), round(size[1] * factor)
 
     @property
     def classes(self) -> Classes:
         """Names and colours of the labels."""
-        names, colours = self._names(), np.array(self.data.colors, np.uint8)
+        facts = self.facts
+        colors = (facts and facts.colors) or self.data.colors
+        names, colours = self._names(), np.array(colors, np.uint8)
         if self.class_count == 1:  # labels are 0 and 1
             names = names and ("background", *names)
             colours = np.concatenate([np.zeros_like(colours[:1]), colours])
@@ -108,6 +172,8 @@ class SegmentationOptions(ModelOptions):
             return None
         if self.class_names:
             return self.class_names.names
+        if self.facts and self.facts.classes:
+            return self.facts.classes
         return self.data.classes if len(self.data.classes) == self.class_count else None
 
 
@@ -123,21 +189,24 @@ class ClassificationOptions(ModelOptions):
     @property
     def names(self) -> tuple[str, ...] | None:
         """Names of the classes, if they are known and worth it."""
-        return self.class_names.names if self.weights and self.class_names else None
+        if self.weights is None:
+            return None
+        return self.class_names.names if self.class_names else self.facts and self.facts.classes
 
 
 MODEL = click.option(
     "--model",
     type=click.Choice(sk.list_models()),
-    default="seaformer_base",
-    show_default=True,
-    help="Member of the family.",
+    help="Member of the family.  [default: that of --weights, if it says so, else "
+    f"{_DEFAULT_MODEL}]",
 )
 WEIGHTS = click.option(
     "--weights",
-    type=LocalPath(),
-    metavar="FILE",
-    help="Checkpoint, .pth or .safetensors.  [default: seeded random weights]",
+    type=WeightsSource(),
+    metavar="FILE|FOLDER|NAME",
+    help="Checkpoint, .pth or .safetensors; or a folder of save_pretrained, or the name of weights "
+    "that come with the package: those say the model, classes, colours, mean and std, too.  "
+    "[default: seeded random weights]",
 )
 _READING = (
     click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use."),
@@ -168,7 +237,7 @@ def _num_classes(text: str) -> Callable:
     return click.option(
         "--num-classes",
         type=click.IntRange(1, 1 << 16),
-        help=f"Classes of the model.  [default: those of --classes, else {text}]",
+        help=f"Classes of the model.  [default: those of the weights or of --classes, else {text}]",
     )
 
 
@@ -184,11 +253,10 @@ _SEGMENTATION = (
         "--palette",
         "dataset",
         type=click.Choice(list(DATASETS)),
-        default=ADE20K.name,
-        show_default=True,
-        help="Data set that gives classes their names and colours, and images their mean and std.",
+        help="Data set that gives classes their names and colours, and images their mean and std.  "
+        f"[default: what the folder of --weights says, else {ADE20K.name}]",
     ),
-    _classes("those of the data set, if it has as many"),
+    _classes("those of the weights or of the data set, if it has as many"),
     _num_classes("those of the data set"),
     click.option(
         "--threshold",
@@ -196,7 +264,10 @@ _SEGMENTATION = (
         help="For a model of one class: a pixel gets label 1 where the sigmoid of its logit is "
         "above this, else 0.  [default: 0.5]",
     ),
-    _resize("Size the network sees; labels keep that of the image.  [default: that of the image]"),
+    _resize(
+        "Size the network sees; labels keep that of the image.  [default: that of the image, or, "
+        "if the folder of --weights says what its longer side should be, scaled to that]"
+    ),
     click.option(
         "--alpha",
         type=click.FloatRange(0, 1),
@@ -215,7 +286,7 @@ _SEGMENTATION = (
 _CLASSIFICATION = (
     MODEL,
     WEIGHTS,
-    _classes("numbers"),
+    _classes("those of the weights, else numbers"),
     _num_classes("1000"),
     _resize(
         "Size to which the whole image is scaled.  [default: the middle 224x224 of the image "

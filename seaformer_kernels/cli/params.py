@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from seaformer_kernels.cli.errors import reason
+from seaformer_kernels.models import CheckpointError
 from seaformer_kernels.models.backbone import MIN_SIZE
+from seaformer_kernels.models.config import FAMILY
+from seaformer_kernels.models.pretrained.config import (
+    CONFIG,
+    WEIGHTS,
+    PretrainedConfig,
+    read_config,
+)
+from seaformer_kernels.models.pretrained.load import find_folder
+from seaformer_kernels.models.pretrained.packaged import list_pretrained
 
 
 class Size(click.ParamType):
@@ -49,6 +60,78 @@ class LocalPath(click.Path):
                 ctx,
             )
         return super().convert(value, param, ctx)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What `--weights` names: a checkpoint, or the folder of a whole model.
+
+    Attributes:
+        given: as it was named, for messages.
+        path: of the file or the folder.
+        config: what the folder says of the model; None for a checkpoint.
+    """
+
+    given: str
+    path: Path
+    config: PretrainedConfig | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        return [self.path] if self.config is None else [self.path / CONFIG, self.path / WEIGHTS]
+
+    @property
+    def architecture(self) -> str | None:
+        """What to call the folder's model."""
+        return self.config and (self.config.name or "a SeaFormer of its own")
+
+    def check(self, task: str | None, model: str | None, num_classes: int | None) -> None:
+        """Raises click.UsageError if what is asked for, if it is, is not what the folder holds."""
+        config = self.config
+        if config is None:
+            return
+        if task is not None and task != config.task:
+            raise click.UsageError(
+                f"Expected weights for {task}, got {self.given}, which is for {config.task}."
+            )
+        if model is not None and FAMILY[model] != config.config:
+            raise click.UsageError(
+                f"Expected weights of {model}, got {self.given}, which is {self.architecture}; it "
+                "needs no name of a model."
+            )
+        if num_classes is not None and num_classes != config.num_classes:
+            raise click.UsageError(
+                f"Expected weights for {num_classes} classes, got {self.given}, which is for "
+                f"{config.num_classes}; it needs no number of classes."
+            )
+
+
+def weights_in(name: str) -> Weights:
+    """A folder, or what comes with the package.
+
+    Raises:
+        CheckpointError: there is none, or its config.json is not right.
+    """
+    folder = find_folder(name)
+    return Weights(click.format_filename(name), folder, read_config(folder))
+
+
+class WeightsSource(LocalPath):
+    """A checkpoint, a folder of `save_pretrained`, or the name of packaged weights."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Weights:
+        if isinstance(value, Weights):
+            return value
+        path = super().convert(value, param, ctx)
+        try:
+            # What is not there and has a suffix was meant as a file.
+            absent = not path.exists() and (value in list_pretrained() or not path.suffix)
+            if absent or path.is_dir():
+                return weights_in(value)
+        except (CheckpointError, OSError) as error:
+            self.fail(str(error), param, ctx)
+        return Weights(click.format_filename(value), path)
 
 
 class ClassNames(NamedTuple):

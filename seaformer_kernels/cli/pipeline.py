@@ -85,7 +85,7 @@ def classify(engine: Engine, path: Path, options: ClassificationOptions) -> Clas
 
 
 def _to_input(engine: Engine, image: Image.Image, options: ModelOptions) -> torch.Tensor:
-    width, height = options.resize or image.size
+    width, height = size = options.input_size(image.size)
     if min(width, height) < MIN_SIZE:
         raise ImageError(
             f"{width}x{height} pixels are too few, the network needs {MIN_SIZE} a side; "
@@ -93,8 +93,8 @@ def _to_input(engine: Engine, image: Image.Image, options: ModelOptions) -> torc
         )
     check_memory(width, height)
     with out_of_memory(width, height):
-        if options.resize:
-            image = image.resize(options.resize, Image.Resampling.BILINEAR)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.BILINEAR)
         return engine.to_input(image)
 
 
@@ -121,6 +121,7 @@ def save(result: Segmented, options: SegmentationOptions, paths: outputs.Outputs
         if options.legend:
             drawing.draw_legend(overlay, classes, result.shares)
         try:
+            paths.labels.parent.mkdir(parents=True, exist_ok=True)
             write_whole(
                 {
                     paths.labels: lambda path: indexed.save(path, "PNG"),

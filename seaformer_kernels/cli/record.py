@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import ModelOptions
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.times import Times
 
 
-def of_image(file: Input, photo: Photo, times: Times, **found: Any) -> dict[str, Any]:
-    """One image and what is found in it."""
+def of_image(file: Input, size: tuple[int, int], times: Times, **found: Any) -> dict[str, Any]:
+    """One image of this width and height, and what is found in it."""
     return {
         "image": show(file.path),
-        "width": photo.image.width,
-        "height": photo.image.height,
+        "width": size[0],
+        "height": size[1],
         "milliseconds": times,
         **found,
     }
@@ -31,9 +30,9 @@ def of_run(
 ) -> dict[str, Any]:
     """A whole run."""
     return {
-        "model": options.model,
+        "model": options.architecture,
         "task": options.task,
-        "weights": show(options.weights) if options.weights else None,
+        "weights": options.weights.given if options.weights else None,
         **found,
         "images": images,
         "failed": [{"image": show(f.path), "reason": why} for f, why in failures.items()],

@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from seaformer_kernels.cli import batch, engines, inputs, outputs, pipeline, record
-from seaformer_kernels.cli.classes import Classes, Share, total
+from seaformer_kernels.cli import batch, inputs, outputs, ray_engine, record, shares
+from seaformer_kernels.cli.classes import Share, total
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import SegmentationOptions, batch_options, segmentation_options
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.segmenting import STEPS, Done, Segmenting
 from seaformer_kernels.cli.weights import load_model
 
-STEPS = ("read", "predict", "write")
 _NAMED = 3  # classes of an image, in a line
-_ROWS = 20  # classes of all images, in the table
 
 
 @click.command()
@@ -34,11 +29,34 @@ _ROWS = 20  # classes of all images, in the table
     metavar="FOLDER",
     help="Folder of the results, made if need be.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What runs it: this process, or workers of Ray, each with the model. With ray, images "
+    "whose results are there are skipped.",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Ray's cluster, such as auto or HOST:PORT.  [default: RAY_ADDRESS, else one on this "
+    "machine for the time of the command]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Workers of Ray.  [default: as many as have cores for --threads, of which the default "
+    "then is 1]",
+)
 @batch_options
 @segmentation_options
 def segment(
     paths: tuple[Path, ...],
     out: Path,
+    engine: str,
+    address: str | None,
+    workers: int | None,
     recursive: bool,
     json_file: Path | None,
     overwrite: bool,
@@ -52,44 +70,61 @@ def segment(
     --recursive, those of images in folders below in such folders. Tells the times, and how many
     of the pixels have each label. Images that fail do not stop the others; they are listed at the
     end, and the exit code is 1.
+
+    With --engine ray, the model runs in many processes, on all machines of a cluster that see the
+    same files. A run that was stopped goes on where it was if it is given again.
     """
     options = SegmentationOptions(**given)
+    on_ray = engine == "ray"
+    if not on_ray and (address or workers):
+        raise click.UsageError("--address and --workers are of use with --engine ray only.")
     files = inputs.find(paths, recursive)
-    _check(files, out, json_file, options, overwrite)
+    _check(files, out, json_file, options, overwrite, on_ray)
     outputs.make_folder(out)
     if json_file:
         outputs.make_folder(json_file.parent)
-    model = load_model(options)
-    run = engines.eager if eager else engines.fused
-    engine = run(model, options.data.mean, options.data.std)
-
+    if on_ray and not overwrite:
+        files = _not_done(files, out)
     classes = options.classes
     report = batch.Report(STEPS, "mostly" if classes.names else None)
     images: list[dict[str, Any]] = []
-    shares: list[list[Share]] = []
+    found: list[list[Share]] = []
 
-    def work(file: Input) -> None:
-        result = pipeline.segment(engine, file.path, options)
+    def tell(file: Input, done: Done) -> None:
+        found.append(done.shares)
+        mostly = [f"{classes.name(s.label)} {s}" for s in done.shares[:_NAMED]]
+        report.add(file, done.size, done.warning, done.times, mostly)
         written = outputs.outputs_of(file.name, out)
-        pipeline.save(result, options, written)
-        shares.append(result.shares)
-        mostly = [f"{classes.name(s.label)} {s}" for s in result.shares[:_NAMED]]
-        report.add(file, result.photo, result.times, mostly)
         files_written = {"labels": show(written.labels), "overlay": show(written.overlay)}
-        found = _records(result.shares, classes)
-        images.append(
-            record.of_image(file, result.photo, result.times, **files_written, classes=found)
-        )
+        its = shares.records(done.shares, classes)
+        images.append(record.of_image(file, done.size, done.times, **files_written, classes=its))
 
-    failures = batch.process(files, "Segmenting", report.console, work)
+    if on_ray:
+        pool = ray_engine.Pool(address, workers)
+        results = ray_engine.segment(files, options, out, eager, overwrite, pool)
+    else:
+        results = batch.one_by_one(files, Segmenting(load_model(options), options, out, eager))
+    failures = batch.process(results, len(files), "Segmenting", report.console, tell)
     report.finish()
-    if shares:
-        _show(total(shares), classes, len(shares), report.console)
+    if found:
+        shares.show(total(found), classes, len(found), report.console)
         click.echo(f"Labels and overlays are in {show(out)}.")
     if json_file:
-        found = _records(total(shares), classes)
-        outputs.write_json(json_file, record.of_run(options, images, failures, classes=found))
+        of_all = shares.records(total(found), classes)
+        outputs.write_json(json_file, record.of_run(options, images, failures, classes=of_all))
     batch.exit_if_failed(failures, len(files))
+
+
+def _not_done(files: Sequence[Input], out: Path) -> list[Input]:
+    """The images whose results are not there, or not both."""
+    left = [file for file in files if not ray_engine.is_done(file, out)]
+    if len(left) < len(files):
+        click.echo(
+            f"{len(files) - len(left)} of {len(files)} images have their results in {show(out)} "
+            "and are skipped; --overwrite makes them anew.",
+            err=True,
+        )
+    return left
 
 
 def _check(
@@ -98,6 +133,7 @@ def _check(
     json_file: Path | None,
     options: SegmentationOptions,
     overwrite: bool,
+    resuming: bool,
 ) -> None:
     owners: dict[str, Input] = {}
     for file in files:
@@ -109,27 +145,7 @@ def _check(
                 "name; write them to different folders."
             )
     results = [path for file in files for path in outputs.outputs_of(file.name, out)]
-    if json_file:
-        results.append(json_file)
-    outputs.check(results, [*(file.path for file in files), *options.files], overwrite)
-
-
-def _records(shares: Sequence[Share], classes: Classes) -> list[dict[str, Any]]:
-    return [
-        {"name": classes.names[s.label] if classes.names else None, **s._asdict()} for s in shares
-    ]
-
-
-def _show(shares: Sequence[Share], classes: Classes, images: int, console: Console) -> None:
-    click.echo(f"Share of each class in {images} images:" if images > 1 else "Share of each class:")
-    table = Table(box=SIMPLE)
-    for column in ("share", "pixels", "label"):
-        table.add_column(column, justify="right")
-    if classes.names:
-        table.add_column("class")
-    for share in shares[:_ROWS]:
-        name = [Text(classes.names[share.label])] if classes.names else []
-        table.add_row(f"{share.share:.2%}", f"{share.pixels:,}", str(share.label), *name)
-    console.print(table)
-    if len(shares) > _ROWS:
-        click.echo(f"{len(shares) - _ROWS} more have less; --json tells all.")
+    read = [*(file.path for file in files), *options.files]
+    outputs.check(results + ([json_file] if json_file else []), read, overwrite or resuming)
+    if json_file and resuming:
+        outputs.check([json_file], read, overwrite)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import torch
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli.options import ModelOptions
+from seaformer_kernels.cli.params import Weights
+from seaformer_kernels.models.pretrained.load import load_folder
 
 SEED = 0
 
@@ -17,11 +17,13 @@ def load_model(options: ModelOptions) -> torch.nn.Module:
     """The model in eval mode, and on stderr a sentence on where its weights come from."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.weights and options.weights.config:
+        return load_shared(options.weights)
     torch.manual_seed(SEED)
-    model = sk.create_model(options.model, options.task, options.class_count)
+    model = sk.create_model(options.architecture, options.task, options.class_count)
     if options.weights is None:
         click.echo(
-            f"No --weights: {options.model} gets random ones (seed {SEED}). "
+            f"No --weights: {options.architecture} gets random ones (seed {SEED}). "
             "The work is real, the labels mean nothing.",
             err=True,
         )
@@ -32,14 +34,33 @@ def load_model(options: ModelOptions) -> torch.nn.Module:
     return model
 
 
-def load_weights(model: torch.nn.Module, path: Path, hint: str = "") -> None:
+def load_shared(weights: Weights) -> torch.nn.Module:
+    """The model of a folder, in eval mode; says so on stderr.
+
+    Raises:
+        click.ClickException: its weights cannot be read, or do not fit.
+    """
+    config = weights.config
+    try:
+        model = load_folder(weights.path, config)
+    except (sk.CheckpointError, ImportError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    trained = f", trained on {config.facts.dataset}" if config.facts.dataset else ""
+    click.echo(
+        f"Loaded {weights.given}: {weights.architecture}, {config.num_classes} classes{trained}.",
+        err=True,
+    )
+    return model
+
+
+def load_weights(model: torch.nn.Module, weights: Weights, hint: str = "") -> None:
     """Fills the whole model from a checkpoint, and says so on stderr.
 
     Raises:
         click.ClickException: it cannot be read, or fills only a part; `hint` then ends the message.
     """
     try:
-        report = sk.load_checkpoint(model, path)
+        report = sk.load_checkpoint(model, weights.path)
     except (sk.CheckpointError, ImportError, OSError) as error:
         raise click.ClickException(str(error)) from None
     if report.fresh:

@@ -78,7 +78,7 @@ def find_folder(name: str | os.PathLike[str]) -> Path:
             raise
         raise CheckpointError(
             f"Expected a folder or a name, got {shorten(text)!r}, of which the system says: "
-            f"{error}."
+            f"{error.strerror if isinstance(error, OSError) else error}."
         ) from None
 
 

@@ -59,6 +59,7 @@ def save_pretrained(
     path = Path(os.path.expanduser(os.fspath(folder)))
     made = _missing_folders(path)
     try:
+        path.mkdir(parents=True, exist_ok=True)
         # The description last: it is what makes the folder a model.
         write_whole(
             {
