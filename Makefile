@@ -45,7 +45,7 @@ $(VENV)/.requirements: requirements-dev.txt | $(VENV)/.builders
 	$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.lint $(VENV)/.cross $(VENV)/.docs $(VENV)/.wheels: $(VENV)/.%: requirements-%.txt | $(VENV)/.requirements
+$(VENV)/.lint $(VENV)/.cross $(VENV)/.docs $(VENV)/.ray $(VENV)/.wheels: $(VENV)/.%: requirements-%.txt | $(VENV)/.requirements
 	$(PIP_INSTALL) -r $<
 	@touch $@
 
@@ -62,7 +62,7 @@ $(VENV)/.package: requirements-dev.txt setup.py pyproject.toml $(NATIVE_SOURCES)
 	  $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
 
-setup: $(VENV)/.package $(VENV)/.lint $(VENV)/.cross $(VENV)/.docs  ## all that the other targets take
+setup: $(VENV)/.package $(VENV)/.lint $(VENV)/.cross $(VENV)/.docs $(VENV)/.ray  ## all that the other targets take
 
 demo: $(VENV)/.package  ## segment a photograph (IMAGE=path for another), beside eager PyTorch
 	$(BIN)/seaformer demo $(IMAGE) $(DEMO_ARGS)
@@ -71,7 +71,7 @@ test: test-python  ## all native tests but the slow ones
 
 test-all: PYTEST_ARGS :=
 test-all: PROGRAMS := all
-test-all: test-python  ## all native tests
+test-all: $(VENV)/.ray test-python  ## all native tests
 
 test-cpp: $(VENV)/.package  ## the torch-free kernels
 	cmake --preset release >/dev/null

@@ -28,6 +28,7 @@ from seaformer_kernels.cli.classes import shares_of
 from seaformer_kernels.cli.errors import ImageError, reason
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import SegmentationOptions
+from seaformer_kernels.cli.params import weights_in
 from seaformer_kernels.cli.segmenting import Done, Segmenting
 from seaformer_kernels.cli.times import Times
 from seaformer_kernels.cli.weights import load_model
@@ -70,6 +71,8 @@ def segment(
         click.UsageError: it has fewer cores than the workers need.
     """
     ray = _ray()
+    if not files:
+        return
     load_model(options)  # what is wrong with the weights is told before anything starts
     _start(ray, pool.address)
     try:
@@ -151,8 +154,6 @@ def _block(images: int, workers: int) -> int:
 def _results(
     ray: Any, files: Sequence[Input], make: tuple[Any, ...], workers: int, threads: int
 ) -> Iterator[tuple[Input, Done | ImageError]]:
-    if not files:
-        return
     rows = [
         {"number": n, "path": os.fsencode(f.path.absolute()), "name": os.fsencode(f.name)}
         for n, f in enumerate(files)
@@ -201,6 +202,10 @@ class _Worker:
         self.begin = lambda number: ray.get(tally.begin.remote(number))
         self.end = tally.end.remote
         self.overwrite = overwrite
+        weights = options.weights
+        if weights and weights.config and not weights.path.is_dir():
+            # The package lies elsewhere on this machine.
+            options = dataclasses.replace(options, weights=weights_in(weights.given))
         self.segmenting = Segmenting(load_model(options), options, out, eager)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:

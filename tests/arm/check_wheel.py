@@ -2,7 +2,7 @@
 
     python tests/arm/check_wheel.py dist/seaformer_kernels-*_aarch64.whl
 
-Its libraries must be for ARMv8.0-A (no LSE atomics), loadable by kernels with 64K pages, and need
+It must hold the weights that come with the package, each with its NOTICE. Its libraries must be for ARMv8.0-A (no LSE atomics), loadable by kernels with 64K pages, and need
 no symbol that manylinux_2_28 lacks. Reads them with aarch64-linux-gnu-readelf and -objdump, and
 with auditwheel.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 
 NEWEST_GLIBC = (2, 28)
 PAGE = 64 * 1024
+WEIGHTS = Path(__file__).parents[2] / "seaformer_kernels" / "weights"
 LIBRARIES = {"_C.cpython-311-aarch64-linux-gnu.so", "libseaformer_ops.so"}
 # Beside what auditwheel knows to be on every Linux: torch's library, and our own.
 FOREIGN = {"libtorch_cpu.so", "libseaformer_ops.so"}
@@ -84,12 +85,22 @@ def symbol_faults(wheel: Path) -> Iterator[str]:
         yield f"expected no other libraries than {sorted(FOREIGN)}, got {library}"
 
 
+def weights_faults(names: set[str]) -> Iterator[str]:
+    """What a wheel of these files lacks of the weights in the source tree."""
+    for folder in sorted(WEIGHTS.glob("*/")):
+        for file in ("config.json", "model.safetensors", "NOTICE"):
+            name = f"seaformer_kernels/weights/{folder.name}/{file}"
+            if name not in names:
+                yield f"expected {name}, got a wheel without it"
+
+
 def main(wheel: Path) -> int:
     print(f"{wheel.name}, {wheel.stat().st_size:,} bytes:")
     faults = []
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as contents:
         for entry in contents.infolist():
             print(f"  {entry.file_size:9,} {entry.filename}")
+        faults.extend(weights_faults({entry.filename for entry in contents.infolist()}))
         contents.extractall(folder)
         libraries = sorted(Path(folder).rglob("*.so*"))
         names = {library.name for library in libraries}

@@ -90,6 +90,16 @@ def test_faults_that_auditwheel_finds(monkeypatch, capsys, found, faults):
     assert "needs GLIBC_2.17 of libc.so.6" in capsys.readouterr().out
 
 
+def test_weights_that_a_wheel_lacks_are_named(monkeypatch, tmp_path):
+    (tmp_path / "people-tiny").mkdir()
+    monkeypatch.setattr(check_wheel, "WEIGHTS", tmp_path)
+    folder = "seaformer_kernels/weights/people-tiny/"
+    files = {f"{folder}{name}" for name in ("config.json", "model.safetensors", "NOTICE")}
+    assert list(check_wheel.weights_faults(files)) == []
+    (fault,) = check_wheel.weights_faults(files - {f"{folder}NOTICE"})
+    assert fault == f"expected {folder}NOTICE, got a wheel without it"
+
+
 def test_usage_without_a_wheel():
     done = subprocess.run([sys.executable, FILE], capture_output=True, text=True)
     assert done.returncode == 1

@@ -101,14 +101,16 @@ def test_an_image_that_kills_its_workers_ends_and_spares_the_others(tmp_path, mo
     tally = ray_engine._Tally()
     files = [Input(tmp_path / n, Path(n)) for n in ("first", "broken", "deadly", "last")]
     # As Ray does: the block goes to another worker as often as it takes.
-    for tries in range(1, 9):
+    attempts = 0
+    while attempts < 9:
+        attempts += 1
         worker = Tallied(tally, tmp_path, overwrite=True)
         try:
             found = [worker._found(number, file) for number, file in enumerate(files)]
             break
         except Died:
             continue
-    assert tries == 4 and [*map(str, found)] == [
+    assert attempts == 4 and [*map(str, found)] == [
         "first as written", "not an image", "each of the 3 workers that began it died", "last"
     ]  # fmt: skip
     assert made == ["first", "broken", *["deadly"] * 3, "last"]
@@ -178,7 +180,7 @@ def test_a_killed_worker_loses_nothing_and_a_restart_skips_what_is_there(picture
             os.kill(workers[0], signal.SIGKILL)
             done_then = {path: path.stat() for path in Path("out").glob("*_overlay.png")}
             assert len(done_then) < 50
-            printed, complained = child.communicate(timeout=240)
+            _, complained = child.communicate(timeout=240)
         finally:
             child.kill()
     assert child.returncode == 1, complained

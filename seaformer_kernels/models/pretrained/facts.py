@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ Color = tuple[int, int, int]
 
 _LONGEST_NAME = 200
 _LARGEST_SIDE = 1 << 14
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +122,11 @@ def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     if (
         not isinstance(values, list | tuple)
         or len(values) != 3
-        or not all(type(v) in (int, float) and math.isfinite(v) for v in values)
+        or not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values)
     ):
-        raise ValueError(f"Expected {name} as three finite numbers, got {values!r:.80}.")
+        raise ValueError(
+            f"Expected {name} as three numbers of at most {_LARGEST:g}, got {values!r:.80}."
+        )
     return float(values[0]), float(values[1]), float(values[2])
 
 

@@ -53,7 +53,7 @@ def save_pretrained(
     except ImportError as error:
         raise ImportError(
             "save_pretrained needs the safetensors library, which "
-            "`pip install seaformer-kernels[cli]` brings."
+            "pip install 'seaformer-kernels[cli]' brings."
         ) from error
     text = config.to_json()
     path = Path(os.path.expanduser(os.fspath(folder)))
