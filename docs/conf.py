@@ -36,6 +36,8 @@ CONTENTS = """
 docs/start/try
 docs/start/research
 docs/start/checkpoints
+docs/start/sharing
+docs/start/many-pictures
 docs/start/pytorch
 docs/start/deployment
 docs/start/onnx

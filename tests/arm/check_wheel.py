@@ -2,9 +2,9 @@
 
     python tests/arm/check_wheel.py dist/seaformer_kernels-*_aarch64.whl
 
-It must hold the weights that come with the package, each with its NOTICE. Its libraries must be for ARMv8.0-A (no LSE atomics), loadable by kernels with 64K pages, and need
-no symbol that manylinux_2_28 lacks. Reads them with aarch64-linux-gnu-readelf and -objdump, and
-with auditwheel.
+It must hold the weights that come with the package, each with its NOTICE. Its libraries must be for
+ARMv8.0-A (no LSE atomics), loadable by kernels with 64K pages, and need no symbol that
+manylinux_2_28 lacks. Reads them with aarch64-linux-gnu-readelf and -objdump, and with auditwheel.
 """
 
 from __future__ import annotations
