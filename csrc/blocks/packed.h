@@ -30,7 +30,7 @@ struct PackedHeader {
   int32_t depthwise_activation;
   int32_t flags;
   int32_t heads, key_dim;  // of SEA attention
-  int32_t classes;         // of a segmentation head; see class_count
+  int32_t classes;         // of a head of segmentation; see class_count
   int32_t reserved[2];
 };
 static_assert(sizeof(PackedHeader) == 64);
@@ -41,9 +41,11 @@ constexpr int32_t kPackedNormalizes = 2;  // the stem was packed with a mean and
 
 inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
 
-// Classes of a segmentation head of any version.
+// Classes of a segmentation or upsampling head; of the former, in any version.
 inline int32_t class_count(const PackedHeader& header) {
-  return header.version == 1 ? header.kernel_size : header.classes;
+  const bool old =
+      header.version == 1 && header.kind == static_cast<int32_t>(PackedKind::kSegmentationHead);
+  return old ? header.kernel_size : header.classes;
 }
 
 // The header at the front of `bytes` bytes of packed weights, after checks of alignment, magic,

@@ -22,6 +22,19 @@ bool is_step(uint32_t code) {
   return kind != nullptr && kind->maps() > 0;
 }
 
+// The task that a kind of step is the head of, or 0.
+uint32_t task_of(PackedKind kind) {
+  switch (kind) {
+    case PackedKind::kSegmentationHead:
+    case PackedKind::kUpsamplingHead:
+      return static_cast<uint32_t>(Task::kSegmentation);
+    case PackedKind::kClassificationHead:
+      return static_cast<uint32_t>(Task::kClassification);
+    default:
+      return 0;
+  }
+}
+
 // Channels of the map that a step writes.
 int64_t written_channels(const PackedHeader& weights) {
   return kind_of(weights).output_size(weights, {{1, 1, 1}, weights.in_channels}).channels;
@@ -97,18 +110,14 @@ void Plan::check_weights() const {
 }
 
 void Plan::check_maps() const {
-  const PackedKind head = task() == Task::kSegmentation ? PackedKind::kSegmentationHead
-                                                        : PackedKind::kClassificationHead;
   std::bitset<kMaxSteps + 1> read;
   for (int64_t i = 0; i < steps(); ++i) {
     const StepRecord& step = records_[i];
     const PackedHeader& packed = weights(i);
     const auto kind = static_cast<PackedKind>(step.kind);
-    const bool is_head =
-        kind == PackedKind::kSegmentationHead || kind == PackedKind::kClassificationHead;
-    require((kind == PackedKind::kStem) == (i == 0) && (kind == head) == (i == steps() - 1) &&
-                (!is_head || kind == head),
-            "plan: expected a stem as its first step and the head of task ", header_->task,
+    require((kind == PackedKind::kStem) == (i == 0) &&
+                task_of(kind) == (i == steps() - 1 ? header_->task : 0),
+            "plan: expected a stem as its first step and a head of task ", header_->task,
             " as its last only, got kind ", step.kind, " as step ", i);
 
     const BlockKind& block = kind_of(packed);

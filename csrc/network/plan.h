@@ -7,7 +7,8 @@
 //              of 64 on; zeros in between; the last ends the plan
 //
 // Weights are used where they lie. The first step is the stem, the only one that reads the image;
-// the last is the head of the task, and every other map is read by a later step.
+// the last is a head of the task, and every other map is read by a later step. How large the
+// logits of an image are follows from the steps.
 #pragma once
 
 #include <cstdint>

@@ -15,6 +15,7 @@ from seaformer_kernels.fused.sea_attention import FusedSeaAttention
 from seaformer_kernels.fused.segmentation_head import FusedSegmentationHead
 from seaformer_kernels.fused.stem import FusedStem
 from seaformer_kernels.fused.stem_block import FusedStemBlock
+from seaformer_kernels.fused.upsampling_head import FusedUpsamplingHead
 
 __all__ = [
     "FusedBlock",
@@ -26,6 +27,7 @@ __all__ = [
     "FusedSegmentationHead",
     "FusedStem",
     "FusedStemBlock",
+    "FusedUpsamplingHead",
     "SelfDescribing",
     "Unservable",
     "check_forward",

@@ -1,5 +1,9 @@
 """The inverted residual as one op."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -10,9 +14,48 @@ from seaformer_kernels.fused.block import (
     check_forwards,
     layers,
 )
-from seaformer_kernels.fused.folding import convolution, fold_conv_bn
+from seaformer_kernels.fused.folding import Folded, convolution, fold_conv_bn
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.inverted_residual import InvertedResidual
+
+
+@dataclass(frozen=True)
+class FoldedInvertedResidual:
+    """The convolutions of a plain block, batch norms folded in.
+
+    Attributes:
+        expand: None if there is no expansion.
+        depthwise, project: the others.
+        kernel_size, stride: of the depthwise one.
+    """
+
+    expand: Folded | None
+    depthwise: Folded
+    project: Folded
+    kernel_size: int
+    stride: int
+
+    @classmethod
+    def of(cls, block: nn.Module) -> FoldedInvertedResidual:
+        """Raises Unservable unless there are kernels for the block."""
+        check_forwards(block, InvertedResidual)
+        check_forward(block.conv, nn.Sequential)
+        expansion = [ConvBN, nn.ReLU] if len(block.conv) == 5 else []
+        *expand, depthwise, _, project = layers(block.conv, *expansion, ConvBN, nn.ReLU, ConvBN)
+        conv = convolution(depthwise)
+        (kernel_size, _), (stride, _) = conv.kernel_size, conv.stride
+        if kernel_size not in (3, 5) or stride not in (1, 2):
+            raise Unservable(
+                f"has a depthwise convolution with kernel size {kernel_size} and stride {stride}; "
+                "there are kernels for sizes 3 and 5 and strides 1 and 2"
+            )
+        return cls(
+            fold_conv_bn(expand[0]) if expand else None,
+            fold_conv_bn(depthwise, kernel_size=kernel_size, stride=stride, depthwise=True),
+            fold_conv_bn(project),
+            kernel_size,
+            stride,
+        )
 
 
 class FusedInvertedResidual(FusedBlock):
@@ -39,28 +82,18 @@ class FusedInvertedResidual(FusedBlock):
         self.residual = residual
 
     @classmethod
-    def of(cls, block: InvertedResidual) -> "FusedInvertedResidual":
+    def of(cls, block: InvertedResidual) -> FusedInvertedResidual:
         """The fused form of a plain block."""
-        check_forwards(block, InvertedResidual)
-        check_forward(block.conv, nn.Sequential)
-        expansion = [ConvBN, nn.ReLU] if len(block.conv) == 5 else []
-        *expand, depthwise, _, project = layers(block.conv, *expansion, ConvBN, nn.ReLU, ConvBN)
-        conv = convolution(depthwise)
-        (kernel_size, _), (stride, _) = conv.kernel_size, conv.stride
-        if kernel_size not in (3, 5) or stride not in (1, 2):
-            raise Unservable(
-                f"has a depthwise convolution with kernel size {kernel_size} and stride {stride}; "
-                "there are kernels for sizes 3 and 5 and strides 1 and 2"
-            )
-        folded = fold_conv_bn(depthwise, kernel_size=kernel_size, stride=stride, depthwise=True)
-        last = fold_conv_bn(project)
+        folded = FoldedInvertedResidual.of(block)
         packed = ops.pack_inverted_residual(
-            fold_conv_bn(expand[0]).rounded() if expand else None,
-            folded.rounded(),
-            last.rounded(),
-            stride=stride,
+            folded.expand and folded.expand.rounded(),
+            folded.depthwise.rounded(),
+            folded.project.rounded(),
+            stride=folded.stride,
         )
-        return cls(packed, len(last.bias), kernel_size, stride, block.residual)
+        return cls(
+            packed, len(folded.project.bias), folded.kernel_size, folded.stride, block.residual
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.inverted_residual(

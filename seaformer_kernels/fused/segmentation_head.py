@@ -11,9 +11,24 @@ from seaformer_kernels.fused.block import (
     check_forwards,
     check_type,
 )
-from seaformer_kernels.fused.folding import check_conv, fold, fold_conv_bn
+from seaformer_kernels.fused.folding import Folded, check_conv, fold, fold_conv_bn
 from seaformer_kernels.modules.fusion_gate import FusionGate
 from seaformer_kernels.modules.segmentation_head import SegmentationHead, fusions
+
+
+def classification(head: SegmentationHead) -> tuple[Folded, Folded]:
+    """What follows the graph of a plain head: the scale and shift of each channel, the classifier.
+
+    Raises:
+        Unservable: something else follows.
+    """
+    check_forwards(head.linear_fuse, nn.Sequential)
+    check_forwards(head.conv_seg, nn.Conv2d)
+    check_forwards(head.dropout, type(head.dropout))
+    check_type(head.dropout, nn.Dropout2d, nn.Dropout, nn.Identity)
+    check_type(head.conv_seg, nn.Conv2d)
+    check_conv(head.conv_seg)
+    return fold_conv_bn(head.linear_fuse, depthwise=True), fold(head.conv_seg)
 
 
 class FusedSegmentationHead(FusedBlock):
@@ -42,14 +57,7 @@ class FusedSegmentationHead(FusedBlock):
         check_forward(head, SegmentationHead)
         *gates, last = (head.get_submodule(step.path) for step in head.graph.steps)
         check_forwards(last, FusionGate)
-        check_forwards(head.linear_fuse, nn.Sequential)
-        check_forwards(head.conv_seg, nn.Conv2d)
-        check_forwards(head.dropout, type(head.dropout))
-        check_type(head.dropout, nn.Dropout2d, nn.Dropout, nn.Identity)
-        check_type(head.conv_seg, nn.Conv2d)
-        check_conv(head.conv_seg)
-        fuse = fold_conv_bn(head.linear_fuse, depthwise=True)
-        classifier = fold(head.conv_seg)
+        fuse, classifier = classification(head)
         packed = ops.pack_segmentation_head(
             # scale * (local * gate) + shift = (scale * local) * gate + shift
             fold_conv_bn(last.local_embedding).scaled(fuse.weight.flatten()).rounded(),

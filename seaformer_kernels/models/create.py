@@ -1,5 +1,7 @@
 """Models by name."""
 
+from typing import Any
+
 from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import FAMILY
 from seaformer_kernels.models.segmenter import SeaFormerSegmenter
@@ -13,7 +15,10 @@ def list_models() -> list[str]:
 
 
 def create_model(
-    name: str, task: str = "segmentation", num_classes: int | None = None
+    name: str,
+    task: str = "segmentation",
+    num_classes: int | None = None,
+    upsample: bool = False,
 ) -> SeaFormerSegmenter | SeaFormerClassifier:
     """A freshly initialised model of the family, in eval mode; call `.train()` to train it.
 
@@ -24,16 +29,25 @@ def create_model(
         task: "segmentation" or "classification".
         num_classes: number of classes; 150 for segmentation (ADE20K) and 1000 for
             classification (ImageNet-1K) if None.
+        upsample: for segmentation, a head that lifts its map to twice the size: logits at 1/4 of
+            the image, for a model that reads it at half the resolution it is to be labelled at
+            (`predict(image, size)`), as the students of distillation do.
 
     Raises:
-        ValueError: name or task is unknown, or num_classes is not a positive integer.
+        ValueError: name or task is unknown, or num_classes is not a positive integer, or upsample
+            is asked of another task.
     """
     if name not in FAMILY:
         raise ValueError(f"Expected a model name among {', '.join(FAMILY)}, got {name!r}.")
     if task not in TASKS:
         raise ValueError(f"Expected a task among {', '.join(TASKS)}, got {task!r}.")
-    if num_classes is None:
-        return TASKS[task](FAMILY[name]).eval()
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(f"Expected num_classes as a positive integer, got {num_classes!r}.")
-    return TASKS[task](FAMILY[name], num_classes).eval()
+    options: dict[str, Any] = {}
+    if num_classes is not None:
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(f"Expected num_classes as a positive integer, got {num_classes!r}.")
+        options["num_classes"] = num_classes
+    if upsample:
+        if task != "segmentation":
+            raise ValueError(f"Expected upsample for segmentation only, got it for {task}.")
+        options["upsample"] = True
+    return TASKS[task](FAMILY[name], **options).eval()

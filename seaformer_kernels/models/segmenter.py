@@ -8,7 +8,7 @@ from seaformer_kernels.models.backbone import SeaFormerBackbone
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.models.sharing import Shareable
-from seaformer_kernels.modules import SegmentationHead
+from seaformer_kernels.modules import SegmentationHead, UpsamplingHead
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 
@@ -19,18 +19,28 @@ class SeaFormerSegmenter(Shareable):
         config: which member of the family.
         num_classes: number of classes.
         dropout: probability of dropping a channel before the classifier, in training only.
+        upsample: whether the head lifts its map to twice the size, as a student does that reads
+            the image at half the resolution of its teacher (see docs/paper-and-code).
 
     Attributes:
         graph: the steps from images to logits.
         facts: what users need beside the weights; None if nothing is known.
     """
 
-    def __init__(self, config: SeaFormerConfig, num_classes: int = 150, dropout: float = 0.1):
+    def __init__(
+        self,
+        config: SeaFormerConfig,
+        num_classes: int = 150,
+        dropout: float = 0.1,
+        upsample: bool = False,
+    ):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
+        self.upsample = upsample
         self.backbone = SeaFormerBackbone(config)
-        self.decode_head = SegmentationHead(
+        head = UpsamplingHead if upsample else SegmentationHead
+        self.decode_head = head(
             config.feature_channels, config.fusion_channels, num_classes, dropout
         )
         self.graph = chain(["backbone", "decode_head"])
@@ -38,6 +48,7 @@ class SeaFormerSegmenter(Shareable):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes, ceil(H / 8), ceil(W / 8)] of images [B, 3, H, W].
 
+        With `upsample` both sides are twice as long.
         Dtypes and errors as in `SeaFormerBackbone.features`.
         """
         (logits,) = self.graph.run(self, x)

@@ -9,10 +9,12 @@ from seaformer_kernels.modules.sea_attention import SeaAttention
 from seaformer_kernels.modules.sea_stage import SeaLayer, SeaStage
 from seaformer_kernels.modules.segmentation_head import SegmentationHead
 from seaformer_kernels.modules.stem import Stem
+from seaformer_kernels.modules.upsampling_head import Doubling, Upsampler, UpsamplingHead
 
 __all__ = [
     "ClassificationHead",
     "ConvBN",
+    "Doubling",
     "FusionGate",
     "InvertedResidual",
     "Mlp",
@@ -21,4 +23,6 @@ __all__ = [
     "SeaStage",
     "SegmentationHead",
     "Stem",
+    "Upsampler",
+    "UpsamplingHead",
 ]

@@ -23,6 +23,7 @@ from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attentio
 from seaformer_kernels.ops.stem import pack_stem, stem
 from seaformer_kernels.ops.stem_block import stem_block
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
+from seaformer_kernels.ops.upsampling_head import pack_upsampling_head, upsampling_head
 
 __all__ = [
     "POSITIONS",
@@ -44,6 +45,7 @@ __all__ = [
     "pack_sea_attention",
     "pack_segmentation_head",
     "pack_stem",
+    "pack_upsampling_head",
     "pointwise",
     "release_memory",
     "sea_attention",
@@ -53,4 +55,5 @@ __all__ = [
     "stem",
     "stem_block",
     "upsample_argmax",
+    "upsampling_head",
 ]

@@ -38,6 +38,7 @@ class Kind(enum.IntEnum):
     CLASSIFICATION_HEAD = 5
     POINTWISE = 6
     SEA_ATTENTION = 7
+    UPSAMPLING_HEAD = 8
 
 
 class Activation(enum.IntEnum):
@@ -64,7 +65,7 @@ class Header:
     flags: int = 0
     heads: int = 0
     key_dim: int = 0
-    classes: int = 0  # of a segmentation head
+    classes: int = 0  # of a segmentation or upsampling head
 
     def section_shapes(self) -> list[tuple[int, int]]:
         """(outputs, inputs of each) of every section."""
@@ -227,6 +228,14 @@ def _check_inverted_residual(op: str, header: Header) -> None:
         )
 
 
+def _check_upsampling_head(op: str, header: Header) -> None:
+    if header.hidden_channels != header.in_channels:
+        raise ValueError(
+            f"{op}: expected packed weights with as many hidden as input channels, got "
+            f"{header.hidden_channels} and {header.in_channels}"
+        )
+
+
 def _check_sea_attention(op: str, header: Header) -> None:
     if header.out_channels != header.in_channels:
         raise ValueError(
@@ -260,6 +269,11 @@ def _sea_attention_sections(h: Header) -> list[tuple[int, int]]:
     return [*convolutions, *projections, (4 * POSITIONS * keys, 0)]
 
 
+def _upsampling_head_sections(h: Header) -> list[tuple[int, int]]:
+    depthwise = (h.in_channels, h.kernel_size**2)
+    return [depthwise, (h.out_channels, h.in_channels), (h.classes, h.out_channels)]
+
+
 def _linear_sections(h: Header) -> list[tuple[int, int]]:
     return [(h.out_channels, h.in_channels)]
 
@@ -276,6 +290,7 @@ class _Facts:
 
 _HIDDEN = ("in_channels", "hidden_channels", "out_channels")
 _ACTIVATIONS = tuple(Activation)
+_DEPTHWISE_ACTIVATIONS = (Activation.NONE, Activation.RELU, Activation.RELU6)
 
 # The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.
 _KINDS: dict[int, _Facts] = {
@@ -290,7 +305,7 @@ _KINDS: dict[int, _Facts] = {
             "kernel_size": (3, 5),
             "stride": (1, 2),
             "expand_activation": _ACTIVATIONS,
-            "depthwise_activation": (Activation.NONE, Activation.RELU, Activation.RELU6),
+            "depthwise_activation": _DEPTHWISE_ACTIVATIONS,
         },
         check=_check_inverted_residual,
     ),
@@ -312,5 +327,16 @@ _KINDS: dict[int, _Facts] = {
             "flags": (EXPANDS,),
         },
         check=_check_sea_attention,
+    ),
+    Kind.UPSAMPLING_HEAD: _Facts(
+        _upsampling_head_sections,
+        counts=(*_HIDDEN, "classes"),
+        values={
+            "kernel_size": (3, 5),
+            "stride": (1,),
+            "depthwise_activation": _DEPTHWISE_ACTIVATIONS,
+            "flags": (0,),
+        },
+        check=_check_upsampling_head,
     ),
 }

@@ -73,6 +73,14 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
     return plan
 
 
+def task_and_head(plan: Tensor) -> tuple[Task, int]:
+    """The task of a plan that was made here, and the kind of its last step."""
+    memory = memory_of(plan)
+    _, _, _, _, task, _, steps, _ = HEADER.unpack_from(memory)
+    kind, *_ = STEP.unpack_from(memory, HEADER.size + (steps - 1) * STEP.size)
+    return Task(task), kind
+
+
 def memory_of(plan: Tensor) -> memoryview:
     """The bytes of a buffer, where they lie: the tensor must outlive it."""
     return memoryview((ctypes.c_ubyte * len(plan)).from_address(plan.data_ptr())).cast("B")

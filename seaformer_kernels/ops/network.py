@@ -8,12 +8,22 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels import _extension
-from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops import _maps, _plan
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
+from seaformer_kernels.ops._packed import Kind
+from seaformer_kernels.ops.upsampling_head import UPSAMPLING
 from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_argmax
 
-DOWNSAMPLING = 8  # of a segmentation network's logits
+DOWNSAMPLING = 8  # of the map that a segmentation network's head reads
+
+
+def scale_of(plan: Tensor) -> tuple[int, int]:
+    """The downsampling and upsampling that `network_logits` takes, of a plan of `pack_plan`."""
+    task, head = _plan.task_and_head(plan)
+    if task == _plan.Task.CLASSIFICATION:
+        return 0, 1
+    return DOWNSAMPLING, UPSAMPLING if head == Kind.UPSAMPLING_HEAD else 1
 
 
 def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
@@ -26,8 +36,11 @@ def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
     _maps.check_positive(op, "num_classes", num_classes)
 
 
-def _fake_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: int) -> Tensor:
+def _fake_logits(
+    image: Tensor, plan: Tensor, num_classes: int, downsampling: int, upsampling: int = 1
+) -> Tensor:
     _check("network_logits", image, plan, num_classes)
+    _maps.check_positive("network_logits", "upsampling", upsampling)
     if downsampling < 0:
         raise ValueError(
             f"network_logits: expected downsampling not to be negative, got {downsampling}"
@@ -35,7 +48,9 @@ def _fake_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: in
     batch, _, height, width = image.shape
     if downsampling == 0:
         return image.new_empty((batch, num_classes), dtype=torch.float32)
-    height, width = ((side + downsampling - 1) // downsampling for side in (height, width))
+    height, width = (
+        (side + downsampling - 1) // downsampling * upsampling for side in (height, width)
+    )
     return _maps.empty_map(image, batch, num_classes, height, width)
 
 
@@ -54,7 +69,8 @@ def _plain(image: Tensor, *_: object) -> Tensor:
 
 
 _network_logits = register(
-    "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling) -> Tensor",
+    "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling, "
+    "int upsampling=1) -> Tensor",
     plain=_plain,
     fake=_fake_logits,
     differentiable_output=True,
@@ -68,7 +84,9 @@ _network_labels = register(
 )
 
 
-def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: int) -> Tensor:
+def network_logits(
+    image: Tensor, plan: Tensor, num_classes: int, downsampling: int, upsampling: int = 1
+) -> Tensor:
     """The logits of a whole network, bit for bit those of its blocks called one by one.
 
     Maps and workspaces share one block of memory, which is kept for the next call: see
@@ -80,12 +98,13 @@ def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: 
         plan: from `optimize(..., whole_graph=True)`; its numbers are checked in every call, its
             checksum is not.
         num_classes: of the plan.
-        downsampling: pixels of the image a side of a pixel of the logits, 8 in SeaFormer; 0 for a
-            classification network.
+        downsampling: pixels of the image a side of a pixel of the map that the head reads, 8 in
+            SeaFormer; 0 for a classification network.
+        upsampling: pixels of the logits a side of a pixel of that map, 2 for a head that upsamples.
 
     Returns:
-        float32 [B, num_classes, ceil(H / downsampling), ceil(W / downsampling)], channels_last, or
-        [B, num_classes].
+        float32 [B, num_classes, h, w], channels_last, with h = ceil(H / downsampling) * upsampling
+        and w likewise; or [B, num_classes].
 
     Raises:
         TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
@@ -98,8 +117,9 @@ def network_logits(image: Tensor, plan: Tensor, num_classes: int, downsampling: 
         {"plan": plan},
         num_classes=num_classes,
         downsampling=downsampling,
+        upsampling=upsampling,
     )
-    return _network_logits(image, plan, num_classes, downsampling)
+    return _network_logits(image, plan, num_classes, downsampling, upsampling)
 
 
 def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) -> Tensor:
@@ -119,7 +139,8 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) ->
     _maps.check_image_call("network_labels", image, {"plan": plan}, num_classes=num_classes)
     sides = read_size("network_labels", size)
     if is_traced(sides):  # an op would keep the size of the trace
-        return upsample_argmax(_network_logits(image, plan, num_classes, DOWNSAMPLING), sides)
+        logits = _network_logits(image, plan, num_classes, *scale_of(plan))
+        return upsample_argmax(logits, sides)
     return _network_labels(image, plan, num_classes, sides)
 
 

@@ -33,8 +33,8 @@ def optimize(
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
     Batch norms, also SyncBatchNorm and frozen ones of any class, are folded into the convolutions
-    before them, and each Stem, InvertedResidual, SeaAttention, Mlp, FusionGate, SegmentationHead
-    and ClassificationHead becomes one op. Blocks that no kernel can serve (an own forward, forward
+    before them, and each Stem, InvertedResidual, SeaAttention, Mlp, FusionGate, SegmentationHead,
+    UpsamplingHead and ClassificationHead becomes one op. Blocks that no kernel can serve (an own forward, forward
     hooks, parametrizations, batch norm without running statistics, other kernel sizes) stay as they
     are; `report()` of the result names them with the reason.
 

@@ -16,6 +16,7 @@ from seaformer_kernels.fused import (
     FusedSegmentationHead,
     FusedStem,
     FusedStemBlock,
+    FusedUpsamplingHead,
     Unservable,
     check_forward,
     folded_convolution,
@@ -30,6 +31,7 @@ from seaformer_kernels.modules import (
     SeaLayer,
     SegmentationHead,
     Stem,
+    UpsamplingHead,
 )
 from seaformer_kernels.ops.stem_block import joins
 from seaformer_kernels.optimize.report import Entry
@@ -53,6 +55,7 @@ class Converter:
             InvertedResidual: FusedInvertedResidual.of,
             Mlp: FusedMlp.of,
             FusionGate: FusedFusionGate.of,
+            UpsamplingHead: FusedUpsamplingHead.of,  # before the class that it extends
             SegmentationHead: FusedSegmentationHead.of,
             ClassificationHead: FusedClassificationHead.of,
             SeaAttention: FusedSeaAttention.of,

@@ -12,6 +12,7 @@ from seaformer_kernels.fused import (
     FusedBlock,
     FusedSegmentationHead,
     FusedStemBlock,
+    FusedUpsamplingHead,
     SelfDescribing,
     Unservable,
     check_forward,
@@ -22,7 +23,7 @@ from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.modules import SeaStage
 from seaformer_kernels.ops._facts import plan_facts
-from seaformer_kernels.ops.network import DOWNSAMPLING
+from seaformer_kernels.ops.network import DOWNSAMPLING, scale_of
 
 
 class WholeNetwork(SelfDescribing):
@@ -32,9 +33,11 @@ class WholeNetwork(SelfDescribing):
         plan: uint8 buffer, the same for every instruction set.
         config, num_classes: of the model.
         normalizes: whether images are raw RGB values, float32 or uint8.
+        scale: downsampling and upsampling of the logits, as `ops.network_logits` takes them.
     """
 
     plan: Tensor
+    scale: tuple[int, int]
     _facts_of = staticmethod(plan_facts)
 
     def __init__(self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool):
@@ -42,18 +45,21 @@ class WholeNetwork(SelfDescribing):
         self.config = config
         self.num_classes = num_classes
         self.normalizes = normalizes
+        self.scale = scale_of(plan)
 
-    def _logits(self, x: Tensor, downsampling: int) -> Tensor:
+    def _logits(self, x: Tensor) -> Tensor:
         check_images(x, raw=self.normalizes)
-        return ops.network_logits(x, self.plan, self.num_classes, downsampling)
+        return ops.network_logits(x, self.plan, self.num_classes, *self.scale)
 
 
 class WholeSegmenter(WholeNetwork):
     """A `SeaFormerSegmenter` for inference as one op, without the maps of its backbone."""
 
+    scale = (DOWNSAMPLING, 1)  # of those that were pickled before there were others
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, as of `SeaFormerSegmenter`."""
-        return self._logits(x, DOWNSAMPLING)
+        return self._logits(x)
 
     @torch.no_grad()
     def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -66,9 +72,11 @@ class WholeSegmenter(WholeNetwork):
 class WholeClassifier(WholeNetwork):
     """A `SeaFormerClassifier` for inference as one op, without the maps of its backbone."""
 
+    scale = (0, 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, as of `SeaFormerClassifier`."""
-        return self._logits(x, 0)
+        return self._logits(x)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -126,7 +134,7 @@ class _Steps:
             kind = next((kind for kind in kinds if isinstance(module, kind)), FusedBlock)
         _check(path or "the model", module, kind)
         graph = chain(list(module._modules)) if kind is nn.Sequential else None
-        if kind in (*self._COMPOSED, FusedSegmentationHead):
+        if kind in (*self._COMPOSED, FusedSegmentationHead, FusedUpsamplingHead):
             graph = module.graph
         if graph is not None:
             maps = self._run(graph, path, module, maps)

@@ -99,6 +99,12 @@ class PlanBuilder {
     h.classes = classes;
     return add(h, local, coarse);
   }
+  uint32_t upsampling_head(uint32_t input, int32_t in, int32_t out, int32_t classes) {
+    PackedHeader h = header(PackedKind::kUpsamplingHead, in, in, out);
+    h.kernel_size = 3, h.stride = 1, h.classes = classes;
+    h.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
+    return add(h, input);
+  }
   uint32_t classification_head(uint32_t input, int32_t in, int32_t classes) {
     return add(header(PackedKind::kClassificationHead, in, 0, classes), input);
   }
@@ -164,6 +170,18 @@ inline AlignedBytes small_segmenter(int32_t classes = 19) {
   const uint32_t coarse = plan.inverted_residual(middle, 8, 16, 10, 3, 2, false);
   const uint32_t gated = plan.fusion_gate(fine, 8, middle, 8, 12);
   plan.segmentation_head(gated, 12, coarse, 10, 20, classes);
+  return plan.finish();
+}
+
+// The same task with a head that upsamples.
+inline AlignedBytes small_upsampler(int32_t classes = 19) {
+  PlanBuilder plan(Task::kSegmentation, true);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t fine = plan.inverted_residual(stem, 6, 12, 8, 3, 2, false);
+  const uint32_t coarse = plan.inverted_residual(fine, 8, 16, 10, 3, 2, false);
+  const uint32_t gated = plan.fusion_gate(fine, 8, coarse, 10, 20);
+  const uint32_t narrow = plan.inverted_residual(gated, 20, 0, 9, 3, 1, false);
+  plan.upsampling_head(narrow, 9, 20, classes);
   return plan.finish();
 }
 

@@ -112,6 +112,57 @@ TEST(bilinear_blend) {
   });
 }
 
+TEST(bilinear_resize) {
+  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    const int64_t sizes[][2] = {{1, 1}, {1, 2}, {5, 5}, {4, 8}, {3, 13}, {7, 3}, {9, 1}};
+    for (const auto& [in, out] : sizes) {
+      const Axis columns(in, out);
+      for (int64_t channels : {int64_t{1}, kernel.lanes, kernel.lanes + 1, int64_t{37}}) {
+        for (const int64_t begin : {int64_t{0}, out / 2}) {
+          for (Against side : {Against::kStart, Against::kEnd}) {
+            // The row has the columns that are looked at, and no other.
+            const int64_t first = find_run(columns.axis, begin)->low;
+            const int64_t last = find_run(columns.axis, out - 1)->high, step = channels + 3;
+            Guarded<float> row((last - first + 1) * channels, side);
+            Guarded<float> output((out - begin - 1) * step + channels, side);
+            for (std::size_t i = 0; i < row.size(); ++i) row[i] = normal(random);
+            for (std::size_t i = 0; i < output.size(); ++i) output[i] = kNaN;  // is not read
+            BilinearResize args;
+            args.row = row.data();
+            args.first = first;
+            args.runs = find_run(columns.axis, begin);
+            args.low_weight = columns.axis.low_weight;
+            args.high_weight = columns.axis.high_weight;
+            args.begin = begin, args.end = out;
+            args.output = {output.data(), step};
+            args.channels = channels;
+            kernel.resize(args);
+            for (int64_t x = begin; x < out; ++x) {
+              const ResizeRun& run = *find_run(columns.axis, x);
+              for (int64_t c = 0; c < step && (x + 1 < out || c < channels); ++c) {
+                const float got = output[(x - begin) * step + c];
+                if (c >= channels) {
+                  check(std::isnan(got), "wrote behind column ", x);
+                  continue;
+                }
+                const double low =
+                    double{columns.axis.low_weight[x]} * row[(run.low - first) * channels + c];
+                const double high =
+                    double{columns.axis.high_weight[x]} * row[(run.high - first) * channels + c];
+                const double bound = 2 * kEps * (std::abs(low) + std::abs(high)) + 1e-37;
+                check(std::abs(got - (low + high)) <= bound, in, " to ", out, ": column ", x,
+                      " channel ", c, " is ", got, ", expected ", low + high);
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(bilinear_multiply) {
   on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
     const int64_t sizes[][2] = {{1, 1}, {1, 5}, {5, 5}, {4, 8}, {3, 13}, {7, 3}, {9, 1}};

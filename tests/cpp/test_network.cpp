@@ -106,9 +106,10 @@ std::string fault(const Body& body) {
 }  // namespace
 
 TEST(network_logits_are_those_of_its_steps) {
-  AlignedBytes segmenter = test::small_segmenter(), raw = test::small_classifier();
+  AlignedBytes segmenter = test::small_segmenter(), upsampler = test::small_upsampler();
+  AlignedBytes raw = test::small_classifier();
   raw.header().normalizes = 1;  // so that it takes bytes
-  for (AlignedBytes* bytes : {&segmenter, &raw}) {
+  for (AlignedBytes* bytes : {&segmenter, &upsampler, &raw}) {
     const Network network(Plan(bytes->data(), bytes->size()));
     test::on_every_isa([&] {
       for (const MapShape& shape : kShapes) {
@@ -126,21 +127,24 @@ TEST(network_logits_are_those_of_its_steps) {
 TEST(network_labels_are_those_of_its_logits) {
   // On both sides of a vector of classes, and of a byte.
   for (const int32_t classes : {5, 19, 300}) {
-    const AlignedBytes bytes = test::small_segmenter(classes);
-    const Network network(Plan(bytes.data(), bytes.size()));
-    test::on_every_isa([&] {
-      for (const MapShape& shape : kShapes) {
-        const Image image(shape, 2);
-        const std::vector<float> of = step_by_step(network.plan(), image);
-        for (const int64_t side : {1, 37}) {
-          const bool good = classes <= 256 ? labels<uint8_t>(network, image, side, 41, 3) ==
-                                                 labels_of<uint8_t>(network, image, of, side, 41)
-                                           : labels<int32_t>(network, image, side, 41, 3) ==
-                                                 labels_of<int32_t>(network, image, of, side, 41);
-          check(good, classes, " classes, ", shape.height, "x", shape.width, ": other labels");
+    const AlignedBytes plain = test::small_segmenter(classes),
+                       twice = test::small_upsampler(classes);
+    for (const AlignedBytes* bytes : {&plain, &twice}) {
+      const Network network(Plan(bytes->data(), bytes->size()));
+      test::on_every_isa([&] {
+        for (const MapShape& shape : kShapes) {
+          const Image image(shape, 2);
+          const std::vector<float> of = step_by_step(network.plan(), image);
+          for (const int64_t side : {1, 37}) {
+            const bool good = classes <= 256 ? labels<uint8_t>(network, image, side, 41, 3) ==
+                                                   labels_of<uint8_t>(network, image, of, side, 41)
+                                             : labels<int32_t>(network, image, side, 41, 3) ==
+                                                   labels_of<int32_t>(network, image, of, side, 41);
+            check(good, classes, " classes, ", shape.height, "x", shape.width, ": other labels");
+          }
         }
-      }
-    });
+      });
+    }
   }
 }
 

@@ -59,7 +59,8 @@ TEST(checksum_is_crc32) {
 }
 
 TEST(plan_accepts_good_ones) {
-  for (const AlignedBytes& bytes : {test::small_segmenter(), test::small_classifier()}) {
+  for (const AlignedBytes& bytes :
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
     check(fault(bytes, true).empty(), fault(bytes, true));
     run(bytes);
   }
@@ -120,6 +121,44 @@ TEST(plan_names_what_is_wrong) {
   expect_fault(good, "without a residual", [](AlignedBytes& b) { b.step(1).residual = 2; });
 }
 
+TEST(plan_names_what_is_wrong_with_a_head_that_upsamples) {
+  const AlignedBytes good = test::small_upsampler();
+  expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
+  expect_fault(good, "of kind 8, got kind 2", [](AlignedBytes& b) { b.step(4).kind = 8; });
+  expect_fault(good, "19 classes of its head", [](AlignedBytes& b) { b.header().classes = 20; });
+  expect_fault(good, "classes, got 0", [](AlignedBytes& b) { b.weights(5).classes = 0; });
+  expect_fault(good, "classes, got -5", [](AlignedBytes& b) { b.weights(5).classes = -5; });
+  expect_fault(good, "expected packed weights of",
+               [](AlignedBytes& b) { b.weights(5).classes = 1 << 20; });
+  expect_fault(good, "without an expansion", [](AlignedBytes& b) { b.weights(5).flags = 1; });
+  expect_fault(good, "without an expansion",
+               [](AlignedBytes& b) { b.weights(5).hidden_channels = 10; });
+  expect_fault(good, "kernel size 3 or 5, got 1",
+               [](AlignedBytes& b) { b.weights(5).kernel_size = 1; });
+  expect_fault(good, "of stride 1, got 2", [](AlignedBytes& b) { b.weights(5).stride = 2; });
+  expect_fault(good, "a known activation, got code 3",
+               [](AlignedBytes& b) { b.weights(5).depthwise_activation = 3; });
+  expect_fault(good, "unused fields", [](AlignedBytes& b) { b.step(5).inputs[1] = 1; });
+  expect_fault(good, "without a residual", [](AlignedBytes& b) { b.step(5).residual = 1; });
+  // Two heads: the first of them is no step of a network.
+  test::PlanBuilder two(Task::kSegmentation, true);
+  two.upsampling_head(two.upsampling_head(two.stem(6), 6, 8, 5), 5, 8, 5);
+  check(fault(two.finish()).find("as its last only") != std::string::npos,
+        "two heads: ", fault(two.finish()));
+}
+
+TEST(plan_tells_the_size_of_logits) {
+  const AlignedBytes plain = test::small_segmenter(), twice = test::small_upsampler();
+  for (const int64_t height : {1, 8, 9, 33}) {
+    const MapShape shape{2, height, 2 * height};
+    const MapSize once = Network(Plan(plain.data(), plain.size())).logits_size(shape);
+    const MapSize size = Network(Plan(twice.data(), twice.size())).logits_size(shape);
+    check(once.height == (height + 3) / 4 && size.height == 2 * ((height + 3) / 4) &&
+              size.width == 2 * ((2 * height + 3) / 4) && size.batch == 2 && size.channels == 19,
+          "of ", height, " rows: ", once.height, " and ", size.height);
+  }
+}
+
 TEST(plan_checksum_finds_damage) {
   AlignedBytes bytes = test::small_segmenter();
   bytes.data()[bytes.size() - 1] ^= 1;
@@ -128,7 +167,8 @@ TEST(plan_checksum_finds_damage) {
 }
 
 TEST(plan_refuses_every_truncation) {
-  for (const AlignedBytes& good : {test::small_segmenter(), test::small_classifier()}) {
+  for (const AlignedBytes& good :
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
     for (std::size_t length = 0; length < good.size(); ++length) {
       AlignedBytes bytes(good.data(), length);
       check(!fault(bytes).empty(), length, " bytes are accepted");
@@ -149,7 +189,8 @@ TEST(plan_refuses_every_truncation) {
 }
 
 TEST(plan_survives_every_changed_byte) {
-  for (const AlignedBytes& good : {test::small_segmenter(), test::small_classifier()}) {
+  for (const AlignedBytes& good :
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
     AlignedBytes steps = good;
     const int64_t count = steps.header().steps;
     std::vector<std::size_t> places;

@@ -41,13 +41,14 @@ seaformer_model* open(const AlignedBytes& bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
-  static const AlignedBytes plans[3] = {seaformer::test::small_segmenter(19),
-                                        seaformer::test::small_segmenter(300),
-                                        seaformer::test::small_classifier()};
-  static seaformer_model* const models[3] = {open(plans[0]), open(plans[1]), open(plans[2])};
+  static const AlignedBytes plans[4] = {
+      seaformer::test::small_segmenter(19), seaformer::test::small_segmenter(300),
+      seaformer::test::small_classifier(), seaformer::test::small_upsampler()};
+  static seaformer_model* const models[4] = {open(plans[0]), open(plans[1]), open(plans[2]),
+                                             open(plans[3])};
   Reader in(data, size);
   const uint8_t choice = in.byte();
-  seaformer_model* const model = choice % 16 == 15 ? nullptr : models[choice % 3];
+  seaformer_model* const model = choice % 16 == 15 ? nullptr : models[choice % 4];
   const int64_t height = in.number(), width = in.number(), stride = in.number();
   const int64_t out_height = in.number(), out_width = in.number(), room = in.number();
   seaformer_set_threads(model, static_cast<int32_t>(std::min<int64_t>(in.number(), 4)));

@@ -240,6 +240,34 @@ def segmentation_head(
     return Case("segmentation_head", inputs, packed, (classes,), expected)
 
 
+def upsampling_head(
+    channels: int = 9,
+    fused: int = 20,
+    classes: int = 19,
+    k: int = 3,
+    batch: int = 1,
+    h: int = 5,
+    w: int = 6,
+    seed: int = 0,
+) -> Case:
+    random = Random(seed)
+    depthwise = random.weights(channels, 1, k, k)
+    project, classifier = (
+        random.weights(fused, channels, 1, 1),
+        random.weights(classes, fused, 1, 1),
+    )
+
+    def expected(x: Tensor) -> Tensor:
+        size = [2 * side for side in x.shape[2:]]
+        y = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        y = F.relu(conv(y, depthwise, padding=k // 2, groups=channels))
+        return conv(F.relu(conv(y, project)), classifier)
+
+    x = random.tensor(batch, channels, h, w, scale=3.0)
+    packed = sk.ops.pack_upsampling_head(depthwise, project, classifier)
+    return Case("upsampling_head", (x,), packed, (classes,), expected)
+
+
 def classification_head(
     channels: int = 20, classes: int = 10, batch: int = 1, h: int = 4, w: int = 4, seed: int = 0
 ) -> Case:
@@ -323,6 +351,7 @@ SIMPLE: dict[str, Callable[..., Case]] = {
     "inverted_residual": inverted_residual,
     "fusion_gate": fusion_gate,
     "segmentation_head": segmentation_head,
+    "upsampling_head": upsampling_head,
     "classification_head": classification_head,
     "pointwise": pointwise,
     "sea_attention": sea_attention,

@@ -39,6 +39,7 @@ def simple(request) -> Case:
 
 
 ir, gate, head = cases.inverted_residual, cases.fusion_gate, cases.segmentation_head
+upsampling = cases.upsampling_head
 SHAPES = [
     cases.stem(),
     cases.stem(out=32, batch=3, h=33, w=47),
@@ -84,6 +85,13 @@ SHAPES = [
     head(16, 16, 16, 257, 1, (1, 1), (4, 6)),
     head(8, 8, 15, 21, 1, (4, 6), (7, 13)),
     head(batch=0),
+    upsampling(),
+    upsampling(48, 96, 150, batch=2, h=8, w=9),
+    upsampling(33, 17, 1, 5, 3, 5, 7),
+    upsampling(16, 16, 257, h=1, w=1),
+    upsampling(1, 1, 2, h=1, w=21),
+    upsampling(64, 40, 21, 5, h=13, w=1),
+    upsampling(batch=0),
     cases.classification_head(),
     cases.classification_head(160, 1000, 3, 7, 5),
     cases.classification_head(1, 1, 2, 1, 1),
@@ -284,6 +292,12 @@ def test_layout_of_the_heads():
     head = sk.ops.pack_segmentation_head(local, coarse, shift, classifier)
     assert fields(head) == [MAGIC, 2, 4, 5, 7, 20] + [0] * 7 + [3, 0, 0]
     assert floats(head) == [*floats(gate), *shift.tolist(), *[0] * 12, *section(*classifier)]
+    depthwise, project = random.weights(5, 1, 3, 3), random.weights(20, 5, 1, 1)
+    upsampling = sk.ops.pack_upsampling_head(depthwise, project, classifier)
+    assert fields(upsampling) == [MAGIC, 2, 8, 5, 5, 20, 3, 1, 0, 1] + [0] * 3 + [3, 0, 0]
+    assert floats(upsampling) == [
+        *section(*depthwise), *section(*project), *section(*classifier)
+    ]  # fmt: skip
     linear = random.weights(9, 33)
     packed = sk.ops.pack_classification_head(linear)
     assert fields(packed) == [MAGIC, 2, 5, 33, 0, 9] + [0] * 10
@@ -368,6 +382,21 @@ def w(*shape, dtype=torch.float32):
             ValueError,
             r"classifier weight of shape \[any, 4, 1, 1\]",
         ),
+        (
+            lambda: sk.ops.pack_upsampling_head(w(4, 1, 7, 7), w(8, 4, 1, 1), w(2, 8, 1, 1)),
+            ValueError,
+            "3x3 or 5x5, got 7x7",
+        ),
+        (
+            lambda: sk.ops.pack_upsampling_head(w(4, 1, 3, 3), w(8, 5, 1, 1), w(2, 8, 1, 1)),
+            ValueError,
+            r"project weight of shape \[any, 4, 1, 1\]",
+        ),
+        (
+            lambda: sk.ops.pack_upsampling_head(w(4, 1, 3, 3), w(8, 4, 1, 1), w(2, 9, 1, 1)),
+            ValueError,
+            r"classifier weight of shape \[any, 8, 1, 1\]",
+        ),
         (lambda: sk.ops.pack_classification_head(w(4, 5, 1)), ValueError, r"\[any, any\]"),
         (lambda: sk.ops.pack_pointwise(w(4, 5)), ValueError, r"\[any, any, 1, 1\], got \[4, 5\]"),
         (
@@ -384,7 +413,7 @@ def test_pack_says_what_it_expected(pack, error, message):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(0, 1), (1, 0), (1, 3), (2, 0), (2, 8), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
+    [(0, 1), (1, 0), (1, 3), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
 )
 def test_a_wrong_header_is_refused(simple, field, value):
     refused(simple, with_field(simple, field, value))
@@ -408,6 +437,16 @@ def test_a_wrong_header_is_refused(simple, field, value):
         ("segmentation_head", 5, 40),
         ("segmentation_head", 13, 18),  # classes
         ("segmentation_head", 13, 0),
+        ("upsampling_head", 4, 8),  # hidden channels
+        ("upsampling_head", 5, 40),
+        ("upsampling_head", 6, 5),  # kernel size
+        ("upsampling_head", 6, 2),
+        ("upsampling_head", 7, 2),  # stride
+        ("upsampling_head", 9, 3),  # activation
+        ("upsampling_head", 9, -1),
+        ("upsampling_head", 10, 1),  # flags
+        ("upsampling_head", 13, 18),  # classes
+        ("upsampling_head", 13, 0),
         ("pointwise", 8, 4),  # activation
         ("pointwise", 8, -1),
         ("sea_attention", 4, 33),
@@ -444,6 +483,8 @@ def of_version_1(packed: torch.Tensor) -> torch.Tensor:
 
 def test_weights_of_version_1_compute_the_same(isa, simple):
     packed = of_version_1(simple.packed)
+    if fields(packed)[2] == Kind.UPSAMPLING_HEAD:  # which there was not
+        return refused(simple, packed)
     assert not torch.equal(packed, simple.packed)
     for call in (simple, simple.plain):
         assert torch.equal(call(packed=packed), call())
@@ -522,6 +563,8 @@ def test_a_wrong_input_is_refused(simple, shape, message):
         ("fusion_gate", 0, -1),
         ("segmentation_head", 0, 18),
         ("segmentation_head", 0, 0),
+        ("upsampling_head", 0, 18),
+        ("upsampling_head", 0, 0),
         ("classification_head", 0, 17),
         ("classification_head", 0, -2),
         ("pointwise", 0, 40),

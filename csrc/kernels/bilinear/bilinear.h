@@ -1,9 +1,10 @@
-// Contract of the micro-kernels that gate a map by a coarser one, resized bilinearly: a row of the
-// coarse map between two of its rows, and the product of pixels with what lies between its columns.
+// Contract of the micro-kernels that resize a map bilinearly: a row between two of its rows, then
+// what lies between the columns of that, alone or as the gate of a finer map.
 //
 //   blend     output[i] = low_weight * low[i] + high_weight * high[i]
-//   multiply  output[x][c] = output[x][c] * gate, or relu(output[x][c] * gate + shift[c])
-//             with gate = low_weight[x] * row[low of x][c] + high_weight[x] * row[high of x][c]
+//   resize    output[x][c] = between
+//   multiply  output[x][c] = output[x][c] * between, or relu(output[x][c] * between + shift[c])
+//             with between = low_weight[x] * row[low of x][c] + high_weight[x] * row[high of x][c]
 //
 // Free of std:: code, so ISA files may include it.
 //
@@ -23,15 +24,19 @@
 
 namespace seaformer {
 
-struct BilinearMultiply {
-  const float* row = nullptr;       // of the coarse map
+struct BilinearResize {
+  const float* row = nullptr;       // of the coarse map, from its column `first` on
+  int64_t first = 0;                // not above what the first run looks at
   const ResizeRun* runs = nullptr;  // from that which holds `begin` to that which holds `end` - 1
   const float* low_weight = nullptr;
   const float* high_weight = nullptr;  // of all columns, from column 0 on
   int64_t begin = 0, end = 0;          // columns of the output
   OutPixels output;                    // of column `begin`
-  const float* shift = nullptr;        // [channels], or null for the product alone
   int64_t channels = 0;
+};
+
+struct BilinearMultiply : BilinearResize {
+  const float* shift = nullptr;  // [channels], or null for the product alone
 };
 
 struct BilinearKernel {
@@ -39,6 +44,7 @@ struct BilinearKernel {
   int64_t lanes;  // of a vector
   void (*blend)(const float* low, const float* high, float low_weight, float high_weight,
                 int64_t count, float* output);
+  void (*resize)(const BilinearResize& args);
   void (*multiply)(const BilinearMultiply& args);
 };
 

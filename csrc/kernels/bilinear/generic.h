@@ -24,46 +24,57 @@ void blend(const float* low, const float* high, float low_weight, float high_wei
   });
 }
 
+// What becomes of what lies between two columns.
+enum class Use { kAlone, kGate, kShiftedGate };
+
 // The columns of a run share their two sources, which are loaded once for all of them.
-template <bool shifts>
-SEAFORMER_INLINE void multiply_run(const BilinearMultiply& args, const ResizeRun& run,
-                                   int64_t begin, int64_t end) {
-  const float *low = args.row + run.low * args.channels,
-              *high = args.row + run.high * args.channels;
+template <Use use>
+SEAFORMER_INLINE void resize_run(const BilinearResize& args, const float* shifts,
+                                 const ResizeRun& run, int64_t begin, int64_t end) {
+  const float *low = args.row + (run.low - args.first) * args.channels,
+              *high = args.row + (run.high - args.first) * args.channels;
   float* output = args.output.data + (begin - args.begin) * args.output.stride;
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto l = span.load(low + c), h = span.load(high + c);
     const auto zero = splat_span(span, 0.0f);
-    const auto shift = shifts ? span.load(args.shift + c) : zero;
+    const auto shift = use == Use::kShiftedGate ? span.load(shifts + c) : zero;
     float* at = output + c;
     for (int64_t x = begin; x < end; ++x, at += args.output.stride) {
-      const auto gate = between(splat_span(span, args.low_weight[x]), l,
-                                splat_span(span, args.high_weight[x]), h);
-      const auto y = span.load(at);
-      span.store(at, shifts ? at_least(fma(y, gate, shift), zero) : mul(y, gate));
+      const auto y = between(splat_span(span, args.low_weight[x]), l,
+                             splat_span(span, args.high_weight[x]), h);
+      if constexpr (use == Use::kAlone) {
+        span.store(at, y);
+      } else {
+        const auto gated = span.load(at);
+        const bool shifted = use == Use::kShiftedGate;
+        span.store(at, shifted ? at_least(fma(gated, y, shift), zero) : mul(gated, y));
+      }
     }
   });
 }
 
-template <bool shifts>
-void multiply_runs(const BilinearMultiply& given) {
-  const BilinearMultiply args = given;  // a copy that the stores to output cannot change
+template <Use use>
+void resize_runs(const BilinearResize& given, const float* shift) {
+  const BilinearResize args = given;  // a copy that the stores to output cannot change
   const ResizeRun* run = args.runs;
   for (int64_t x = args.begin; x < args.end; ++run) {
     const int64_t end = run->end < args.end ? run->end : args.end;
-    multiply_run<shifts>(args, *run, x, end);
+    resize_run<use>(args, shift, *run, x, end);
     x = end;
   }
 }
 
+void resize(const BilinearResize& args) { resize_runs<Use::kAlone>(args, nullptr); }
+
 void multiply(const BilinearMultiply& args) {
-  args.shift == nullptr ? multiply_runs<false>(args) : multiply_runs<true>(args);
+  args.shift == nullptr ? resize_runs<Use::kGate>(args, nullptr)
+                        : resize_runs<Use::kShiftedGate>(args, args.shift);
 }
 
 }  // namespace
 
 extern const BilinearKernel bilinear_kernel;
-const BilinearKernel bilinear_kernel = {SEAFORMER_ISA_ENUM, kLanes, blend, multiply};
+const BilinearKernel bilinear_kernel = {SEAFORMER_ISA_ENUM, kLanes, blend, resize, multiply};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer
