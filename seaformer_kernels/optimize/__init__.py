@@ -34,9 +34,9 @@ def optimize(
 
     Batch norms, also SyncBatchNorm and frozen ones of any class, are folded into the convolutions
     before them, and each Stem, InvertedResidual, SeaAttention, Mlp, FusionGate, SegmentationHead,
-    UpsamplingHead and ClassificationHead becomes one op. Blocks that no kernel can serve (an own forward, forward
-    hooks, parametrizations, batch norm without running statistics, other kernel sizes) stay as they
-    are; `report()` of the result names them with the reason.
+    UpsamplingHead and ClassificationHead becomes one op. Blocks that no kernel can serve (an own
+    forward, forward hooks, parametrizations, batch norm without running statistics, other kernel
+    sizes) stay as they are; `report()` of the result names them with the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain

@@ -363,6 +363,29 @@ def test_other_class_count_leaves_the_classifier_fresh(tmp_path, task, layer):
     assert holds(model, state | {name: before[name] for name in names})
 
 
+def test_a_checkpoint_without_an_upsampler_fills_the_rest_if_not_strict(segmenter, tmp_path):
+    state = random_state(segmenter)
+    torch.save(state, tmp_path / "teacher.pth")
+    student = create_model("seaformer_tiny", num_classes=segmenter.num_classes, upsample=True)
+    before = {name: t.clone() for name, t in student.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"missing .*strict=False would leave the upsampler"):
+        load_checkpoint(student, tmp_path / "teacher.pth")
+    assert holds(student, before)
+    report = load_checkpoint(student, tmp_path / "teacher.pth", strict=False)
+    assert holds(student, before | state) and report.loaded == len(state)
+    assert report.fresh and all(n.startswith("decode_head.upsampler.") for n in report.fresh)
+
+    # One that lost a part is damaged, and a model without says what it has no use for.
+    torch.save(student.state_dict(), tmp_path / "student.pth")
+    lost = without(student.state_dict(), report.fresh[0])
+    torch.save(lost, tmp_path / "lost.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing \(decode_head\.upsampler\.narrow"):
+        load_checkpoint(student, tmp_path / "lost.pth", strict=False)
+    with pytest.raises(CheckpointError, match=r"surplus .*upsampler.*which strict=False"):
+        load_checkpoint(segmenter, tmp_path / "student.pth")
+    assert load_checkpoint(segmenter, tmp_path / "student.pth", strict=False).ignored
+
+
 # What does not fit
 
 

@@ -135,6 +135,7 @@ def test_other_inputs_are_refused(tiny, x, error, message):
         (("seaformer_tiny", "detection"), "segmentation, classification, got 'detection'"),
         (("seaformer_tiny", "segmentation", 0), "positive integer, got 0"),
         (("seaformer_tiny", "classification", 1.5), "positive integer, got 1.5"),
+        (("seaformer_tiny", "classification", 5, True), "upsample for segmentation only"),
     ],
 )
 def test_create_model_says_what_there_is(arguments, message):
@@ -212,6 +213,41 @@ def test_predict_labels_are_argmax_of_resized_logits(num_classes, dtype):
         assert torch.equal(labels[clear].long(), logits.argmax(1)[clear])
 
 
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 71)])
+@torch.no_grad()
+def test_a_head_that_upsamples_doubles_its_map(size):
+    torch.manual_seed(0)
+    plain = SeaFormerSegmenter(MINI, num_classes=5).eval()
+    model = SeaFormerSegmenter(MINI, num_classes=5, upsample=True).eval()
+    assert model.upsample and not plain.upsample
+    own = model.state_dict().keys() - plain.state_dict().keys()
+    assert own == {n for n in model.state_dict() if n.startswith("decode_head.upsampler.")}
+    assert not model.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
+    x = torch.randn(2, 3, *size)
+    lifted, logits = model(x), plain(x)
+    assert lifted.shape == (2, 5, *(2 * side for side in logits.shape[2:]))
+    assert model.predict(x).shape == (2, *size)
+    assert model.predict(x, (150, 130)).shape == (2, 150, 130)
+
+    # What the parts do, one after another.
+    head, features = model.decode_head, model.backbone(x)
+    fused = head.fuse1(*features)
+    assert torch.equal(fused, plain.decode_head.fuse1(*features))
+    resized = nn.functional.interpolate(
+        head.upsampler.narrow(fused), scale_factor=2, mode="bilinear", align_corners=False
+    )
+    expected = head.upsampler.widen(resized)
+    assert torch.equal(head.upsampler(fused), expected)
+    assert torch.equal(lifted, head.conv_seg(head.linear_fuse(expected).relu()))
+
+
+def test_a_head_that_upsamples_trains_every_parameter():
+    torch.manual_seed(0)
+    model = SeaFormerSegmenter(MINI, num_classes=5, upsample=True).train()
+    model(torch.randn(2, 3, 128, 128)).square().mean().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
 def test_predict_classifies():
     torch.manual_seed(0)
     model = create_model("seaformer_tiny", "classification", num_classes=7)
@@ -241,6 +277,7 @@ def check_export(model: nn.Module) -> None:
 
 def test_exports_with_dynamic_batch_height_and_width(mini):
     check_export(mini)
+    check_export(SeaFormerSegmenter(MINI, num_classes=5, upsample=True).eval())
 
 
 @pytest.mark.slow

@@ -179,6 +179,21 @@ def test_many_classes(tmp_path):
 
 
 @needs_program
+def test_labels_of_a_model_that_upsamples(tmp_path):
+    torch.manual_seed(0)
+    model = sk.create_model("seaformer_tiny", num_classes=8, upsample=True)
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    sk.export_native(model, tmp_path / "model.sfm", MEAN, STD)
+    ppm = save_ppm(tmp_path / "photo.ppm", PHOTO)
+    height, width = (2 * side for side in PHOTO.shape[:2])
+    size = ("--size", f"{width}x{height}")
+    run(tmp_path / "model.sfm", ppm, "-o", tmp_path / "labels.pgm", *size)
+    expected = sk.optimize(model, MEAN, STD).predict(pixels(PHOTO), (height, width))[0]
+    assert len(expected.unique()) > 2
+    assert_same_labels(read_labels(tmp_path / "labels.pgm"), expected)
+
+
+@needs_program
 def test_classes_of_an_image(tmp_path):
     model = golden_model("cls_tiny")
     sk.export_native(model, tmp_path / "model.sfm", MEAN, STD)

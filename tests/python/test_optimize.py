@@ -29,6 +29,7 @@ from seaformer_kernels.modules import (
     SeaLayer,
     SegmentationHead,
     Stem,
+    UpsamplingHead,
 )
 from seaformer_kernels.optimize import Entry
 
@@ -84,12 +85,16 @@ def classifier() -> SeaFormerClassifier:
     return trained(SeaFormerClassifier(MINI, num_classes=7))
 
 
+def upsampler() -> SeaFormerSegmenter:
+    return trained(SeaFormerSegmenter(MINI, num_classes=5, upsample=True))
+
+
 @pytest.fixture
 def small() -> nn.Module:
     return trained(SeaFormerSegmenter(SMALL, num_classes=5))
 
 
-@pytest.fixture(params=[segmenter, classifier])
+@pytest.fixture(params=[segmenter, classifier, upsampler])
 def mini(request) -> nn.Module:
     return request.param()
 
@@ -142,6 +147,18 @@ BLOCKS = {
     "head, 3 gates": (
         lambda: Features(SegmentationHead([8, 12, 6, 10], [20, 8, 17], 150)),
         [(1, 8, 8, 9), (1, 12, 4, 5), (1, 6, 2, 2), (1, 10, 1, 1)],
+    ),
+    "upsampling head, 1 gate": (
+        lambda: Features(UpsamplingHead([8, 12], [20], 19)),
+        [(2, 8, 8, 8), (2, 12, 2, 3)],
+    ),
+    "upsampling head, 3 gates": (
+        lambda: Features(UpsamplingHead([8, 12, 6, 10], [20, 8, 17], 150)),
+        [(1, 8, 1, 9), (1, 12, 4, 5), (1, 6, 2, 2), (1, 10, 1, 1)],
+    ),
+    "upsampling head, 1 channel": (
+        lambda: Features(UpsamplingHead([8, 12], [2], 3)),
+        [(1, 8, 3, 5), (1, 12, 2, 3)],
     ),
     "classifier": (lambda: ClassificationHead(20, 10), [(3, 20, 4, 5)]),
     "conv and norm": (lambda: ConvBN(6, 9, 3, stride=2), [(2, 6, 7, 7)]),
@@ -207,6 +224,43 @@ def test_what_is_fused_in_released_models(name, task, tmp_path):
         assert sum(e.kind == kind and e.fused for e in report.entries) == count, kind
     assert not report.plain
     assert sum(expected.values()) == len(report.entries)
+
+
+def test_what_is_fused_of_a_head_that_upsamples():
+    report = sk.optimize(upsampler()).report((64, 96))
+    heads = [entry for entry in report.entries if entry.path.startswith("decode_head")]
+    assert heads == [
+        Entry("decode_head", "UpsamplingHead"),
+        Entry("decode_head.fuse1", "FusionGate"),
+        Entry("decode_head.fuse2", "FusionGate"),
+        Entry("decode_head.upsampler.narrow", "InvertedResidual"),
+    ]
+    assert not report.plain and report.fused_share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "reason"),
+    [
+        ("widen", InvertedResidual(10, 20, expansion=2), "behind its resize with an expansion"),
+        ("widen", InvertedResidual(10, 10, expansion=1), "behind its resize with an expansion"),
+        ("widen", InvertedResidual(10, 20, kernel_size=7, expansion=1), "kernel size 7"),
+        ("resize", nn.Upsample(scale_factor=2, mode="bilinear"), "Upsample where Doubling"),
+    ],
+)
+def test_a_head_that_upsamples_otherwise_stays_plain(part, other, reason):
+    model = upsampler()
+    if other is not None and part == "widen" and other.residual:
+        width = other.conv[-1].bn.num_features
+        model.decode_head.linear_fuse = ConvBN(width, width, groups=width, conv_name="conv")
+        model.decode_head.conv_seg = nn.Conv2d(width, 5, 1)
+    model.decode_head.upsampler.add_module(part, trained(other))
+    fast = sk.optimize(model.eval())
+    (entry,) = fast.report().plain[:1]
+    assert entry.path == "decode_head" and reason in entry.reason
+    assert_same(model, fast, noise(1, 3, 64, 64))
+    if sk.cpu.info().extension_loaded:
+        with pytest.raises(ValueError, match="whole_graph needs a model whose blocks can all be"):
+            sk.optimize(model, whole_graph=True)
 
 
 def test_the_report_reads_well():

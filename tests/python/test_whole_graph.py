@@ -36,6 +36,10 @@ def classifier() -> SeaFormerClassifier:
     return trained(SeaFormerClassifier(MINI, num_classes=7))
 
 
+def upsampler(classes: int = 5) -> SeaFormerSegmenter:
+    return trained(SeaFormerSegmenter(MINI, num_classes=classes, upsample=True))
+
+
 def pair(model: nn.Module, raw: bool = True) -> tuple[nn.Module, nn.Module]:
     """The op-by-op form of a model, and the whole graph."""
     mean, std = (MEAN, STD) if raw else (None, None)
@@ -56,7 +60,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("make", [segmenter, classifier])
+@pytest.mark.parametrize("make", [segmenter, classifier, upsampler])
 @pytest.mark.parametrize("size", [(32, 32), (65, 97), (40, 130)])
 @torch.inference_mode()
 def test_same_bits_as_op_by_op(isa, make, size):
@@ -83,10 +87,11 @@ def test_golden_cases(case):
     assert torch.equal(whole.predict(x), plain.predict(x))
 
 
+@pytest.mark.parametrize("make", [segmenter, upsampler])
 @pytest.mark.parametrize("classes", [1, 19, 300])
 @torch.inference_mode()
-def test_labels(classes):
-    plain, whole = pair(segmenter(classes))
+def test_labels(make, classes):
+    plain, whole = pair(make(classes))
     x = images(2, 3, 40, 50)
     for size in None, (1, 1), (77, 31):
         labels = whole.predict(x, size)
@@ -170,7 +175,7 @@ def test_released_memory_leaves_the_process():
         assert before - resident_bytes() > released / 2
 
 
-@pytest.mark.parametrize("make", [segmenter, classifier])
+@pytest.mark.parametrize("make", [segmenter, classifier, upsampler])
 @torch.inference_mode()
 def test_copies_pickles_and_loads(make):
     _, whole = pair(make())
@@ -196,6 +201,52 @@ def test_attributes():
     assert [name for name, _ in whole.named_buffers()] == ["module.plan"]
     with pytest.raises(AttributeError):
         _ = whole.backbone
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (90, 64)])
+@torch.inference_mode()
+def test_a_head_that_upsamples_gives_labels_of_the_plain_model(isa, size):
+    model = upsampler()
+    _, whole = pair(model)
+    x = images(2, 3, *size)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    logits = model((x - mean) / std)
+    assert whole(x).shape == logits.shape == (2, 5, *(2 * -(-side // 8) for side in size))
+    torch.testing.assert_close(whole(x), logits, rtol=1e-4, atol=1e-4)
+    twice = tuple(2 * side for side in size)
+    top = nn.functional.interpolate(logits, twice, mode="bilinear").topk(2, 1)
+    clear = top.values[:, 0] - top.values[:, 1] > 1e-3
+    assert clear.float().mean() > 0.9
+    assert torch.equal(whole.predict(x, twice)[clear].long(), top.indices[:, 0][clear])
+
+
+def test_plans_of_either_head_do_not_load_into_each_other():
+    for make, other in (segmenter, upsampler), (upsampler, segmenter):
+        _, whole = pair(make())
+        with pytest.raises(RuntimeError, match="expected weights with"):
+            pair(other())[1].load_state_dict(whole.state_dict())
+
+
+def test_a_pickle_from_before_there_were_heads_that_upsample():
+    _, whole = pair(segmenter())
+    del whole.module.__dict__["scale"]
+    x = images(1, 3, 40, 48)
+    assert torch.equal(pickle.loads(pickle.dumps(whole))(x), whole(x))
+    assert whole(x).shape[2:] == (5, 6)
+
+
+@torch.inference_mode()
+def test_a_trace_of_labels_keeps_the_size_of_a_head_that_upsamples():
+    _, whole = pair(upsampler(), raw=False)
+
+    class Labels(nn.Module):
+        def forward(self, x):
+            return sk.ops.network_labels(x, whole.plan, 5, x.shape[2:])
+
+    x = noise(1, 3, 40, 48)
+    traced = torch.jit.trace(Labels(), (x,), check_trace=False)
+    other = noise(1, 3, 64, 70)
+    assert (traced(other) == whole.predict(other)).float().mean() > 0.99
 
 
 def test_refuses_gradients_and_wrong_images():
@@ -278,6 +329,8 @@ class TestOps:
         torch.library.opcheck(torch.ops.seaformer.network_labels.default, (x, plan, 5, [9, 7]))
         plan = pair(classifier())[1].plan
         torch.library.opcheck(torch.ops.seaformer.network_logits.default, (x, plan, 7, 0))
+        plan = pair(upsampler())[1].plan
+        torch.library.opcheck(torch.ops.seaformer.network_logits.default, (x, plan, 5, 8, 2))
 
     @pytest.mark.parametrize(
         ("arguments", "error"),
@@ -289,7 +342,10 @@ class TestOps:
             (lambda x, p: (x, p[::2], 5, 8), "contiguous one-dimensional uint8"),
             (lambda x, p: (x, p.float(), 5, 8), "contiguous one-dimensional uint8"),
             (lambda x, p: (x, p, 6, 8), "a plan for 6 classes, got 5"),
-            (lambda x, p: (x, p, 5, 4), "which makes 4x4 of 32x32, got 4"),
+            (lambda x, p: (x, p, 5, 4), "which makes 4x4 of 32x32, got 4 and 1"),
+            (lambda x, p: (x, p, 5, 8, 2), "which makes 4x4 of 32x32, got 8 and 2"),
+            (lambda x, p: (x, p, 5, 8, 0), "upsampling to be positive, got 0|got 8 and 0"),
+            (lambda x, p: (x, p, 5, 8, 2**62), "got 8 and 4611686018427387904"),
             (lambda x, p: (x, p, 5, 0), "got 0"),
             (lambda x, p: (x, p, 5, 2**63 - 1), "got 9223372036854775807"),
             (lambda x, p: (x, p[:-64].clone(), 5, 8), "that its header states"),
@@ -335,8 +391,9 @@ class TestOps:
 
 @pytest.mark.compile
 @torch.inference_mode()
-def test_compiles_in_one_graph():
-    model = trained(SeaFormerSegmenter(SMALL, num_classes=5))
+@pytest.mark.parametrize("upsample", [False, True])
+def test_compiles_in_one_graph(upsample):
+    model = trained(SeaFormerSegmenter(SMALL, num_classes=5, upsample=upsample))
     plain, whole = pair(model)
     torch._dynamo.reset()
     counter = CompileCounter()
@@ -355,7 +412,7 @@ def test_compiles(backend):
     assert torch.equal(torch.compile(whole, fullgraph=True, backend=backend)(x), plain(x))
 
 
-@pytest.mark.parametrize("make", [segmenter, classifier])
+@pytest.mark.parametrize("make", [segmenter, classifier, upsampler])
 def test_exports_with_dynamic_sizes(make):
     plain, whole = pair(make())
     sides = {name: torch.export.Dim(name, min=32, max=4096) for name in "hw"}

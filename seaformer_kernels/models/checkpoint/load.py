@@ -83,7 +83,8 @@ def load_checkpoint(
             `state_dict_ema`: True for the exponential moving average only, False for the last
             step's only, None for the average if there is one, which is also timm's choice.
         strict: whether tensors that the model has no use for are an error; False ignores and
-            reports them. What the model needs must be there in any case.
+            reports them, and lets a file without an upsampler leave that of the model as it was.
+            What else the model needs must be there in any case.
         prefix: what the file's names begin with before the model's, such as "student"; names
             without it are ignored. None finds it: any prefix that most of the names share.
 

@@ -11,6 +11,7 @@ from seaformer_kernels.models.checkpoint.tensors import StoredTensor
 
 _HEADS = ("decode_head.", "linear.")
 _CLASSIFIERS = ("decode_head.conv_seg", "linear")
+_UPSAMPLER = "decode_head.upsampler."  # what a student has and other models lack
 _COUNTER = "num_batches_tracked"  # unused at inference, and older checkpoints lack it
 _WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _COUNTER_DTYPES = (torch.int32, torch.int64, *_WEIGHT_DTYPES)
@@ -51,7 +52,8 @@ def match(
         target: the model's tensors by name.
         prefix: what the file's names begin with; None to find that out. Names without it are
             ignored if it is given.
-        strict: whether names that the model has no use for are an error.
+        strict: whether names that the model has no use for, and an upsampler that the file lacks,
+            are an error.
 
     Raises:
         CheckpointError: the file does not fit; names are given.
@@ -79,6 +81,10 @@ def match(
         name: state[theirs[key]] for key, name in ours.items() if key in theirs and key not in fresh
     }
     counters = {key for key in ours if key.endswith(_COUNTER)}
+    upsampler = {key for key in ours.keys() - fresh if key.startswith(_UPSAMPLER)}
+    lifted = any(key.startswith(_UPSAMPLER) for key in theirs)
+    if not strict and not lifted:
+        fresh |= upsampler
     excused = theirs.keys() | fresh | counters
     surplus = [name for key, name in theirs.items() if key not in ours and key not in other_heads]
     ignored = [name for key, name in theirs.items() if key in other_heads]
@@ -107,6 +113,8 @@ def match(
             f"{len(names)} {kind} ({summarize(names)})" for kind, names in problems.items() if names
         )
         advice = ", which strict=False would ignore" if surplus else ""
+        if upsampler and strict and not lifted:
+            advice += "; strict=False would leave the upsampler as it is"
         raise CheckpointError(f"Expected {file} to hold the model's tensors, got {found}{advice}.")
     return Match(
         pairs,
