@@ -22,7 +22,10 @@ PACKAGE = "seaformer_kernels"
 # Whose public names have to be on the site.
 PUBLIC = [
     PACKAGE,
-    *(f"{PACKAGE}.{name}" for name in ("cpu", "data", "models", "modules", "ops", "optimize")),
+    *(
+        f"{PACKAGE}.{name}"
+        for name in ("cpu", "data", "models", "modules", "ops", "optimize", "training")
+    ),
     *(
         f"{PACKAGE}.reference.{file.stem}"
         for file in sorted((Path(__file__).parents[1] / PACKAGE / "reference").glob("[!_]*.py"))
@@ -89,6 +92,7 @@ docs/api/optimize
 docs/api/cpu
 docs/api/data
 docs/api/reference
+docs/api/training
 docs/api/cli
 ```
 """

@@ -27,6 +27,8 @@ class SeaFormerSegmenter(Shareable):
         facts: what users need beside the weights; None if nothing is known.
     """
 
+    upsample = False  # of those that were pickled before there were others
+
     def __init__(
         self,
         config: SeaFormerConfig,

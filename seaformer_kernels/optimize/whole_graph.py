@@ -57,6 +57,11 @@ class WholeSegmenter(WholeNetwork):
 
     scale = (DOWNSAMPLING, 1)  # of those that were pickled before there were others
 
+    @property
+    def upsample(self) -> bool:
+        """As of `SeaFormerSegmenter`."""
+        return self.scale[1] > 1
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, as of `SeaFormerSegmenter`."""
         return self._logits(x)

@@ -211,6 +211,7 @@ def test_a_head_that_upsamples_gives_labels_of_the_plain_model(isa, size):
     x = images(2, 3, *size)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     logits = model((x - mean) / std)
+    assert whole.upsample and not pair(segmenter())[1].upsample
     assert whole(x).shape == logits.shape == (2, 5, *(2 * -(-side // 8) for side in size))
     torch.testing.assert_close(whole(x), logits, rtol=1e-4, atol=1e-4)
     twice = tuple(2 * side for side in size)
