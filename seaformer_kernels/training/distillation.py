@@ -124,12 +124,12 @@ class DistillationLoss(nn.Module):
             )
 
     def _entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
-        return self.cross_entropy(_resized(logits.float(), masks.shape[-2:]), masks)
+        return self.cross_entropy(_resized(_exact(logits), masks.shape[-2:]), masks)
 
     def _divergence(self, logits: Tensor, targets: Tensor) -> Tensor:
-        logits = _resized(logits.float(), targets.shape[-2:])
+        logits = _resized(_exact(logits), targets.shape[-2:])
         ours, theirs = (
-            (x.float() / self.temperature).log_softmax(1).movedim(1, -1).flatten(0, 2)
+            (_exact(x) / self.temperature).log_softmax(1).movedim(1, -1).flatten(0, 2)
             for x in (logits, targets)
         )
         mean = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
@@ -187,11 +187,16 @@ def _classified(features: Tensor, classifier: nn.Conv2d) -> Tensor:
 
 
 def _distance(features: Tensor, wanted: Tensor) -> Tensor:
-    features = _resized(features.float(), wanted.shape[-2:])
-    return (1 - F.cosine_similarity(features, wanted.float(), dim=1)).mean()
+    features = _resized(_exact(features), wanted.shape[-2:])
+    return (1 - F.cosine_similarity(features, _exact(wanted), dim=1)).mean()
 
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """In 32 bits if it has fewer."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
