@@ -59,6 +59,7 @@ PYTHON_LAYERS = (
     {"fused", "models"},
     {"optimize"},
     {"__init__"},
+    {"evaluate"},
     {"training"},
     {"bench"},
     {"cli"},
