@@ -68,7 +68,7 @@ class SegmentationMetrics:
         names: of the classes.
 
     Attributes:
-        confusion: int64 [num_classes, num_classes] on the CPU, pixels by label and prediction.
+        counts: int64 [num_classes, num_classes] on the CPU, pixels by label and prediction.
 
     Raises:
         ValueError: num_classes is not positive, or names are not as many.
@@ -84,22 +84,22 @@ class SegmentationMetrics:
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.names = None if names is None else tuple(names)
-        self.confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
-    def update(self, labels: Tensor, mask: Tensor) -> Tensor:
-        """Counts the pixels of one image or a batch.
+    def update(self, labels: Tensor, mask: Tensor) -> None:
+        """Counts the pixels of one image or a batch; arguments and errors as of `count`."""
+        self.counts += self.count(labels, mask)
+
+    def count(self, labels: Tensor, mask: Tensor) -> Tensor:
+        """What an `update` adds to `counts`.
 
         Args:
             labels: predictions, of any shape and integer dtype.
             mask: the truth, of the same shape and any integer dtype.
 
-        Returns:
-            What was added to `confusion`, of its shape.
-
         Raises:
             TypeError: one of them does not hold integers.
-            ValueError: the shapes differ, or a value is neither a class nor, in the mask,
-                ignored; nothing is counted then.
+            ValueError: the shapes differ, or a value is neither a class nor, in the mask, ignored.
         """
         for kind, tensor in ("labels", labels), ("a mask", mask):
             if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
@@ -116,10 +116,8 @@ class SegmentationMetrics:
         for kind, values in ("predicted labels", labels), ("labels in the mask", mask):
             self._check(kind, values)
         cells = mask * self.num_classes + labels
-        counts = torch.bincount(cells, minlength=self.num_classes**2).cpu()
-        counts = counts.reshape(self.num_classes, self.num_classes)
-        self.confusion += counts
-        return counts
+        counts = torch.bincount(cells, minlength=self.num_classes**2)
+        return counts.reshape(self.num_classes, self.num_classes).cpu()
 
     def _check(self, kind: str, values: Tensor) -> None:
         wrong = values[(values < 0) | (values >= self.num_classes)]
@@ -134,28 +132,31 @@ class SegmentationMetrics:
 
     def all_reduce(self) -> None:
         """Adds the counts of all processes of the default group, where there is one."""
-        _all_reduce(self.confusion)
+        _all_reduce(self.counts)
 
     def reset(self) -> None:
         """Forgets all counts."""
-        self.confusion.zero_()
+        self.counts.zero_()
 
     def compute(self) -> SegmentationResult:
         """The metrics of all pixels counted so far."""
-        confusion = self.confusion.clone()
-        right, total = confusion.diagonal(), confusion.sum()
-        of_label, of_prediction = confusion.sum(1), confusion.sum(0)
-        iou = right.double() / (of_label + of_prediction - right)
-        accuracy = right.double() / of_label
+        counts = self.counts.clone()
+        iou, accuracy = class_iou(counts), counts.diagonal().double() / counts.sum(1)
         return SegmentationResult(
             miou=iou.nanmean().item(),
             class_iou=tuple(iou.tolist()),
-            pixel_accuracy=(right.sum().double() / total).item(),
+            pixel_accuracy=(counts.trace().double() / counts.sum()).item(),
             mean_accuracy=accuracy.nanmean().item(),
             class_accuracy=tuple(accuracy.tolist()),
-            confusion=confusion,
+            confusion=counts,
             names=self.names,
         )
+
+
+def class_iou(confusion: Tensor) -> Tensor:
+    """IoU of each class, float64 [C] with NaN for 0/0, of a confusion matrix [C, C]."""
+    both = confusion.diagonal()
+    return both.double() / (confusion.sum(0) + confusion.sum(1) - both)
 
 
 class ClassificationMetrics:
@@ -180,15 +181,18 @@ class ClassificationMetrics:
         self.counts = torch.zeros(3, dtype=torch.int64)
 
     def update(self, scores: Tensor, target: Tensor) -> None:
-        """Counts a batch.
+        """Counts a batch; arguments and errors as of `count`."""
+        self.counts += self.count(scores, target)
+
+    def count(self, scores: Tensor, target: Tensor) -> Tensor:
+        """What an `update` adds to `counts`.
 
         Args:
             scores: floating-point [B, num_classes], logits or anything that grows with them.
             target: classes, integers [B].
 
         Raises:
-            ValueError: shapes are others, a target is no class, or a score is NaN; nothing is
-                counted then.
+            ValueError: shapes are others, a target is no class, or a score is NaN.
         """
         target = target.to(scores.device).long()
         if scores.ndim != 2 or scores.shape[1] != self.num_classes:
@@ -208,7 +212,7 @@ class ClassificationMetrics:
         before = torch.arange(self.num_classes, device=scores.device) < target[:, None]
         rank = ((scores > own) | ((scores == own) & before)).sum(1)
         hits = [(rank < top).sum().item() for top in (1, _TOP)]
-        self.counts += torch.tensor([len(target), *hits])
+        return torch.tensor([len(target), *hits])
 
     def all_reduce(self) -> None:
         """Adds the counts of all processes of the default group, where there is one."""

@@ -70,8 +70,8 @@ def test_equal_to_sklearn():
 
 def test_by_hand():
     metrics = SegmentationMetrics(4, names="abcd")
-    added = metrics.update(torch.tensor([[0, 0, 1, 2]]), torch.tensor([[0, 1, 1, 255]]))
-    assert added.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    metrics.update(torch.tensor([[0, 0, 1, 2]]), torch.tensor([[0, 1, 1, 255]]))
+    assert metrics.counts.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     got = metrics.compute()
     assert got.class_iou[:2] == (0.5, 0.5) and got.miou == 0.5
     # Class 2 is predicted on an ignored pixel only; class 3 is nowhere.
@@ -125,7 +125,7 @@ def test_wrong_labels(labels, mask, message):
     metrics = SegmentationMetrics(4)
     with pytest.raises(ValueError, match=message):
         metrics.update(torch.tensor(labels), torch.tensor(mask))
-    assert metrics.confusion.sum() == 0
+    assert metrics.counts.sum() == 0
 
 
 def test_wrong_types_and_counts():
