@@ -1,15 +1,23 @@
 """Accuracy of models on data sets."""
 
+from seaformer_kernels.evaluate.classification import evaluate_classification
 from seaformer_kernels.evaluate.metrics import (
     ClassificationMetrics,
     ClassificationResult,
     SegmentationMetrics,
     SegmentationResult,
 )
+from seaformer_kernels.evaluate.segmentation import evaluate_segmentation
+from seaformer_kernels.evaluate.views import InputSize, SlidingWindow, Views
 
 __all__ = [
     "ClassificationMetrics",
     "ClassificationResult",
+    "InputSize",
     "SegmentationMetrics",
     "SegmentationResult",
+    "SlidingWindow",
+    "Views",
+    "evaluate_classification",
+    "evaluate_segmentation",
 ]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.distributed
 from torch import Tensor
+
+from seaformer_kernels.evaluate import sharding
 
 _TOP = 5
 
@@ -131,8 +132,8 @@ class SegmentationMetrics:
             )
 
     def all_reduce(self) -> None:
-        """Adds the counts of all processes of the default group, where there is one."""
-        _all_reduce(self.counts)
+        """Adds the counts of the other processes of the default group, if any; call it once."""
+        sharding.all_reduce(self.counts)
 
     def reset(self) -> None:
         """Forgets all counts."""
@@ -215,8 +216,8 @@ class ClassificationMetrics:
         return torch.tensor([len(target), *hits])
 
     def all_reduce(self) -> None:
-        """Adds the counts of all processes of the default group, where there is one."""
-        _all_reduce(self.counts)
+        """Adds the counts of the other processes of the default group, if any; call it once."""
+        sharding.all_reduce(self.counts)
 
     def reset(self) -> None:
         """Forgets all counts."""
@@ -230,14 +231,3 @@ class ClassificationMetrics:
             top5=top5 / count if count else math.nan,
             count=count,
         )
-
-
-def _all_reduce(counts: Tensor) -> None:
-    """Sums `counts` over the processes, in place."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    # NCCL takes tensors on a GPU only.
-    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-    there = counts.to(device)
-    torch.distributed.all_reduce(there)
-    counts.copy_(there)

@@ -1,0 +1,207 @@
+"""Ways to run a network: plain PyTorch, this package's ops, the native program."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+import seaformer_kernels as sk
+from seaformer_kernels import data
+from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.reference import upsample_argmax as reference
+
+Size = tuple[int, int]  # height and width
+
+PROGRAM = "seaformer-native"
+
+
+class EngineError(ValueError):
+    """An engine that is not to be had here, or cannot do what is asked of it."""
+
+
+ENGINES = ("plain", "fused", "whole-graph", "native")
+
+
+class Engine(Protocol):
+    """A network that takes images as they are read: uint8 [B, 3, H, W], RGB.
+
+    Attributes:
+        name: what tables call it.
+        gives_logits: whether a segmenter's logits can be had, not its labels alone.
+    """
+
+    name: str
+    gives_logits: bool
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits, float32: [B, classes, h, w] of a segmenter, [B, classes] of a classifier."""
+
+    def labels(self, x: Tensor, size: Size) -> Tensor:
+        """Labels [B, *size] of a segmenter."""
+
+
+class TorchEngine:
+    """Any module that makes logits of images, plain or optimised, on any device.
+
+    Args:
+        name: what tables call it.
+        model: of `create_model`, or another with such a forward; its `predict` makes the labels if
+            it has one, else `upsample_argmax` does.
+        mean, std: of R, G and B in the range 0..255; not used where `optimize` put a mean and std
+            into the model.
+    """
+
+    gives_logits = True
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        mean: Sequence[float] = data.IMAGENET_MEAN,
+        std: Sequence[float] = data.IMAGENET_STD,
+    ):
+        self.name = name
+        self.model = model
+        weight = next(model.parameters(), torch.empty(0))
+        self._device, self._dtype = weight.device, weight.dtype
+        self._reads_rgb = any(getattr(module, "normalizes", False) for module in model.modules())
+        self._mean, self._std = (
+            torch.tensor(values, device=self._device).view(3, 1, 1) for values in (mean, std)
+        )
+
+    def input(self, x: Tensor) -> Tensor:
+        """What the model takes of images."""
+        x = x.to(self._device).contiguous(memory_format=torch.channels_last)
+        return x if self._reads_rgb else ((x.float() - self._mean) / self._std).to(self._dtype)
+
+    def logits(self, x: Tensor) -> Tensor:
+        with evaluating(self.model):
+            return self.model(self.input(x)).float()
+
+    def labels(self, x: Tensor, size: Size) -> Tensor:
+        predict = getattr(self.model, "predict", None)
+        if predict is None:
+            return sk.ops.upsample_argmax(self.logits(x), size)
+        return predict(self.input(x), size)
+
+
+class PlainEngine(TorchEngine):
+    """Plain PyTorch in every step, without this package's kernels."""
+
+    def labels(self, x: Tensor, size: Size) -> Tensor:
+        return reference.upsample_argmax(self.logits(x), size)
+
+
+class NativeEngine:
+    """The program seaformer-native, run on each image.
+
+    It makes labels, and names the five likeliest classes, but does not give logits of pixels.
+
+    Args:
+        model, mean, std: as `export_native` takes them; the file it writes lies in a temporary
+            folder as long as the engine lives.
+        program: its path; without one it is looked for as a command.
+        threads: of the program.
+
+    Raises:
+        EngineError: the program is not there.
+        ValueError: as `export_native`.
+    """
+
+    name = "native"
+    gives_logits = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        mean: Sequence[float] = data.IMAGENET_MEAN,
+        std: Sequence[float] = data.IMAGENET_STD,
+        program: Path | None = None,
+        threads: int = 1,
+    ):
+        found = shutil.which(program or PROGRAM)
+        if found is None:
+            where = f"at {program}" if program else "among the commands, as no path is given"
+            raise EngineError(
+                f"Expected the program {PROGRAM} {where}, got nothing that can be run there; "
+                "docs/start/c-and-phones.md says how to build it."
+            )
+        self._program = str(Path(found).absolute())
+        self._threads = threads
+        self._folder = tempfile.TemporaryDirectory(prefix="seaformer-evaluate-")
+        self._file = Path(self._folder.name, "model.sfm")
+        self.num_classes = sk.export_native(model, self._file, mean, std).num_classes
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Of a classifier: minus the rank of the five likeliest classes, minus infinity of all."""
+        printed = self._run(x)
+        ranked = [int(label) for label in re.findall(r"^class (\d+): ", printed, re.MULTILINE)]
+        if not ranked:
+            raise EngineError(f"Expected classes of an image from {PROGRAM}, got {printed!r}.")
+        scores = torch.full((1, self.num_classes), -torch.inf)
+        scores[0, ranked] = -torch.arange(len(ranked)).float()
+        return scores
+
+    def labels(self, x: Tensor, size: Size) -> Tensor:
+        result = Path(self._folder.name, "labels.raw")
+        self._run(x, "-o", str(result), "--size", f"{size[1]}x{size[0]}")
+        dtype = torch.uint8 if self.num_classes <= 256 else torch.int32
+        return torch.frombuffer(bytearray(result.read_bytes()), dtype=dtype).view(1, *size)
+
+    def _run(self, x: Tensor, *options: str) -> str:
+        if len(x) != 1:
+            raise EngineError(f"{PROGRAM} takes one image, got a batch of {len(x)}.")
+        image = Path(self._folder.name, "image.ppm")
+        pixels = x[0].permute(1, 2, 0).contiguous().numpy()
+        image.write_bytes(b"P6\n%d %d\n255\n" % (x.shape[3], x.shape[2]) + pixels.tobytes())
+        done = subprocess.run(
+            [self._program, self._file, image, "--threads", str(self._threads), *options],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["nothing was said"])[0]
+            raise EngineError(f"{PROGRAM} failed with code {done.returncode}: {said}")
+        return done.stdout
+
+
+def make_engine(
+    name: str,
+    model: nn.Module,
+    mean: Sequence[float] = data.IMAGENET_MEAN,
+    std: Sequence[float] = data.IMAGENET_STD,
+    program: Path | None = None,
+    threads: int = 1,
+) -> Engine:
+    """One of `ENGINES`.
+
+    Args:
+        name: "plain" is PyTorch in every step; "fused" is what `optimize` makes, "whole-graph"
+            that with whole_graph=True, and "native" the program seaformer-native.
+        model: a plain one of `create_model`.
+        mean, std: of R, G and B in the range 0..255.
+        program, threads: of `NativeEngine`.
+
+    Raises:
+        EngineError: it is not to be had here.
+        ValueError: the name is unknown, or as `optimize`.
+    """
+    if name == "plain":
+        return PlainEngine(name, model, mean, std)
+    if name == "native":
+        return NativeEngine(model, mean, std, program, threads)
+    if name not in ENGINES:
+        raise ValueError(f"Expected an engine among {', '.join(ENGINES)}, got {name!r}.")
+    try:
+        fast = sk.optimize(model, mean, std, whole_graph=name == "whole-graph")
+    except RuntimeError as error:  # there is no native extension
+        raise EngineError(str(error)) from None
+    return TorchEngine(name, fast)
