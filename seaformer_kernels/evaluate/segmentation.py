@@ -77,7 +77,9 @@ def evaluate_segmentation(
             images with the mean and std of the data, unless the model does.
         data: a `SegmentationData`: (image, mask) by index, uint8 [3, H, W] and [H, W], with
             `samples`, which have names, and `facts`.
-        input_size, sliding_window, flip, scales: what is averaged, as of `Views`.
+        input_size: of the network; that of the image if None, half of it for a model that upsamples
+            (`create_model(upsample=True)`).
+        sliding_window, flip, scales: what is averaged, as of `Views`.
         progress: whether there is a bar on a terminal, by rich, if that is installed.
 
     Raises:
@@ -91,9 +93,9 @@ def evaluate_segmentation(
             f"Expected a model of {len(facts.classes)} classes, as {facts.name} has, got one of "
             f"{classes}."
         )
-    task = Segmentation(
-        facts, Views(input_size or InputSize(), sliding_window, flip, tuple(scales))
-    )
+    if input_size is None:
+        input_size = InputSize(scale=0.5 if getattr(model, "upsample", False) else 1.0)
+    task = Segmentation(facts, Views(input_size, sliding_window, flip, tuple(scales)))
     engine = TorchEngine("model", model, facts.mean, facts.std)
     found = run(task, [engine], data, track=progress_bar("Evaluating", progress))
     found.check()
