@@ -46,7 +46,7 @@ def draw_confusion(result: SegmentationResult, path: Path, suffix: str = "png") 
     counts = result.confusion.double()
     classes = len(counts)
     shares = (counts / counts.sum(1, keepdim=True)).numpy()  # NaN, blank, where nothing has a label
-    names = [result.name(label) for label in range(classes)]
+    names = [result.name(label).replace("$", r"\$") for label in range(classes)]  # no formulas
     side = 3 + (0.45 if classes <= _MOST_NUMBERS else 0.16) * classes
     letters = 9 if classes <= _MOST_NUMBERS else 7
     figure = Figure(figsize=(side, side), layout="constrained")
