@@ -208,8 +208,9 @@ WEIGHTS = click.option(
     "that come with the package: those say the model, classes, colours, mean and std, too.  "
     "[default: seeded random weights]",
 )
+THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use.")
 _READING = (
-    click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use."),
+    THREADS,
     click.option(
         "--bit-depth",
         type=click.IntRange(8, 16),
