@@ -24,7 +24,7 @@ PUBLIC = [
     PACKAGE,
     *(
         f"{PACKAGE}.{name}"
-        for name in ("cpu", "data", "models", "modules", "ops", "optimize", "training")
+        for name in ("cpu", "data", "evaluate", "models", "modules", "ops", "optimize", "training")
     ),
     *(
         f"{PACKAGE}.reference.{file.stem}"
@@ -56,6 +56,7 @@ docs/how/labels
 docs/how/fusion
 docs/how/numerics
 docs/how/memory
+docs/how/evaluation
 docs/paper-and-code
 ```
 
@@ -91,6 +92,7 @@ docs/api/models
 docs/api/optimize
 docs/api/cpu
 docs/api/data
+docs/api/evaluate
 docs/api/reference
 docs/api/training
 docs/api/cli

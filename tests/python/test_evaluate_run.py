@@ -247,3 +247,19 @@ def test_two_processes_equal_one(whole, tmp_path):
     assert "with other weights" in first["refused"]
     files = {path.name for path in tmp_path.iterdir()}
     assert files == {"state.json", "0.json", "1.json", "together.py"}
+
+
+@pytest.mark.children
+def test_importing_needs_torch_only():
+    code = """
+import sys
+import torch
+with_torch = {name.partition(".")[0] for name in sys.modules}
+import seaformer_kernels
+assert "seaformer_kernels.evaluate" not in sys.modules
+import seaformer_kernels.evaluate
+extra = {"PIL", "matplotlib", "rich", "click", "torchmetrics", "kornia", "lightning_fabric"}
+print(sorted(({name.partition(".")[0] for name in sys.modules} - with_torch) & extra))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
