@@ -45,7 +45,7 @@ class Engine(Protocol):
         """Logits, float32: [B, classes, h, w] of a segmenter, [B, classes] of a classifier."""
 
     def labels(self, x: Tensor, size: Size) -> Tensor:
-        """Labels [B, *size] of a segmenter."""
+        """Labels `[B, *size]` of a segmenter."""
 
 
 class TorchEngine:
