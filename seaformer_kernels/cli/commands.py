@@ -12,6 +12,7 @@ from seaformer_kernels.cli.evaluate import evaluate
 from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
 from seaformer_kernels.cli.segment import segment
+from seaformer_kernels.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,3 +32,4 @@ seaformer.add_command(demo)
 seaformer.add_command(evaluate)
 seaformer.add_command(bench)
 seaformer.add_command(export)
+seaformer.add_command(train)

@@ -1,5 +1,36 @@
-"""Training: pip install 'seaformer-kernels[train]'."""
+"""Training by recipes, which resumes to the same curve: pip install 'seaformer-kernels[train]'."""
 
 from seaformer_kernels.training.distillation import DistillationLoss, halved
+from seaformer_kernels.training.errors import RecipeError, Stopped, TrainingError
+from seaformer_kernels.training.losses import ClassificationLoss, LossSum, SegmentationLoss
+from seaformer_kernels.training.machine import Machine
+from seaformer_kernels.training.recipe import (
+    ClassificationRecipe,
+    Recipe,
+    SegmentationRecipe,
+    load_recipe,
+)
+from seaformer_kernels.training.run_folder import RunFolder
+from seaformer_kernels.training.tasks import make_task
+from seaformer_kernels.training.trainer import Observer, Task, Trainer
 
-__all__ = ["DistillationLoss", "halved"]
+__all__ = [
+    "ClassificationLoss",
+    "ClassificationRecipe",
+    "DistillationLoss",
+    "LossSum",
+    "Machine",
+    "Observer",
+    "Recipe",
+    "RecipeError",
+    "RunFolder",
+    "SegmentationLoss",
+    "SegmentationRecipe",
+    "Stopped",
+    "Task",
+    "Trainer",
+    "TrainingError",
+    "halved",
+    "load_recipe",
+    "make_task",
+]

@@ -1,0 +1,126 @@
+"""A small training on made-up images; as a program, one that tests can kill or run twice.
+
+python made_up_training.py FOLDER [--resume] [--double]
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from test_optimize import MINI
+from torch.utils.data import Dataset
+
+from seaformer_kernels.data import Dataset as Facts
+from seaformer_kernels.models import SeaFormerSegmenter
+from seaformer_kernels.training import Machine, RunFolder, SegmentationLoss, Stopped, Task, Trainer
+from seaformer_kernels.training.recipe import parse_recipe
+from seaformer_kernels.training.samples import seed_of
+from seaformer_kernels.training.validation import SegmentationValidation, normalised
+
+FACTS = Facts("made up", ("ground", "left", "right"), ((0, 0, 0), (255, 0, 0), (0, 0, 255)))
+RECIPE = {
+    "task": "segmentation",
+    "data": "made up",
+    "model": "seaformer_tiny",
+    "batch": 4,
+    "epochs": 4,
+    "augment": {"crop": [64, 64]},
+    "optimizer": {"name": "adamw", "lr": 1e-2, "head_lr": 2},
+    "schedule": {"name": "poly", "power": 0.9, "warmup_steps": 3},
+    "ema": 0.9,
+    "clip": 5,
+    "dropout": 0.2,
+}
+
+
+class Sample(NamedTuple):
+    image: Path
+
+
+class MadeUp(Dataset):
+    """Images with two rectangles, of a colour for each class, in noise."""
+
+    facts = FACTS
+
+    def __init__(self, count: int, seed: int = 0):
+        self.samples = [Sample(Path(f"image_{i}.png")) for i in range(count)]
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int):
+        generator = torch.Generator().manual_seed(seed_of(self.seed, index))
+        mask = torch.zeros(64, 64, dtype=torch.uint8)
+        for label in (1, 2):
+            y, x = torch.randint(0, 24, (2,), generator=generator).tolist()
+            mask[y : y + 40, x + 16 * (label - 1) :][:, :24] = label
+        colors = torch.tensor(((60, 60, 60), (200, 60, 60), (60, 60, 200)), dtype=torch.float32)
+        noise = 20 * torch.randn(64, 64, 3, dtype=torch.float32, generator=generator)
+        image = (colors[mask.long()] + noise).clamp(0, 255).byte().permute(2, 0, 1)
+        mask[:2] = 255
+        return image, mask
+
+
+@dataclass
+class Flip:
+    """As little augmentation as shows that the seed reaches it."""
+
+    nan_at: int | None = None
+
+    def __call__(self, image, mask, seed):
+        x = normalised(image[None], FACTS.mean, FACTS.std)[0]
+        x = (
+            x
+            + torch.randn(
+                x.shape, dtype=torch.float32, generator=torch.Generator().manual_seed(seed)
+            )
+            / 10
+        )
+        return (x.flip(2), mask.long().flip(1)) if seed % 2 else (x, mask.long())
+
+
+def make_trainer(folder, resume=False, images=8, machine=None, **changes):
+    """The trainer and the state it goes on from."""
+    machine = machine or Machine("cpu", workers=0)
+    content = {**RECIPE, **changes}
+    recipe = parse_recipe({k: v for k, v in content.items() if v is not None}, Path("made_up"))
+    fabric = machine.fabric()
+    fabric.launch()
+    folder = RunFolder(Path(folder))
+    state = None
+    if resume:
+        state = folder.resume(recipe)
+    elif fabric.is_global_zero:
+        folder.begin(recipe, overwrite=False)
+    fabric.barrier()
+    torch.manual_seed(recipe.seed)
+    validation = SegmentationValidation(
+        MadeUp(3, seed=1), None, fabric.global_rank, fabric.world_size
+    )
+    model = SeaFormerSegmenter(MINI, len(FACTS.classes))
+    loss = SegmentationLoss(torch.tensor([0.5, 1.0, 1.5]))
+    task = Task(model, MadeUp(images), Flip(), loss, validation)
+    return Trainer(recipe, task, folder, machine, fabric, save_every=3), state
+
+
+def main(folder: str, *words: str) -> None:
+    torch.set_num_threads(1)
+    if "--double" in words:
+        torch.set_default_dtype(torch.float64)  # Fabric turns outputs to it
+        machine = Machine("cpu", "64-true", workers=0)
+    else:
+        machine = Machine("cpu", workers=0)
+    trainer, state = make_trainer(folder, "--resume" in words, machine=machine)
+    try:
+        trainer.train(state)
+    except Stopped as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
