@@ -129,12 +129,14 @@ def train(
             state = folder.resume(chosen)
         elif zero:
             folder.begin(chosen, overwrite)
-        sets = [open_data(chosen.data, data_path, split, classes) for split in ("train", "val")]
+        to_train, to_validate = (
+            open_data(chosen.data, data_path, split, classes) for split in ("train", "val")
+        )
         if check and zero:
-            for data in sets:
-                check_data(data)
+            check_data(to_train)
+            check_data(to_validate)
         fabric.barrier()
-        task = training.make_task(chosen, *sets, folder, fabric)
+        task = training.make_task(chosen, to_train, to_validate, folder, fabric)
         trainer = training.Trainer(
             chosen, task, folder, machine, fabric, Display() if zero else None, save_every
         )
@@ -147,7 +149,7 @@ def train(
     except (training.RecipeError, training.TrainingError, DataError, sk.CheckpointError) as error:
         raise click.ClickException(str(error)) from None
     if zero:
-        name = task.validate.metrics[0]
+        name = task.validation.metrics[0]
         click.echo(f"Best {name} {best:.4f}; its weights are {show(folder.best)}.")
 
 

@@ -39,6 +39,7 @@ class SegmentationLoss(nn.Module):
     ):
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.class_weights: Tensor | None
         self.threshold = threshold
         self.min_share = min_share
         self.ignore_label = ignore_label
@@ -48,7 +49,7 @@ class SegmentationLoss(nn.Module):
         resized = F.interpolate(
             _exact(logits), size=mask.shape[-2:], mode="bilinear", align_corners=False
         )
-        weights = None if self.class_weights is None else self.class_weights.to(resized)
+        weights = None if self.class_weights is None else self.class_weights.to(resized.dtype)
         if self.threshold is None:
             total = F.cross_entropy(
                 resized,

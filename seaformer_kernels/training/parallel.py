@@ -40,10 +40,11 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         variance = _Sum.apply(centred.square().mean(over)) / world
         with torch.no_grad():
             count = world * x.numel() // x.shape[1]
-            self.num_batches_tracked += 1  # type: ignore[operator]
-            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr]
             unbiased = variance * (count / max(count - 1, 1))
-            self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr]
+            running: Any = self  # torch says that there may be no running mean
+            running.num_batches_tracked += 1
+            running.running_mean.lerp_(mean, self.momentum)
+            running.running_var.lerp_(unbiased, self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return torch.addcmul(self.bias.view(shape), centred, scale.view(shape)).to(dtype)
 

@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from seaformer_kernels import list_models
 from seaformer_kernels.training.errors import RecipeError
 from seaformer_kernels.training.strict import build, read_yaml
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ def parse_recipe(
 ) -> SegmentationRecipe | ClassificationRecipe:
     """As `load_recipe`, of what the file at `path` holds."""
     task = content.get("task", "(none)")
-    if task not in _TASKS:
+    if not isinstance(task, str) or task not in _TASKS:
         raise RecipeError(f"{path}: task: expected {' or '.join(_TASKS)}, got {task!r}.")
     recipe: Any = build(_TASKS[task], content, str(path))
     recipe = _for_model(recipe, path)
@@ -274,6 +273,8 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
         if not fine:
             raise RecipeError(f"{path}: {key}: expected {expected}, got {value!r}.")
 
+    models = list_models()
+    check(recipe.model in models, "model", f"one of {', '.join(models)}")
     if (recipe.epochs is None) == (recipe.steps is None):
         got = "both" if recipe.epochs else "neither"
         raise RecipeError(f"{path}: expected either epochs or steps, got {got}.")

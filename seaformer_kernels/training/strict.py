@@ -20,7 +20,7 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2 where 1.1 surprises: 3e-4 is a number; and a key that stands twice is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for number, key in enumerate(keys):
             if key in keys[:number]:
                 mark = node.value[number][0].start_mark
@@ -98,8 +98,10 @@ def build(kind: type[T], content: Any, file: str, key: str = "") -> T:
 
 def _value(kind: Any, value: Any, file: str, key: str) -> Any:
     for candidate in _alternatives(kind):
-        if dataclasses.is_dataclass(candidate) and isinstance(value, Mapping):
-            return build(candidate, value, file, key)  # type: ignore[type-var]
+        if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
+            if isinstance(value, Mapping):
+                return build(candidate, value, file, key)
+            continue
         found = _plain(candidate, value)
         if found is not _NO:
             return found

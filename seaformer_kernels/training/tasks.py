@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from seaformer_kernels import create_model, load_checkpoint
+from seaformer_kernels.data.transforms import ClassificationTransform, SegmentationTransform
+from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.training.class_weights import counted_once
 from seaformer_kernels.training.errors import TrainingError
-from seaformer_kernels.training.losses import SegmentationLoss
-from seaformer_kernels.training.recipe import (
-    ClassificationRecipe,
-    Recipe,
-    SegmentationRecipe,
-)
+from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss
+from seaformer_kernels.training.recipe import ClassificationRecipe, SegmentationRecipe
 from seaformer_kernels.training.run_folder import RunFolder
 from seaformer_kernels.training.samples import seed_of
 from seaformer_kernels.training.trainer import Task
-from seaformer_kernels.training.validation import SegmentationValidation
+from seaformer_kernels.training.validation import (
+    ClassificationValidation,
+    SegmentationValidation,
+)
 
 
 def make_task(
@@ -31,22 +33,25 @@ def make_task(
     folder: RunFolder,
     fabric: Fabric,
 ) -> Task:
-    """What a recipe trains on these data sets.
+    """What a recipe trains on these data sets, of `seaformer_kernels.data.open_data`.
 
     Raises:
         TrainingError: recipe and data do not fit.
         CheckpointError: the initial weights cannot be read, or do not fit.
     """
-    if isinstance(recipe, SegmentationRecipe):
-        return _segmentation(recipe, training, validation, folder, fabric)
-    raise TrainingError("Classification is not there yet.")
+    classifies = isinstance(recipe, ClassificationRecipe)
+    if classifies == hasattr(training, "facts"):
+        raise TrainingError(
+            f"Expected a data set for {recipe.task}, got {recipe.data}, which is for another task."
+        )
+    if isinstance(recipe, ClassificationRecipe):
+        return _classification(recipe, training, validation)
+    return _segmentation(recipe, training, validation, folder, fabric)
 
 
 def _segmentation(
     recipe: SegmentationRecipe, training: Any, validation: Any, folder: RunFolder, fabric: Fabric
 ) -> Task:
-    from seaformer_kernels.data.transforms import SegmentationTransform
-
     facts, augment = training.facts, recipe.augment
     transform = SegmentationTransform(
         augment.crop,
@@ -59,19 +64,22 @@ def _segmentation(
         std=facts.std,
         ignore_label=facts.ignore_label,
     )
+    size = InputSize()
+    if augment.resize is not None:
+        size = InputSize(short_side=min(augment.resize), long_side=max(augment.resize))
     return Task(
         _model(recipe, len(facts.classes)),
         training,
         transform,
         _segmentation_loss(recipe, training, folder, fabric),
-        SegmentationValidation(validation, augment.resize, fabric.global_rank, fabric.world_size),
+        SegmentationValidation(validation, size),
     )
 
 
 def _segmentation_loss(
     recipe: SegmentationRecipe, training: Any, folder: RunFolder, fabric: Fabric
 ) -> SegmentationLoss:
-    classes = len(training.facts.classes)
+    classes, ignored = len(training.facts.classes), training.facts.ignore_label
     weights: Any = recipe.loss.class_weights
     if weights == "auto":
         if fabric.is_global_zero:
@@ -85,14 +93,37 @@ def _segmentation_loss(
         )
     hard = recipe.loss.hard_examples
     if hard is None:
-        return SegmentationLoss(weights, ignore_label=training.facts.ignore_label)
-    return SegmentationLoss(weights, hard.threshold, hard.min_share, training.facts.ignore_label)
+        return SegmentationLoss(weights, ignore_label=ignored)
+    return SegmentationLoss(weights, hard.threshold, hard.min_share, ignored)
 
 
-def _model(recipe: Recipe, classes: int) -> nn.Module:
+def _classification(recipe: ClassificationRecipe, training: Any, validation: Any) -> Task:
+    augment = recipe.augment
+    transform = ClassificationTransform(
+        augment.size,
+        randaugment=augment.randaugment,
+        erasing=augment.erasing,
+        flip=augment.flip,
+        mean=training.mean,
+        std=training.std,
+    )
+    return Task(
+        _model(recipe, len(training.classes)),
+        training,
+        partial(_augmented, transform),
+        ClassificationLoss(recipe.loss.label_smoothing),
+        ClassificationValidation(validation, augment.size),
+    )
+
+
+def _augmented(transform: Any, image: Tensor, label: int, seed: int) -> tuple[Tensor, int]:
+    return transform(image, seed), label
+
+
+def _model(recipe: SegmentationRecipe | ClassificationRecipe, classes: int) -> nn.Module:
     """The model with its initial weights, the same in all processes."""
     torch.manual_seed(seed_of(recipe.seed))
-    model = create_model(recipe.model, recipe.task, classes)  # type: ignore[attr-defined]
+    model = create_model(recipe.model, recipe.task, classes)
     if recipe.weights is not None:
         load_checkpoint(model, Path(recipe.weights), strict=False)
     return model

@@ -24,6 +24,7 @@ from seaformer_kernels.training.run_folder import RunFolder, as_dict
 from seaformer_kernels.training.samples import Batches, TrainingSamples, seed_of
 from seaformer_kernels.training.schedules import lr_factor
 from seaformer_kernels.training.state import random_states, restore_random_states, save_state
+from seaformer_kernels.training.validation import Validation
 
 Row = dict[str, Any]
 
@@ -53,15 +54,14 @@ class Task:
         data: the training set; `data.samples[i].image` is the file of a sample.
         augment: makes (input, target) of an image, a target and a seed.
         loss: gives a `LossSum` of outputs and targets.
-        validate: gives metrics of a model, the device, and a sum over processes; the first of its
-            `metrics` tells which weights are best, and `picture` shows the last.
+        validation: tells how good it is.
     """
 
     model: nn.Module
     data: Any
     augment: Any
     loss: nn.Module
-    validate: Any
+    validation: Validation
 
 
 class Trainer:
@@ -115,7 +115,8 @@ class Trainer:
             )
         self.steps = recipe.steps or (recipe.epochs or 0) * self.steps_per_epoch
 
-        self.network = task.model.to(memory_format=torch.channels_last).train()
+        self.network = task.model.train()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         share_batch(self.network, fabric.global_rank, world, recipe.dropout)
         # On CUDA it would scale gradients itself, which clipping has to come after.
         fused = fabric.device.type == "cpu"
@@ -228,21 +229,21 @@ class Trainer:
         loss = self.loss(self._model(images), target)
         asked = torch.tensor(float(self.interruption.asked), device=device)
         totals = torch.stack([loss.total.detach().double(), loss.weight.double(), asked.double()])
-        totals = self.fabric.all_reduce(totals, reduce_op="sum")
-        total, weight, stop = totals.tolist()
+        summed: Any = self.fabric.all_reduce(totals, reduce_op="sum")
+        total, weight, stop = summed.tolist()
         mean = total / max(weight, 1e-12)
         self._check_finite("loss", mean, indices)
         # DDP takes the mean over processes.
         share = self.fabric.world_size / max(weight, 1e-12)
         self._optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss.total * share)
-        norm = self.fabric.clip_gradients(
+        clipped: Any = self.fabric.clip_gradients(
             self._model,
             self._optimizer,
             max_norm=self.recipe.clip or math.inf,
             error_if_nonfinite=False,
         )
-        norm = norm.item()
+        norm = clipped.item()
         if not self.fabric.strategy.precision.state_dict():  # a scaler leaves out such a step
             self._check_finite("gradient", norm, indices)
         self._optimizer.step()
@@ -260,8 +261,8 @@ class Trainer:
     def _check_finite(self, what: str, value: float, indices: Tensor) -> None:
         if math.isfinite(value):
             return
-        indices = self.fabric.all_gather(indices.to(self.fabric.device)).flatten()
-        files = [str(self.task.data.samples[i].image) for i in indices.tolist()]
+        gathered: Any = self.fabric.all_gather(indices.to(self.fabric.device))
+        files = [str(self.task.data.samples[i].image) for i in gathered.flatten().tolist()]
         kept = f"{self.folder.last} has the last good state" if self.step else "nothing was saved"
         raise TrainingError(
             f"The {what} became {value} in step {self.step + 1}: lower optimizer.lr or set clip, "
@@ -280,12 +281,14 @@ class Trainer:
         with self.interruption.at_once():
             if zero:
                 self.observer.validates()
-            metrics = self.task.validate(
-                model, self.fabric.device, lambda t: self.fabric.all_reduce(t, reduce_op="sum")
-            )
+            try:
+                metrics = self.task.validation.evaluate(model)
+                picture = self.task.validation.draw(model) if zero else None
+            except ValueError as error:
+                raise TrainingError(f"The validation failed: {error}") from None
         self.network.train()
         self._validated = self.step
-        value = metrics[self.task.validate.metrics[0]]
+        value = metrics[self.task.validation.metrics[0]]
         best = value > self.best
         if best:
             self.best = value
@@ -293,7 +296,6 @@ class Trainer:
                 self.folder.save_best(model)
         if zero:
             self._tell({"step": self.step, "epoch": self._epoch(self.step), **metrics})
-            picture = self.task.validate.picture
             if picture is not None:
                 self.folder.overlays.mkdir(exist_ok=True)
                 picture.save(self.folder.overlays / f"step_{self.step:06}.png")
@@ -331,7 +333,7 @@ class Trainer:
 
     def _open_log(self) -> MetricsLog:
         folder = self.folder
-        metrics = self.task.validate.metrics
+        metrics = tuple(self.task.validation.metrics)
         return MetricsLog(folder.metrics, self.step, self._validated, metrics, folder.tensorboard)
 
     def _tell(self, row: Row) -> None:

@@ -6,7 +6,6 @@ python made_up_training.py FOLDER [--resume] [--double]
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from seaformer_kernels.models import SeaFormerSegmenter
 from seaformer_kernels.training import Machine, RunFolder, SegmentationLoss, Stopped, Task, Trainer
 from seaformer_kernels.training.recipe import parse_recipe
 from seaformer_kernels.training.samples import seed_of
-from seaformer_kernels.training.validation import SegmentationValidation, normalised
+from seaformer_kernels.training.validation import SegmentationValidation
 
 FACTS = Facts("made up", ("ground", "left", "right"), ((0, 0, 0), (255, 0, 0), (0, 0, 255)))
 RECIPE = {
@@ -39,6 +38,7 @@ RECIPE = {
 
 class Sample(NamedTuple):
     image: Path
+    name: str
 
 
 class MadeUp(Dataset):
@@ -47,7 +47,7 @@ class MadeUp(Dataset):
     facts = FACTS
 
     def __init__(self, count: int, seed: int = 0):
-        self.samples = [Sample(Path(f"image_{i}.png")) for i in range(count)]
+        self.samples = [Sample(Path(f"image_{i}.png"), f"image_{i}") for i in range(count)]
         self.seed = seed
 
     def __len__(self) -> int:
@@ -66,22 +66,16 @@ class MadeUp(Dataset):
         return image, mask
 
 
-@dataclass
-class Flip:
-    """As little augmentation as shows that the seed reaches it."""
-
-    nan_at: int | None = None
-
-    def __call__(self, image, mask, seed):
-        x = normalised(image[None], FACTS.mean, FACTS.std)[0]
-        x = (
-            x
-            + torch.randn(
-                x.shape, dtype=torch.float32, generator=torch.Generator().manual_seed(seed)
-            )
-            / 10
-        )
-        return (x.flip(2), mask.long().flip(1)) if seed % 2 else (x, mask.long())
+def augment(image, mask, seed):
+    """As little as shows that the seed reaches it."""
+    mean, std = (
+        torch.tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (FACTS.mean, FACTS.std)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    x = (
+        image + 5 * torch.randn(image.shape, dtype=torch.float32, generator=generator) - mean
+    ) / std
+    return (x.flip(2), mask.long().flip(1)) if seed % 2 else (x, mask.long())
 
 
 def make_trainer(folder, resume=False, images=8, machine=None, **changes):
@@ -99,12 +93,10 @@ def make_trainer(folder, resume=False, images=8, machine=None, **changes):
         folder.begin(recipe, overwrite=False)
     fabric.barrier()
     torch.manual_seed(recipe.seed)
-    validation = SegmentationValidation(
-        MadeUp(3, seed=1), None, fabric.global_rank, fabric.world_size
-    )
+    validation = SegmentationValidation(MadeUp(3, seed=1))
     model = SeaFormerSegmenter(MINI, len(FACTS.classes))
     loss = SegmentationLoss(torch.tensor([0.5, 1.0, 1.5]))
-    task = Task(model, MadeUp(images), Flip(), loss, validation)
+    task = Task(model, MadeUp(images), augment, loss, validation)
     return Trainer(recipe, task, folder, machine, fabric, save_every=3), state
 
 

@@ -1,0 +1,125 @@
+"""Recipes: those that are there parse, and what is wrong with one is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml")
+pytest.importorskip("lightning_fabric")
+
+import seaformer_kernels as sk
+from seaformer_kernels.training import RecipeError, load_recipe
+from seaformer_kernels.training.recipe import recipe_differences
+from seaformer_kernels.training.schedules import lr_factor
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+GOOD = """
+task: segmentation
+data: folder
+model: seaformer_tiny
+batch: 8
+epochs: 10
+augment: {crop: [64, 96]}
+optimizer: {name: adamw, lr: 3e-3}
+schedule: {name: poly}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("model", sk.list_models())
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_for_every_model(path, model):
+    recipe = load_recipe(path, {"model": model})
+    assert recipe.model == model
+    assert isinstance(recipe.optimizer.lr, float)
+
+
+def test_recipes_of_all_data_sets_are_there():
+    tasks = {(load_recipe(path).task, load_recipe(path).data) for path in RECIPES}
+    assert ("classification", "imagenet") in tasks
+    names = {*sk.data.DATASETS, "coco_stuff10k"}
+    assert tasks - {("classification", "imagenet")} == {("segmentation", name) for name in names}
+    batches = {load_recipe(path).batch for path in RECIPES if path.stem.startswith("ade20k")}
+    assert batches == {16, 32}
+
+
+def test_what_a_recipe_says(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD), {"optimizer.lr": 0.5, "weights": "a.pth"})
+    assert recipe.augment.crop == (64, 96)
+    assert recipe.optimizer.lr == 0.5
+    assert recipe.weights == str(tmp_path / "a.pth")
+    assert load_recipe(write(tmp_path, GOOD)).optimizer.lr == 3e-3  # YAML 1.1 would say text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch: 8", "batchsize: 8", "unknown key 'batchsize'; expected augment, batch,"),
+        ("batch: 8\n", "", "the key 'batch' is missing"),
+        ("batch: 8", "batch: eight", "batch: expected an integer, got 'eight'"),
+        ("batch: 8", "batch: 8.0", "batch: expected an integer, got 8.0"),
+        ("batch: 8", "batch: yes", "batch: expected an integer, got True"),
+        ("batch: 8", "batch: 0", "batch: expected a positive integer, got 0"),
+        ("batch: 8", "batch: 8\nbatch: 9", "key 'batch' stands twice"),
+        ("epochs: 10", "", "expected either epochs or steps, got neither"),
+        ("epochs: 10", "epochs: 1\nsteps: 2", "expected either epochs or steps, got both"),
+        ("lr: 3e-3", "lr: fast", "optimizer.lr: expected a number or a number for each of sev"),
+        ("lr: 3e-3", "lr: -1", "optimizer.lr: expected a positive number, got -1.0"),
+        ("lr: 3e-3", "lr: .nan", "optimizer.lr: expected a number"),
+        ("lr: 3e-3", "lr: {seaformer_base: 1}", "optimizer.lr: expected one for seaformer_tiny"),
+        ("lr: 3e-3", "lr: 1, decay: 1", "optimizer: unknown key 'decay'"),
+        ("adamw", "sgd", "optimizer.name: expected adamw or rmsprop, got 'sgd'"),
+        ("{name: poly}", "poly", "schedule: expected a mapping of keys, got 'poly'"),
+        ("[64, 96]", "[64]", "augment.crop: expected a list of 2 integers, got"),
+        ("[64, 96]", "[64, 16]", "augment.crop: expected a height and width from 32 up"),
+        ("task: segmentation", "task: detection", "task: expected segmentation or classification"),
+        ("task: segmentation\n", "", "task: expected segmentation or classification, got '(none)'"),
+        ("task: segmentation", "loss: {label_smoothing: 1}\ntask: segmentation", "unknown key 'la"),
+        ("batch: 8", "ema: 1.5\nbatch: 8", "ema: expected a number between 0 and 1, got 1.5"),
+        ("batch: 8", "loss: {class_weights: [0, 0]}\nbatch: 8", "numbers from 0 up that are not"),
+        ("batch: 8", "batch: [", "expected YAML, but"),
+        (GOOD, "- a list", "expected a mapping of keys, got"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_key(tmp_path, old, new, message):
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(RecipeError, match=r"none.yaml cannot be read: No such file"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_python_in_yaml_is_not_run(tmp_path):
+    text = GOOD.replace("batch: 8", "batch: !!python/object/apply:os.getpid []")
+    with pytest.raises(RecipeError, match="expected YAML"):
+        load_recipe(write(tmp_path, text))
+
+
+def test_differences_are_dotted_keys():
+    before = {"a": 1, "b": {"c": 1, "d": 2}, "e": None}
+    after = {"a": 1, "b": {"c": 3, "d": 2}, "f": 1}
+    assert recipe_differences(before, after) == ["b.c", "f"]
+
+
+def test_schedules(tmp_path):
+    text = GOOD.replace("{name: poly}", "{name: NAME, power: 2.0, warmup_steps: 10}")
+    poly = load_recipe(write(tmp_path, text.replace("NAME", "poly"))).schedule
+    cosine = load_recipe(write(tmp_path, text.replace("NAME", "cosine"))).schedule
+    assert lr_factor(poly, 0, 100) == pytest.approx(1e-6)
+    assert lr_factor(poly, 5, 100) == pytest.approx(0.5 * 0.95**2, rel=1e-5)
+    assert lr_factor(poly, 50, 100) == pytest.approx(0.25)
+    assert lr_factor(cosine, 50, 100) == pytest.approx(0.5)
+    assert lr_factor(cosine, 99, 100) < 1e-3
