@@ -38,6 +38,7 @@ CONTENTS = """
 
 docs/start/try
 docs/start/research
+docs/start/train
 docs/start/checkpoints
 docs/start/sharing
 docs/start/many-pictures
@@ -56,6 +57,7 @@ docs/how/labels
 docs/how/fusion
 docs/how/numerics
 docs/how/memory
+docs/how/training
 docs/how/evaluation
 docs/paper-and-code
 ```
@@ -93,6 +95,7 @@ docs/api/optimize
 docs/api/cpu
 docs/api/data
 docs/api/evaluate
+docs/api/training
 docs/api/reference
 docs/api/training
 docs/api/cli

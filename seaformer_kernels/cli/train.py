@@ -127,16 +127,18 @@ def train(
         state = None
         if resume:
             state = folder.resume(chosen)
-        elif zero:
-            folder.begin(chosen, overwrite)
+        elif zero and not overwrite:
+            folder.check_free()
         to_train, to_validate = (
             open_data(chosen.data, data_path, split, classes) for split in ("train", "val")
         )
         if check and zero:
             check_data(to_train)
             check_data(to_validate)
-        fabric.barrier()
         task = training.make_task(chosen, to_train, to_validate, folder, fabric)
+        if zero and not resume:
+            folder.begin(chosen)  # only now, as all else is known to be in order
+        fabric.barrier()
         trainer = training.Trainer(
             chosen, task, folder, machine, fabric, Display() if zero else None, save_every
         )
@@ -147,6 +149,8 @@ def train(
         click.echo(f"{error} The same command with --resume goes on.", err=True)
         raise SystemExit(130) from None
     except (training.RecipeError, training.TrainingError, DataError, sk.CheckpointError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:  # a checkpoint that is not there, a disk that is full
         raise click.ClickException(str(error)) from None
     if zero:
         name = task.validation.metrics[0]

@@ -5,8 +5,15 @@ from seaformer_kernels.training.errors import RecipeError, Stopped, TrainingErro
 from seaformer_kernels.training.losses import ClassificationLoss, LossSum, SegmentationLoss
 from seaformer_kernels.training.machine import Machine
 from seaformer_kernels.training.recipe import (
+    ClassificationAugmentation,
+    ClassificationLossRecipe,
     ClassificationRecipe,
+    HardExamples,
+    OptimizerRecipe,
     Recipe,
+    ScheduleRecipe,
+    SegmentationAugmentation,
+    SegmentationLossRecipe,
     SegmentationRecipe,
     load_recipe,
 )
@@ -15,16 +22,23 @@ from seaformer_kernels.training.tasks import make_task
 from seaformer_kernels.training.trainer import Observer, Task, Trainer
 
 __all__ = [
+    "ClassificationAugmentation",
     "ClassificationLoss",
+    "ClassificationLossRecipe",
     "ClassificationRecipe",
     "DistillationLoss",
+    "HardExamples",
     "LossSum",
     "Machine",
     "Observer",
+    "OptimizerRecipe",
     "Recipe",
     "RecipeError",
     "RunFolder",
+    "ScheduleRecipe",
+    "SegmentationAugmentation",
     "SegmentationLoss",
+    "SegmentationLossRecipe",
     "SegmentationRecipe",
     "Stopped",
     "Task",

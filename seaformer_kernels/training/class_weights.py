@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.state import write_whole
 
 
@@ -27,11 +29,23 @@ def balanced(counts: Tensor) -> Tensor:
 
 
 def counted_once(data: Any, classes: int, file: Path) -> Tensor:
-    """`balanced` of the pixels of a data set, whose counts are kept in a file."""
-    if file.exists():
-        counts = torch.tensor(json.loads(file.read_text())["pixels"], dtype=torch.int64)
-    else:
-        counts = count_pixels(data, classes)
-        text = json.dumps({"pixels": counts.tolist()}) + "\n"
-        write_whole(file, lambda f: f.write(text.encode()))
+    """`balanced` of the pixels of a data set, whose counts are kept in a file.
+
+    Raises:
+        TrainingError: no pixel has a label.
+    """
+    names = "\n".join(sample.name for sample in data.samples)
+    images = hashlib.sha256(f"{classes} {names}".encode()).hexdigest()
+    try:
+        kept = json.loads(file.read_text())
+    except (OSError, ValueError):
+        kept = {}
+    if kept.get("images") == images:
+        return balanced(torch.tensor(kept["pixels"]))
+    counts = count_pixels(data, classes)
+    if not counts.any():
+        raise TrainingError("Expected masks with labels to weigh classes by, got none.")
+    text = json.dumps({"images": images, "pixels": counts.tolist()}) + "\n"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, lambda f: f.write(text.encode()))
     return balanced(counts)

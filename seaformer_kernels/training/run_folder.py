@@ -37,21 +37,23 @@ class RunFolder:
         self.overlays = path / "overlays"
         self.tensorboard = path / "tensorboard"
 
-    def begin(self, recipe: Recipe, overwrite: bool) -> None:
-        """Makes the folder for a new training, without what an older one left if `overwrite`.
+    def check_free(self) -> None:
+        """Raises TrainingError if there is something in the folder; counts of classes may be."""
+        if self.path.is_dir() and {*self.path.iterdir()} - {self.class_weights}:
+            raise TrainingError(
+                f"{self.path} is there and not empty: --resume goes on with it, --overwrite "
+                "replaces the training in it, --out names another."
+            )
+
+    def begin(self, recipe: Recipe) -> None:
+        """Makes the folder for a new training, without what an older one left.
 
         Raises:
-            TrainingError: there is a training in it, and it is not to be replaced, or it cannot
-                be written.
+            TrainingError: it cannot be written.
         """
         try:
-            if self.path.exists() and any(self.path.iterdir()) and not overwrite:
-                raise TrainingError(
-                    f"{self.path} is there and not empty: --resume goes on with it, --overwrite "
-                    "replaces the training in it, --out names another."
-                )
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in (self.last, self.best, self.metrics, self.class_weights):
+            for file in (self.last, self.best, self.metrics):
                 file.unlink(missing_ok=True)
             for pattern in ("overlays/*.png", "tensorboard/events.out.tfevents.*"):
                 for file in self.path.glob(pattern):

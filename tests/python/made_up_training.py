@@ -90,7 +90,8 @@ def make_trainer(folder, resume=False, images=8, machine=None, **changes):
     if resume:
         state = folder.resume(recipe)
     elif fabric.is_global_zero:
-        folder.begin(recipe, overwrite=False)
+        folder.check_free()
+        folder.begin(recipe)
     fabric.barrier()
     torch.manual_seed(recipe.seed)
     validation = SegmentationValidation(MadeUp(3, seed=1))

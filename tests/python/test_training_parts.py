@@ -10,6 +10,7 @@ from torch.nn import functional as F
 pytest.importorskip("yaml")
 pytest.importorskip("lightning_fabric")
 
+from made_up_training import MadeUp
 from test_optimize import MINI
 
 from seaformer_kernels.models import SeaFormerClassifier, SeaFormerSegmenter
@@ -72,13 +73,17 @@ def test_classification_loss_is_torchs():
     torch.testing.assert_close(total / weight, expected)
 
 
-def test_class_weights(tmp_path):
+def test_class_weights(tmp_path, monkeypatch):
     weights = balanced(torch.tensor([100, 400, 0, 25]))
     torch.testing.assert_close(weights, torch.tensor([2.0, 1.0, 0.0, 4.0]) * 3 / 7)
-    masks = [(None, torch.tensor([[0, 1, 1], [1, 1, 255]], dtype=torch.uint8))]
-    first = counted_once(masks, 2, tmp_path / "counts.json")
-    torch.testing.assert_close(first, torch.tensor([2.0, 1.0]) * 2 / 3)
-    assert torch.equal(counted_once([], 2, tmp_path / "counts.json"), first)
+    data, file = MadeUp(2), tmp_path / "run" / "counts.json"
+    masks = torch.stack([data[0][1], data[1][1]])
+    counts = torch.tensor([(masks == label).sum() for label in range(3)])
+    assert torch.equal(counted_once(data, 3, file), balanced(counts))
+    monkeypatch.setattr(MadeUp, "__getitem__", None)  # not looked at again
+    assert torch.equal(counted_once(data, 3, file), balanced(counts))
+    with pytest.raises(TypeError):  # other images are
+        counted_once(MadeUp(1), 3, file)
 
 
 def test_rmsprop_as_tensorflow_has_it():
