@@ -78,7 +78,7 @@ def augment(image, mask, seed):
     return (x.flip(2), mask.long().flip(1)) if seed % 2 else (x, mask.long())
 
 
-def make_trainer(folder, resume=False, images=8, machine=None, **changes):
+def make_trainer(folder, resume=False, machine=None, save_every=3, **changes):
     """The trainer and the state it goes on from."""
     machine = machine or Machine("cpu", workers=0)
     content = {**RECIPE, **changes}
@@ -97,8 +97,8 @@ def make_trainer(folder, resume=False, images=8, machine=None, **changes):
     validation = SegmentationValidation(MadeUp(3, seed=1))
     model = SeaFormerSegmenter(MINI, len(FACTS.classes))
     loss = SegmentationLoss(torch.tensor([0.5, 1.0, 1.5]))
-    task = Task(model, MadeUp(images), augment, loss, validation)
-    return Trainer(recipe, task, folder, machine, fabric, save_every=3), state
+    task = Task(model, MadeUp(8), augment, loss, validation)
+    return Trainer(recipe, task, folder, machine, fabric, save_every=save_every), state
 
 
 def main(folder: str, *words: str) -> None:

@@ -245,3 +245,11 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
     ]
     for name, tensor in states[0].items():
         torch.testing.assert_close(states[1][name], tensor, rtol=1e-8, atol=1e-9, msg=name)
+
+
+@pytest.mark.slow
+def test_it_learns_eight_images_by_heart(tmp_path, one_thread):
+    changes = {"batch": 8, "epochs": 200, "validate_every": 50, "dropout": 0, "clip": None}
+    trainer, _ = make_trainer(tmp_path / "run", **changes, save_every=1000)
+    trainer.task.validation.data = trainer.task.data
+    assert trainer.train() > 0.95

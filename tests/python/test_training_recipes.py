@@ -9,8 +9,22 @@ import pytest
 pytest.importorskip("yaml")
 pytest.importorskip("lightning_fabric")
 
+import torch
+from made_up_training import MadeUp
+from test_optimize import MINI
+
 import seaformer_kernels as sk
-from seaformer_kernels.training import RecipeError, load_recipe
+from seaformer_kernels.data import COCO_STUFF, DATASETS
+from seaformer_kernels.models.config import FAMILY
+from seaformer_kernels.training import (
+    Machine,
+    RecipeError,
+    RunFolder,
+    Trainer,
+    load_recipe,
+    make_task,
+)
+from seaformer_kernels.training.metrics_log import read_metrics
 from seaformer_kernels.training.recipe import recipe_differences
 from seaformer_kernels.training.schedules import lr_factor
 
@@ -123,3 +137,54 @@ def test_schedules(tmp_path):
     assert lr_factor(poly, 50, 100) == pytest.approx(0.25)
     assert lr_factor(cosine, 50, 100) == pytest.approx(0.5)
     assert lr_factor(cosine, 99, 100) < 1e-3
+
+
+class Labelled(MadeUp):
+    """Made-up images with the labels of a data set."""
+
+    def __init__(self, name):
+        super().__init__(4)
+        self.facts = DATASETS.get(name, COCO_STUFF)
+
+    def __getitem__(self, index):
+        image, mask = super().__getitem__(index)
+        return image, (mask * 7 + torch.arange(64, dtype=torch.uint8)) % len(self.facts.classes)
+
+
+class Classified(torch.utils.data.Dataset):
+    classes = tuple("abcdefg")
+    mean, std = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
+
+    def __init__(self):
+        self.images = MadeUp(4)
+        self.samples = self.images.samples
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.images[index][0], index % 7
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_takes_two_steps(path, tmp_path, monkeypatch, one_thread):
+    pytest.importorskip("kornia")
+    monkeypatch.setitem(FAMILY, "seaformer_tiny", MINI)
+    changes = {"model": "seaformer_tiny", "batch": 2, "epochs": None, "steps": 2}
+    task = load_recipe(path).task
+    small = {"augment.crop": [64, 64]} if task == "segmentation" else {"augment.size": 64}
+    if getattr(load_recipe(path).augment, "resize", None):
+        small["augment.resize"] = [64, 96]
+    recipe = load_recipe(path, {**changes, **small})
+    data = Labelled(recipe.data) if task == "segmentation" else Classified()
+    folder, machine = RunFolder(tmp_path / "run"), Machine("cpu", workers=0)
+    fabric = machine.fabric()
+    folder.begin(recipe)
+    trainer = Trainer(
+        recipe, make_task(recipe, data, data, folder, fabric), folder, machine, fabric
+    )
+    assert trainer.train() >= 0
+    assert trainer.step == 2
+    rows = read_metrics(folder.metrics)
+    assert [bool(row["loss"]) for row in rows] == [True, True, False]
+    assert folder.best.exists()
