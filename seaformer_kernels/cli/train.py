@@ -174,6 +174,8 @@ def _changes(changes: tuple[str, ...], weights: Path | None, **given: Any) -> di
             found[key] = parse_value(value)
         except ValueError as error:
             raise click.UsageError(f"--set {key}: {error}") from None
+    if "steps" in found and "epochs" not in found:
+        found["epochs"] = None
     return found
 
 
@@ -196,7 +198,7 @@ class Display:
         self.progress.start()
         self._begin_epoch()
         if step:
-            click.echo(f"Going on after step {step} of {steps}.")
+            self._say(f"Going on after step {step} of {steps}.")
 
     def step(self, row: dict[str, Any]) -> None:
         """A step is done."""
@@ -204,7 +206,7 @@ class Display:
         self.progress.update(self.bar, completed=row["step"], epoch=row["epoch"], loss=row["loss"])
         if row["step"] % self.steps_per_epoch == 0 or row["step"] == self.steps:
             rate = len(self.losses) / (time.monotonic() - self.since)
-            click.echo(
+            self._say(
                 f"epoch {row['epoch']}, step {row['step']} of {self.steps}: loss "
                 f"{sum(self.losses) / len(self.losses):.4f}, lr {row['lr']:.2e}, "
                 f"{rate:.2f} steps a second"
@@ -217,8 +219,18 @@ class Display:
     def validated(self, metrics: dict[str, float], best: bool) -> None:
         """A validation is done."""
         text = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        click.echo(f"  validation: {text}{' (best)' if best else ''}")
+        self._say(f"  validation: {text}{' (best)' if best else ''}")
         self.since = time.monotonic()
+
+    def ends(self) -> None:
+        """The run ends, or stops."""
+        self.progress.stop()
+
+    def _say(self, text: str) -> None:
+        if self.progress.disable:
+            click.echo(text)
+        else:  # above the bar
+            self.progress.console.print(text, highlight=False, markup=False)
 
     def _begin_epoch(self) -> None:
         self.losses: list[float] = []

@@ -20,7 +20,7 @@ def create_model(
     num_classes: int | None = None,
     upsample: bool = False,
 ) -> SeaFormerSegmenter | SeaFormerClassifier:
-    """A freshly initialised model of the family, in eval mode; call `.train()` to train it.
+    """A freshly initialised model of the family, in eval mode; call ``.train()`` to train it.
 
     Weights come from torch's global random generator, so `torch.manual_seed` repeats them.
 

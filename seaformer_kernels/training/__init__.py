@@ -20,6 +20,11 @@ from seaformer_kernels.training.recipe import (
 from seaformer_kernels.training.run_folder import RunFolder
 from seaformer_kernels.training.tasks import make_task
 from seaformer_kernels.training.trainer import Observer, Task, Trainer
+from seaformer_kernels.training.validation import (
+    ClassificationValidation,
+    SegmentationValidation,
+    Validation,
+)
 
 __all__ = [
     "ClassificationAugmentation",
@@ -27,6 +32,7 @@ __all__ = [
     "ClassificationLossRecipe",
     "ClassificationRecipe",
     "DistillationLoss",
+    "ClassificationValidation",
     "HardExamples",
     "LossSum",
     "Machine",
@@ -40,11 +46,13 @@ __all__ = [
     "SegmentationLoss",
     "SegmentationLossRecipe",
     "SegmentationRecipe",
+    "SegmentationValidation",
     "Stopped",
     "Task",
     "Trainer",
     "TrainingError",
     "halved",
+    "Validation",
     "load_recipe",
     "make_task",
 ]

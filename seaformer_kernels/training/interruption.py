@@ -57,3 +57,4 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def ignore_in_worker(_: Any = None) -> None:
     """Leaves Ctrl-C, which goes to all processes of a terminal, to the process that trains."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has our handler else

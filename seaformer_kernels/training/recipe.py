@@ -136,7 +136,7 @@ class Recipe:
     """What both tasks have in common.
 
     Attributes:
-        data: name of the data set, as in `seaformer_kernels.data.open_data`.
+        data: name of the data set, as ``open_data`` takes it.
         model: member of the family.
         batch: images a step, of all processes together.
         epochs, steps: length; one of them is given. An epoch leaves out what fills no batch.

@@ -33,7 +33,7 @@ def make_task(
     folder: RunFolder,
     fabric: Fabric,
 ) -> Task:
-    """What a recipe trains on these data sets, of `seaformer_kernels.data.open_data`.
+    """What a recipe trains on these data sets, of ``open_data``.
 
     Raises:
         TrainingError: recipe and data do not fit.

@@ -44,6 +44,9 @@ class Observer:
     def validated(self, metrics: dict[str, float], best: bool) -> None:
         """A validation is done; whether it is the best until now."""
 
+    def ends(self) -> None:
+        """The run ends, or stops for whatever reason."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -160,9 +163,14 @@ class Trainer:
                 self._loop()
         except KeyboardInterrupt:
             raise Stopped(
-                f"Stopped after step {self.step}; what came behind the last saved state is lost."
+                f"Stopped after step {self.step}; {self.folder.last} has the last saved state."
             ) from None
         except (MemoryError, RuntimeError) as error:
+            if "DataLoader worker (pid" in str(error):
+                raise TrainingError(
+                    "A process that reads images ended, perhaps for lack of memory; --workers 0 "
+                    f"does without: {str(error).splitlines()[0]}"
+                ) from None
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
@@ -172,6 +180,7 @@ class Trainer:
         finally:
             if self._log:
                 self._log.close()
+                self.observer.ends()
         return self.best
 
     def _loop(self) -> None:

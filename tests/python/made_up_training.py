@@ -57,7 +57,7 @@ class MadeUp(Dataset):
         generator = torch.Generator().manual_seed(seed_of(self.seed, index))
         mask = torch.zeros(64, 64, dtype=torch.uint8)
         for label in (1, 2):
-            y, x = torch.randint(0, 24, (2,), generator=generator).tolist()
+            y, x = (8 * torch.randint(0, 3, (2,), generator=generator)).tolist()
             mask[y : y + 40, x + 16 * (label - 1) :][:, :24] = label
         colors = torch.tensor(((60, 60, 60), (200, 60, 60), (60, 60, 200)), dtype=torch.float32)
         noise = 20 * torch.randn(64, 64, 3, dtype=torch.float32, generator=generator)
