@@ -45,6 +45,12 @@ from seaformer_kernels.cli.params import LocalPath
 @click.option("--batch", type=click.IntRange(min=1), help="In place of the recipe's.")
 @click.option("--weights", type=LocalPath(), metavar="FILE", help="Checkpoint to start from.")
 @click.option(
+    "--teacher",
+    type=LocalPath(),
+    metavar="FILE",
+    help="Weights of the teacher of a recipe with distillation.",
+)
+@click.option(
     "--set",
     "changes",
     multiple=True,
@@ -119,6 +125,7 @@ def train(
         torch.set_num_threads(threads)
     try:
         chosen = training.load_recipe(recipe, _changes(**changes))
+        training.check_teacher(chosen)
         folder = training.RunFolder(out or Path("runs") / f"{recipe.stem}-{chosen.model}")
         machine = training.Machine(device, precision, workers)
         fabric = machine.fabric()
@@ -157,7 +164,9 @@ def train(
         click.echo(f"Best {name} {best:.4f}; its weights are {show(folder.best)}.")
 
 
-def _changes(changes: tuple[str, ...], weights: Path | None, **given: Any) -> dict[str, Any]:
+def _changes(
+    changes: tuple[str, ...], weights: Path | None, teacher: Path | None, **given: Any
+) -> dict[str, Any]:
     """What the command line says in place of the recipe."""
     from seaformer_kernels.training.strict import parse_value
 
@@ -166,6 +175,8 @@ def _changes(changes: tuple[str, ...], weights: Path | None, **given: Any) -> di
         found["steps"] = None
     if weights is not None:
         found["weights"] = str(weights.absolute())
+    if teacher is not None:
+        found["distillation.teacher"] = str(teacher.absolute())
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or not key:

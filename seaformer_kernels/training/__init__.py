@@ -8,6 +8,7 @@ from seaformer_kernels.training.recipe import (
     ClassificationAugmentation,
     ClassificationLossRecipe,
     ClassificationRecipe,
+    DistillationRecipe,
     HardExamples,
     OptimizerRecipe,
     Recipe,
@@ -18,7 +19,7 @@ from seaformer_kernels.training.recipe import (
     load_recipe,
 )
 from seaformer_kernels.training.run_folder import RunFolder
-from seaformer_kernels.training.tasks import make_task
+from seaformer_kernels.training.tasks import check_teacher, make_task
 from seaformer_kernels.training.trainer import Observer, Task, Trainer
 from seaformer_kernels.training.validation import (
     ClassificationValidation,
@@ -33,6 +34,7 @@ __all__ = [
     "ClassificationRecipe",
     "DistillationLoss",
     "ClassificationValidation",
+    "DistillationRecipe",
     "HardExamples",
     "LossSum",
     "Machine",
@@ -51,6 +53,7 @@ __all__ = [
     "Task",
     "Trainer",
     "TrainingError",
+    "check_teacher",
     "halved",
     "Validation",
     "load_recipe",

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.modules import SegmentationHead
+from seaformer_kernels.training.losses import exact
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
 """The loss of logits [B, classes, H, W] and a mask int64 [B, H, W], as one number."""
@@ -124,12 +125,12 @@ class DistillationLoss(nn.Module):
             )
 
     def _entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
-        return self.cross_entropy(_resized(_exact(logits), masks.shape[-2:]), masks)
+        return self.cross_entropy(_resized(exact(logits), masks.shape[-2:]), masks)
 
     def _divergence(self, logits: Tensor, targets: Tensor) -> Tensor:
-        logits = _resized(_exact(logits), targets.shape[-2:])
+        logits = _resized(exact(logits), targets.shape[-2:])
         ours, theirs = (
-            (_exact(x) / self.temperature).log_softmax(1).movedim(1, -1).flatten(0, 2)
+            (exact(x) / self.temperature).log_softmax(1).movedim(1, -1).flatten(0, 2)
             for x in (logits, targets)
         )
         mean = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
@@ -187,16 +188,11 @@ def _classified(features: Tensor, classifier: nn.Conv2d) -> Tensor:
 
 
 def _distance(features: Tensor, wanted: Tensor) -> Tensor:
-    features = _resized(_exact(features), wanted.shape[-2:])
-    return (1 - F.cosine_similarity(features, _exact(wanted), dim=1)).mean()
+    features = _resized(exact(features), wanted.shape[-2:])
+    return (1 - F.cosine_similarity(features, exact(wanted), dim=1)).mean()
 
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def _exact(x: Tensor) -> Tensor:
-    """In 32 bits if it has fewer."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -47,7 +47,7 @@ class SegmentationLoss(nn.Module):
     def forward(self, logits: Tensor, mask: Tensor) -> LossSum:
         """Of logits [B, classes, h, w] and labels int64 [B, H, W]."""
         resized = F.interpolate(
-            _exact(logits), size=mask.shape[-2:], mode="bilinear", align_corners=False
+            exact(logits), size=mask.shape[-2:], mode="bilinear", align_corners=False
         )
         weights = None if self.class_weights is None else self.class_weights.to(resized.dtype)
         if self.threshold is None:
@@ -58,12 +58,16 @@ class SegmentationLoss(nn.Module):
                 ignore_index=self.ignore_label,
                 reduction="sum",
             )
-            return LossSum(total, self._weights(mask).sum())
+            return LossSum(total, self.weight_of(mask))
         losses = F.cross_entropy(
             resized, mask, ignore_index=self.ignore_label, reduction="none"
         ).flatten(1)
         counted = self._weights(mask).flatten(1) * self._hard(losses.detach(), mask)
         return LossSum((losses * counted).sum(), counted.sum())
+
+    def weight_of(self, mask: Tensor) -> Tensor:
+        """What the labelled pixels of masks [B, H, W] weigh together."""
+        return self._weights(mask).sum()
 
     def _weights(self, mask: Tensor) -> Tensor:
         counts = mask != self.ignore_label
@@ -95,11 +99,11 @@ class ClassificationLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> LossSum:
         """Of logits [B, classes] and labels int64 [B]."""
         total = F.cross_entropy(
-            _exact(logits), labels, reduction="sum", label_smoothing=self.label_smoothing
+            exact(logits), labels, reduction="sum", label_smoothing=self.label_smoothing
         )
         return LossSum(total, total.new_tensor(len(labels)))
 
 
-def _exact(x: Tensor) -> Tensor:
+def exact(x: Tensor) -> Tensor:
     """In 32 bits if it has fewer."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

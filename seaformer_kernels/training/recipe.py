@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seaformer_kernels import list_models
+from seaformer_kernels.training.distillation import CrossEntropy, DistillationLoss
 from seaformer_kernels.training.errors import RecipeError
 from seaformer_kernels.training.strict import build, read_yaml
 
@@ -121,6 +122,27 @@ class SegmentationLossRecipe:
 
 
 @dataclass(frozen=True)
+class DistillationRecipe:
+    """A teacher of the full image; see `DistillationLoss`.
+
+    Attributes:
+        teacher: checkpoint of the teacher, relative to the recipe's folder; has to be given when
+            it is trained.
+        teacher_model: member of the family that it is; None for the student's.
+        student, lifted, features, kl: weights of the terms, 0 for none.
+        temperature: of the term kl.
+    """
+
+    teacher: str | None = None
+    teacher_model: str | None = None
+    student: float = 1.0
+    lifted: float = 1.0
+    features: float = 1.0
+    kl: float = 1.0
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
 class ClassificationLossRecipe:
     """Cross-entropy over images.
 
@@ -167,11 +189,20 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationRecipe(Recipe):
-    """Training a segmenter."""
+    """Training a segmenter.
+
+    Attributes:
+        half: whether the model reads images at half the size of crop, resize or the file.
+        upsample: whether its head lifts its map to twice the size (`create_model`).
+        distillation: a teacher, whose loss then takes the place of the common one; None for none.
+    """
 
     augment: SegmentationAugmentation
     task: Literal["segmentation"] = "segmentation"
     loss: SegmentationLossRecipe = field(default_factory=SegmentationLossRecipe)
+    half: bool = False
+    upsample: bool = False
+    distillation: DistillationRecipe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +253,11 @@ def parse_recipe(
     _check(recipe, path)
     if recipe.weights is not None:
         recipe = dataclasses.replace(recipe, weights=str(path.parent / recipe.weights))
+    distillation = getattr(recipe, "distillation", None)
+    if distillation is not None and distillation.teacher is not None:
+        teacher = str(path.parent / distillation.teacher)
+        distillation = dataclasses.replace(distillation, teacher=teacher)
+        recipe = dataclasses.replace(recipe, distillation=distillation)
     return recipe
 
 
@@ -235,6 +271,18 @@ def recipe_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
         elif old != new:
             found.append(key)
     return found
+
+
+def distillation_loss(
+    recipe: DistillationRecipe, cross_entropy: CrossEntropy | None = None
+) -> DistillationLoss:
+    """The loss that a recipe asks for.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    weights = {name: getattr(recipe, name) for name in ("student", "lifted", "features", "kl")}
+    return DistillationLoss(**weights, temperature=recipe.temperature, cross_entropy=cross_entropy)
 
 
 def _put(path: Path, content: dict[str, Any], key: str, value: Any) -> None:
@@ -312,6 +360,17 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
         check(0 <= augment.erasing <= 1, "augment.erasing", "a number from 0 to 1")
         check(0 <= augment.randaugment <= 10, "augment.randaugment", "an integer from 0 to 10")
     if isinstance(recipe, SegmentationRecipe):
+        fine = not recipe.half or min(recipe.augment.crop) >= 64
+        check(fine, "augment.crop", "a height and width from 64 up, of which the model reads half")
+        if recipe.distillation is not None:
+            teacher = recipe.distillation.teacher_model
+            fine = teacher is None or teacher in list_models()
+            check(fine, "distillation.teacher_model", f"one of {', '.join(list_models())}")
+            check(recipe.half, "half", "true with distillation")
+            try:
+                distillation_loss(recipe.distillation)
+            except ValueError as error:
+                raise RecipeError(f"{path}: distillation: {error}") from None
         weights, hard = recipe.loss.class_weights, recipe.loss.hard_examples
         fine = not isinstance(weights, tuple) or (min(weights, default=0) >= 0 < sum(weights))
         check(fine, "loss.class_weights", "numbers from 0 up that are not all 0")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -16,7 +17,14 @@ from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.training.class_weights import counted_once
 from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss
-from seaformer_kernels.training.recipe import ClassificationRecipe, SegmentationRecipe
+from seaformer_kernels.training.objectives import Distilled, Supervised, mean_of
+from seaformer_kernels.training.recipe import (
+    ClassificationRecipe,
+    DistillationRecipe,
+    Recipe,
+    SegmentationRecipe,
+    distillation_loss,
+)
 from seaformer_kernels.training.run_folder import RunFolder
 from seaformer_kernels.training.samples import seed_of
 from seaformer_kernels.training.trainer import Task
@@ -39,6 +47,7 @@ def make_task(
         TrainingError: recipe and data do not fit.
         CheckpointError: the initial weights cannot be read, or do not fit.
     """
+    check_teacher(recipe)
     classifies = isinstance(recipe, ClassificationRecipe)
     if classifies == hasattr(training, "facts"):
         raise TrainingError(
@@ -47,6 +56,13 @@ def make_task(
     if isinstance(recipe, ClassificationRecipe):
         return _classification(recipe, training, validation)
     return _segmentation(recipe, training, validation, folder, fabric)
+
+
+def check_teacher(recipe: Recipe) -> None:
+    """Raises TrainingError if a recipe has a teacher of whom it does not know the weights."""
+    distillation = getattr(recipe, "distillation", None)
+    if distillation is not None and distillation.teacher is None:
+        raise TrainingError("Expected the weights of a teacher (--teacher), got none.")
 
 
 def _segmentation(
@@ -67,13 +83,35 @@ def _segmentation(
     size = InputSize()
     if augment.resize is not None:
         size = InputSize(short_side=min(augment.resize), long_side=max(augment.resize))
+    scale = 0.5 if recipe.half else 1.0
     return Task(
-        _model(recipe, len(facts.classes)),
+        _model(recipe, len(facts.classes), upsample=recipe.upsample),
         training,
         transform,
-        _segmentation_loss(recipe, training, folder, fabric),
-        SegmentationValidation(validation, size),
+        _objective(recipe, _segmentation_loss(recipe, training, folder, fabric), facts, fabric),
+        SegmentationValidation(validation, dataclasses.replace(size, scale=scale)),
     )
+
+
+def _objective(
+    recipe: SegmentationRecipe, loss: SegmentationLoss, facts: Any, fabric: Fabric
+) -> nn.Module:
+    if recipe.distillation is None:
+        return Supervised(loss, recipe.half)
+    return Distilled(
+        distillation_loss(recipe.distillation, mean_of(loss)),
+        _teacher(recipe.distillation, recipe.model, len(facts.classes)),
+        loss,
+        lambda weight: cast(Tensor, fabric.all_reduce(weight, reduce_op="mean")),
+    )
+
+
+def _teacher(distillation: DistillationRecipe, student: str, classes: int) -> nn.Module:
+    teacher = create_model(distillation.teacher_model or student, "segmentation", classes)
+    report = load_checkpoint(teacher, Path(distillation.teacher or ""))
+    if report.fresh:
+        raise TrainingError(f"Expected all weights of a teacher of {classes} classes. {report}")
+    return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _segmentation_loss(
@@ -111,7 +149,7 @@ def _classification(recipe: ClassificationRecipe, training: Any, validation: Any
         _model(recipe, len(training.classes)),
         training,
         partial(_augmented, transform),
-        ClassificationLoss(recipe.loss.label_smoothing),
+        Supervised(ClassificationLoss(recipe.loss.label_smoothing)),
         ClassificationValidation(validation, augment.size),
     )
 
@@ -120,10 +158,12 @@ def _augmented(transform: Any, image: Tensor, label: int, seed: int) -> tuple[Te
     return transform(image, seed), label
 
 
-def _model(recipe: SegmentationRecipe | ClassificationRecipe, classes: int) -> nn.Module:
+def _model(
+    recipe: SegmentationRecipe | ClassificationRecipe, classes: int, **options: bool
+) -> nn.Module:
     """The model with its initial weights, the same in all processes."""
     torch.manual_seed(seed_of(recipe.seed))
-    model = create_model(recipe.model, recipe.task, classes)
+    model = create_model(recipe.model, recipe.task, classes, **options)
     if recipe.weights is not None:
         load_checkpoint(model, Path(recipe.weights), strict=False)
     return model

@@ -56,14 +56,14 @@ class Task:
         model: the network, with its initial weights.
         data: the training set; `data.samples[i].image` is the file of a sample.
         augment: makes (input, target) of an image, a target and a seed.
-        loss: gives a `LossSum` of outputs and targets.
+        objective: gives a `LossSum` of the model, inputs and targets.
         validation: tells how good it is.
     """
 
     model: nn.Module
     data: Any
     augment: Any
-    loss: nn.Module
+    objective: nn.Module
     validation: Validation
 
 
@@ -126,7 +126,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, recipe.optimizer, fused)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
         self._model, self._optimizer = fabric.setup(self.network, self.optimizer)
-        self.loss = task.loss.to(fabric.device)
+        self.objective = task.objective.to(fabric.device)
         self.average: AveragedModel | None = None
         if recipe.ema is not None:
             average = get_ema_multi_avg_fn(recipe.ema)
@@ -235,7 +235,7 @@ class Trainer:
         images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
         target = target.to(device, non_blocking=True)
 
-        loss = self.loss(self._model(images), target)
+        loss = self.objective(self._model, images, target)
         asked = torch.tensor(float(self.interruption.asked), device=device)
         totals = torch.stack([loss.total.detach().double(), loss.weight.double(), asked.double()])
         summed: Any = self.fabric.all_reduce(totals, reduce_op="sum")

@@ -1,6 +1,6 @@
 """A small training on made-up images; as a program, one that tests can kill or run twice.
 
-python made_up_training.py FOLDER [--resume] [--double]
+python made_up_training.py FOLDER [--resume] [--double] [--distilled]
 """
 
 from __future__ import annotations
@@ -14,8 +14,18 @@ from test_optimize import MINI
 from torch.utils.data import Dataset
 
 from seaformer_kernels.data import Dataset as Facts
+from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.models import SeaFormerSegmenter
-from seaformer_kernels.training import Machine, RunFolder, SegmentationLoss, Stopped, Task, Trainer
+from seaformer_kernels.training import (
+    DistillationLoss,
+    Machine,
+    RunFolder,
+    SegmentationLoss,
+    Stopped,
+    Task,
+    Trainer,
+)
+from seaformer_kernels.training.objectives import Distilled, Supervised, mean_of
 from seaformer_kernels.training.recipe import parse_recipe
 from seaformer_kernels.training.samples import seed_of
 from seaformer_kernels.training.validation import SegmentationValidation
@@ -78,7 +88,7 @@ def augment(image, mask, seed):
     return (x.flip(2), mask.long().flip(1)) if seed % 2 else (x, mask.long())
 
 
-def make_trainer(folder, resume=False, machine=None, save_every=3, **changes):
+def make_trainer(folder, resume=False, machine=None, save_every=3, distilled=False, **changes):
     """The trainer and the state it goes on from."""
     machine = machine or Machine("cpu", workers=0)
     content = {**RECIPE, **changes}
@@ -94,10 +104,19 @@ def make_trainer(folder, resume=False, machine=None, save_every=3, **changes):
         folder.begin(recipe)
     fabric.barrier()
     torch.manual_seed(recipe.seed)
-    validation = SegmentationValidation(MadeUp(3, seed=1))
-    model = SeaFormerSegmenter(MINI, len(FACTS.classes))
+    size = InputSize(scale=0.5 if distilled else 1.0)
+    validation = SegmentationValidation(MadeUp(3, seed=1), size)
+    model = SeaFormerSegmenter(MINI, len(FACTS.classes), upsample=distilled)
     loss = SegmentationLoss(torch.tensor([0.5, 1.0, 1.5]))
-    task = Task(model, MadeUp(8), augment, loss, validation)
+    objective = Supervised(loss)
+    if distilled:
+        objective = Distilled(
+            DistillationLoss(cross_entropy=mean_of(loss)),
+            SeaFormerSegmenter(MINI, len(FACTS.classes)),
+            loss,
+            lambda weight: fabric.all_reduce(weight, reduce_op="mean"),
+        )
+    task = Task(model, MadeUp(8), augment, objective, validation)
     return Trainer(recipe, task, folder, machine, fabric, save_every=save_every), state
 
 
@@ -108,7 +127,9 @@ def main(folder: str, *words: str) -> None:
         machine = Machine("cpu", "64-true", workers=0)
     else:
         machine = Machine("cpu", workers=0)
-    trainer, state = make_trainer(folder, "--resume" in words, machine=machine)
+    trainer, state = make_trainer(
+        folder, "--resume" in words, machine=machine, distilled="--distilled" in words
+    )
     try:
         trainer.train(state)
     except Stopped as error:

@@ -157,7 +157,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path):
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to")
 
-    trainer.loss.forward = fail
+    trainer.objective.forward = fail
     with pytest.raises(TrainingError, match=r"Memory ran out at a batch of 4 .*lower batch"):
         trainer.train()
 

@@ -177,6 +177,11 @@ def test_every_recipe_takes_two_steps(path, tmp_path, monkeypatch, one_thread):
         small["augment.resize"] = [64, 96]
     recipe = load_recipe(path, {**changes, **small})
     data = Labelled(recipe.data) if task == "segmentation" else Classified()
+    if getattr(recipe, "distillation", None):
+        teacher = sk.create_model("seaformer_tiny", num_classes=len(data.facts.classes))
+        torch.save(teacher.state_dict(), tmp_path / "teacher.pth")
+        small["distillation.teacher"] = str(tmp_path / "teacher.pth")
+        recipe = load_recipe(path, {**changes, **small})
     folder, machine = RunFolder(tmp_path / "run"), Machine("cpu", workers=0)
     fabric = machine.fabric()
     folder.begin(recipe)
