@@ -1,11 +1,13 @@
 """Golden cases: what the reference code answers, with the weights and inputs that led there."""
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -17,6 +19,11 @@ import recipe  # noqa: E402
 TASKS = {"seg": "segmentation", "cls": "classification"}
 MODELS = sorted(path.name.removesuffix(".keys.json") for path in _FOLDER.glob("*.keys.json"))
 CASES = sorted(path.stem for path in _FOLDER.glob("*.npz"))
+# As parameters of a test.
+CASE_PARAMS = [
+    pytest.param(case, marks=pytest.mark.slow if re.search("base|large|512", case) else ())
+    for case in CASES
+]
 
 
 def parse(key: str) -> tuple[str, str]:

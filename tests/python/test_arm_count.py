@@ -285,6 +285,7 @@ THREADS = """
     }}"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inside", "threads"),
     [

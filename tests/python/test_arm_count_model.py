@@ -60,13 +60,14 @@ def markers(monkeypatch) -> Iterator[Markers]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "published_gmacs"),
     [
         (TINY, 0.6),
-        pytest.param("seaformer_small", 1.1, marks=pytest.mark.slow),
-        pytest.param("seaformer_base", 1.8, marks=pytest.mark.slow),
-        pytest.param("seaformer_large", 6.5, marks=pytest.mark.slow),
+        ("seaformer_small", 1.1),
+        ("seaformer_base", 1.8),
+        ("seaformer_large", 6.5),
     ],
 )
 def test_ideal_is_a_quarter_of_the_published_multiply_adds(variant, published_gmacs):
@@ -79,6 +80,7 @@ def test_ideal_of_a_block_is_that_of_its_layers(ideal):
     assert ideal["backbone.smb1.stem_block"] == 256 * 256 * 16 * (stem + behind) // 4
 
 
+@pytest.mark.slow
 def test_every_window_has_a_name_that_the_ideal_knows(markers, capsys, ideal):
     run_model.main("markers.so", TINY, "ours:labels", "eager:labels", "ours:blocks")
     *names, last = capsys.readouterr().out.replace("window ", "").split()
@@ -89,6 +91,7 @@ def test_every_window_has_a_name_that_the_ideal_knows(markers, capsys, ideal):
     assert sum(ideal[name] for name in blocks) == ideal[""]
 
 
+@pytest.mark.slow
 def test_eager_blocks_end_where_ours_do(markers, capsys):
     run_model.main("markers.so", TINY, "ours:blocks", "eager:blocks")
     names = capsys.readouterr().out.replace("window ", "").split()

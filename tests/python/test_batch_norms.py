@@ -6,11 +6,12 @@ import copy
 
 import pytest
 import torch
-from test_optimize import assert_same, noise, trained
+from test_optimize import MINI, assert_same, noise, trained
 from torch import nn
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels.models import SeaFormerSegmenter
 from seaformer_kernels.modules import ConvBN, InvertedResidual
 
 
@@ -112,13 +113,13 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def tiny() -> nn.Module:
-    return trained(sk.create_model("seaformer_tiny", num_classes=5))
+def mini() -> nn.Module:
+    return trained(SeaFormerSegmenter(MINI, num_classes=5))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_blocks_of_a_model_are_fused(tiny, kind):
-    model = KINDS[kind](copy.deepcopy(tiny))
+def test_all_blocks_of_a_model_are_fused(mini, kind):
+    model = KINDS[kind](copy.deepcopy(mini))
     fast = sk.optimize(model)
     assert not fast.report().plain
     assert len(fast.report().entries) == 20

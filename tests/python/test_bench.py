@@ -59,6 +59,7 @@ def found():
         patch.undo()
 
 
+@pytest.mark.slow
 @native
 def test_a_run_is_a_record_with_everything_in_it(found):
     record.check(json.loads(json.dumps(found)))
@@ -84,6 +85,7 @@ def test_a_run_is_a_record_with_everything_in_it(found):
         assert sum(part["macs"] for part in case["work"].values()) == macs
 
 
+@pytest.mark.slow
 @native
 def test_report_has_every_case_and_names_what_is_missing(found):
     text = tables.report(found)
@@ -94,6 +96,7 @@ def test_report_has_every_case_and_names_what_is_missing(found):
         assert line.count("|") == 0 or line.startswith("| ")
 
 
+@pytest.mark.slow
 @native
 def test_charts_are_drawn(found, tmp_path):
     charts = pytest.importorskip("seaformer_kernels.bench.charts", exc_type=ImportError)
@@ -150,6 +153,7 @@ def heap_settings() -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in alone.STEADY_HEAP}
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_calls_in_new_processes_have_the_environment_given(monkeypatch):
     kept, *unset = alone.STEADY_HEAP
@@ -186,6 +190,7 @@ def test_a_case_whose_process_died_is_named(monkeypatch):
     assert result["skipped"] == {str(cases[0]): "the process died"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
@@ -282,6 +287,7 @@ def test_peers_compute_what_pytorch_does(name, output):
         contenders.check(name, contender.call(), plain(x))
 
 
+@pytest.mark.slow
 @native
 @pytest.mark.children
 def test_command_writes_its_files(tmp_path):
@@ -294,6 +300,7 @@ def test_command_writes_its_files(tmp_path):
     assert refused.exit_code == 2 and "at least 32 pixels" in refused.output
 
 
+@pytest.mark.slow
 @native
 def test_traffic_is_that_of_the_blocks():
     model, x = sk.optimize(plain_model(TINY, "logits")), image(64, 64)

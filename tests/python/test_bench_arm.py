@@ -87,6 +87,7 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     assert bench_arm.with_unfused([ours | {"part": "none"}], kernels) == [ours | {"part": "none"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", sk.list_models())
 @pytest.mark.parametrize(
     ("kernel", "files", "least"),

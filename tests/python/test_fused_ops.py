@@ -685,6 +685,7 @@ class Chain(torch.nn.Module):
         return self.head(self.gate(fine, coarse), coarse), self.classify(coarse)
 
 
+@pytest.mark.slow
 @pytest.mark.compile
 def test_compile_fullgraph(backend):
     chain = Chain()

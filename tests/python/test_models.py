@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden import CASES, MODELS, GoldenCase, manifest, parse, state_dict
+from golden import CASE_PARAMS, CASES, MODELS, GoldenCase, manifest, parse, state_dict
 from torch import nn
 from torch.export import Dim
 
@@ -10,7 +10,7 @@ from seaformer_kernels.models import SeaFormerSegmenter, create_model, list_mode
 from seaformer_kernels.models.config import BlockConfig, SeaFormerConfig, SeaStageConfig
 from seaformer_kernels.modules import FusionGate, InvertedResidual, SeaAttention
 
-SEGMENTATION_CASES = [name for name in CASES if name.startswith("seg")]
+SEGMENTATION_CASES = [case for case in CASE_PARAMS if case.values[0].startswith("seg")]
 
 # Every kind of block once: compiles and exports in a fraction of the time a released model takes.
 MINI = SeaFormerConfig(
@@ -65,7 +65,7 @@ def test_golden_files_cover_every_model():
 
 
 @pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASE_PARAMS)
 @torch.no_grad()
 def test_logits_and_features_equal_the_reference(name, dtype, bound):
     case = GoldenCase.load(name)
@@ -257,6 +257,7 @@ def test_predict_classifies():
     assert torch.equal(labels, model(x).argmax(1))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiles_as_one_graph_for_any_size(mini):
     torch.compiler.reset()
@@ -275,6 +276,7 @@ def check_export(model: nn.Module) -> None:
         assert_near(program.module()(x), model(x))
 
 
+@pytest.mark.slow
 def test_exports_with_dynamic_batch_height_and_width(mini):
     check_export(mini)
     check_export(SeaFormerSegmenter(MINI, num_classes=5, upsample=True).eval())

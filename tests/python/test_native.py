@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden import CASES, GoldenCase, parse, state_dict
+from golden import CASE_PARAMS, GoldenCase, parse, state_dict
 
 import seaformer_kernels as sk
 
@@ -130,7 +130,7 @@ def test_labels_of_photographs(tiny, tmp_path, photo):
 
 
 @needs_program
-@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("seg")])
+@pytest.mark.parametrize("case", [case for case in CASE_PARAMS if case.values[0].startswith("seg")])
 @torch.inference_mode()
 def test_labels_of_golden_cases(tmp_path, case):
     golden = GoldenCase.load(case)
@@ -163,6 +163,7 @@ def test_instruction_sets(tiny, tmp_path, isa):
     assert_same_labels(read_labels(tmp_path / "labels.pgm"), expected)
 
 
+@pytest.mark.slow
 @needs_program
 def test_many_classes(tmp_path):
     torch.manual_seed(0)

@@ -48,6 +48,7 @@ def in_form(model: nn.Module, form: str) -> nn.Module:
     return model if form == "plain" else sk.optimize(model, whole_graph=form == "whole graph")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", *FORMS])
 def test_a_trace_labels_images_of_any_size(segmenter, form):
     labels = Labels(in_form(segmenter, form))

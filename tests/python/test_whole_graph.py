@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden import CASES, GoldenCase, parse, state_dict
+from golden import CASE_PARAMS, GoldenCase, parse, state_dict
 from test_optimize import MEAN, MINI, SMALL, STD, noise, trained
 from torch import nn
 from torch._dynamo.testing import CompileCounter
@@ -74,7 +74,7 @@ def test_same_bits_as_op_by_op(isa, make, size):
     assert torch.equal(whole.predict(x[:0]), plain.predict(x[:0]))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASE_PARAMS)
 @torch.inference_mode()
 def test_golden_cases(case):
     golden = GoldenCase.load(case)
