@@ -41,7 +41,7 @@ def _rgb(text: str) -> tuple[Color, ...]:
     return tuple((int(c[red], 16), int(c[green], 16), int(c[blue], 16)) for c in text.split())
 
 
-def _voc(count: int) -> tuple[Color, ...]:
+def voc_colors(count: int) -> tuple[Color, ...]:
     """Pascal VOC's colours: the bits of a label, dealt to R, G and B from the highest bit down."""
 
     def channel(label: int, first: int) -> int:
@@ -114,7 +114,7 @@ CAMVID = Dataset(
 PEOPLE = Dataset(
     "people",
     _names("background, hair, skin, upper, one-piece, lower, shoes, accessory"),
-    _voc(8),
+    voc_colors(8),
 )
 
 PASCAL_CONTEXT_60 = Dataset(
@@ -126,7 +126,7 @@ PASCAL_CONTEXT_60 = Dataset(
     mouse, person, plate, platform, pottedplant, road, rock, sheep, shelves, sidewalk, sign, sky,
     snow, sofa, table, track, train, tree, truck, tvmonitor, wall, water, window, wood
     """),
-    _voc(60),
+    voc_colors(60),
 )
 
 PASCAL_CONTEXT_59 = Dataset(
@@ -156,7 +156,7 @@ COCO_STUFF = Dataset(
     wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other,
     waterdrops, window-blind, window-other, wood
     """),
-    _voc(171),
+    voc_colors(171),
 )
 
 DATASETS = {
