@@ -52,10 +52,10 @@ def check(
         DataError: files cannot be read, masks have another size than their images or values that
             are not labels; the message says how many, and names the first few.
     """
-    segmentation = isinstance(data, SegmentationData)
+    with_masks = data if isinstance(data, SegmentationData) else None
 
     def look(sample: Sample) -> _Finding:
-        return _look(data if segmentation else None, sample, sizes)
+        return _look(with_masks, sample, sizes)
 
     findings: list[_Finding] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
