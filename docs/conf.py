@@ -57,6 +57,7 @@ docs/how/labels
 docs/how/fusion
 docs/how/numerics
 docs/how/memory
+docs/how/data
 docs/how/training
 docs/how/evaluation
 docs/paper-and-code
