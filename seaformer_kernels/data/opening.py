@@ -36,14 +36,13 @@ def open_data(
         Images with masks, or with classes for "imagenet".
 
     Raises:
-        DataError: the files are not where they should be, images and masks do not belong together,
-            or the classes are not as listed.
-        ValueError: the name is unknown.
+        DataError: the name is unknown, the files are not where they should be, images and masks do
+            not belong together, or the classes are not as listed.
     """
     root = Path(root)
     classes = Path(classes) if classes is not None else None
     if name not in LAYOUT_NAMES:
-        raise ValueError(f"Expected a data set among {', '.join(LAYOUT_NAMES)}, got {name!r}.")
+        raise DataError(f"Expected a data set among {', '.join(LAYOUT_NAMES)}, got {name!r}.")
     if name == "imagenet":
         return ClassificationData(*find_classes(root, split, classes))
     if name == "folder":

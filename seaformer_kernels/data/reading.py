@@ -7,7 +7,6 @@ the picture as viewers show it fits.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,10 +110,9 @@ def image_size(path: Path) -> tuple[int, int]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file; what fails in it becomes a DataError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of harmless things, as odd metadata
-            with Image.open(path) as image:
-                yield image
+        # Pillow's warnings are let through: to catch them is not safe in threads.
+        with Image.open(path) as image:
+            yield image
     except (DataError, MemoryError):
         raise
     except FileNotFoundError:

@@ -8,6 +8,7 @@ are Kornia's: Albumentations is archived, its successor under the AGPL.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 _CROPS_TRIED = 10  # as everybody who uses the rule
+_KORNIA = threading.Lock()
 
 
 class _Draws:
@@ -122,12 +124,13 @@ class SegmentationTransform:
         labels = F.interpolate(mask[None, None, rows, columns], size, mode="nearest-exact")[0, 0]
         if draws.happens(self.flip):
             pixels, labels = pixels.flip(2), labels.flip(1)
-        if self.distort:
-            pixels = _distorted(pixels, draws)
-        # Zero is the mean once it is normalised.
         below, right = self.crop[0] - size[0], self.crop[1] - size[1]
         top, left = draws.integer(below), draws.integer(right)
         padding = (left, right - left, top, below - top)
+        # Last, so that the geometry does not hang on it.
+        if self.distort:
+            pixels = _distorted(pixels, draws)
+        # Zero is the mean once it is normalised.
         return (
             F.pad(self._normalize(pixels), padding),
             F.pad(labels, padding, value=self.ignore_label).long(),
@@ -220,8 +223,8 @@ class ClassificationTransform:
         pixels = _scaled(image[:, rows, columns], (self.size, self.size))
         if draws.happens(self.flip):
             pixels = pixels.flip(2)
-        # Kornia's modules draw from torch's generator, which others use.
-        with torch.random.fork_rng(devices=[]):
+        # Kornia's modules draw from torch's generator, which others use, and keep what they drew.
+        with _KORNIA, torch.random.fork_rng(devices=[]):
             torch.manual_seed(draws.integer(2**32 - 1))
             if self._augment:
                 pixels = 255 * self._augment(pixels[None] / 255).clamp(0, 1)[0]
