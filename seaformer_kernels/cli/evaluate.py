@@ -16,12 +16,13 @@ import click
 import torch
 
 import seaformer_kernels as sk
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli import accuracy, outputs
 from seaformer_kernels.cli.errors import reason
-from seaformer_kernels.cli.options import MODEL, THREADS
+from seaformer_kernels.cli.options import DEFAULT_MODEL, MODEL, THREADS
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.params import LocalPath, Size
-from seaformer_kernels.cli.weights import load_weights
+from seaformer_kernels.cli.params import LocalPath, Size, Weights, WeightsSource
+from seaformer_kernels.cli.weights import load_shared, load_weights
 from seaformer_kernels.data import DATASETS
 from seaformer_kernels.data.opening import open_data
 from seaformer_kernels.data.reading import DataError
@@ -32,6 +33,7 @@ from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import Evaluation, run
 from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.state import StateFile, digest_of
+from seaformer_kernels.models import ModelFacts
 
 _ALL = "all"
 _LAYOUTS = (*DATASETS, "coco_stuff10k", "imagenet", "folder")
@@ -65,8 +67,8 @@ class EvaluateOptions:
     split: str
     classes: Path | None
     task: str | None
-    model: str
-    weights: Path
+    model: str | None
+    weights: Weights
     engines: tuple[str, ...]
     native_program: Path | None
     resize: tuple[int, int] | None
@@ -95,6 +97,16 @@ class EvaluateOptions:
         return list(dict.fromkeys(name for names in asked for name in names))
 
     @property
+    def architecture(self) -> str:
+        """What to call the model."""
+        return self.weights.architecture or self.model or DEFAULT_MODEL
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What the folder of the weights says of classes and images."""
+        return self.weights.config.facts if self.weights.config else None
+
+    @property
     def layout(self) -> str:
         """How the data lies in its folder."""
         return self.dataset or ("imagenet" if self.task == "classification" else "folder")
@@ -114,10 +126,13 @@ class EvaluateOptions:
             stride = self.stride[::-1] if self.stride else tuple(-(-2 * side // 3) for side in crop)
             window = SlidingWindow(crop, stride)
         half = getattr(model, "upsample", False)
+        long_side = self.long_side
+        if self.facts and not (self.resize or self.short_side or self.long_side):
+            long_side = self.facts.input_longer_side
         size = InputSize(
             self.resize and self.resize[::-1],
             self.short_side,
-            self.long_side,
+            long_side,
             self.input_scale or (0.5 if half else 1.0),
             self.divisor or 1,
         )
@@ -163,10 +178,11 @@ class EvaluateOptions:
 @MODEL
 @click.option(
     "--weights",
-    type=LocalPath(),
+    type=WeightsSource(),
     required=True,
-    metavar="FILE",
-    help="Checkpoint, .pth or .safetensors.",
+    metavar="FILE|FOLDER|NAME",
+    help="Checkpoint, .pth or .safetensors; or a folder of save_pretrained, or the name of weights "
+    "that come with the package: those say the model, mean, std and size of images, too.",
 )
 @click.option(
     "--engine",
@@ -281,9 +297,11 @@ def evaluate(**given: Any) -> None:
 def _check_files(options: EvaluateOptions) -> None:
     """Makes sure before the work that its results can be written."""
     outputs.check(
-        options.results, [*filter(None, (options.weights, options.classes))], options.overwrite
+        options.results,
+        [*options.weights.files, *filter(None, [options.classes])],
+        options.overwrite,
     )
-    if options.state and options.state in (*options.results, options.weights):
+    if options.state and options.state in (*options.results, *options.weights.files):
         raise click.UsageError(f"{show(options.state)} is the state, and named twice.")
     for file in [*options.results, *filter(None, [options.state])]:
         outputs.make_folder(file.parent)
@@ -306,12 +324,13 @@ def _evaluate(options: EvaluateOptions) -> None:
     data = _open(options)
     segments = hasattr(data, "facts")
     facts = data.facts if segments else data
+    normalised = options.facts or facts
     model = _load(options, "segmentation" if segments else "classification", len(facts.classes))
     try:
         task = options.segmentation(data, model) if segments else options.classification(data)
         engines = [
             make_engine(
-                *(name, model, facts.mean, facts.std),
+                *(name, model, normalised.mean, normalised.std),
                 *(options.native_program, options.threads or 1),
             )
             for name in options.engine_names
@@ -354,11 +373,15 @@ def _open(options: EvaluateOptions) -> Any:
 
 def _load(options: EvaluateOptions, task: str, classes: int) -> torch.nn.Module:
     """The model with its weights; process 0 says where they come from."""
-    model = sk.create_model(options.model, task, classes)
-    hint = f" Was {options.model} trained for {task} with {classes} classes?"
+    weights = options.weights
+    weights.check(task, options.model, classes)
     quiet = contextlib.redirect_stderr(io.StringIO()) if sharding.rank() else None
     with quiet or contextlib.nullcontext():
-        load_weights(model, options.weights, hint)
+        if weights.config:
+            return load_shared(weights)
+        model = sk.create_model(options.architecture, task, classes)
+        hint = f" Was {options.architecture} trained for {task} with {classes} classes?"
+        load_weights(model, weights, hint)
     return model
 
 
@@ -379,7 +402,7 @@ def _about(
         "split": options.split,
         "names of images": names.hexdigest(),
         "classes": list(classes),
-        "model": options.model,
+        "model": options.architecture,
         "weights": digest_of(model),
         "engines": options.engine_names,
         "sizes and views": how,
@@ -422,7 +445,7 @@ def _write(
         sheet = pictures.draw_overlays(task, engine, data, names)
         files[options.overlays] = _saving(sheet, options.overlays)
     try:
-        outputs.write(files)
+        write_whole(files)
     except OSError as error:
         raise click.ClickException(f"Pictures cannot be written: {reason(error)}") from None
 

@@ -25,7 +25,7 @@ from seaformer_kernels.data import ADE20K, DATASETS, Dataset
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.backbone import MIN_SIZE
 
-_DEFAULT_MODEL = "seaformer_base"
+DEFAULT_MODEL = "seaformer_base"
 _IMAGENET_CLASSES = 1000
 
 
@@ -56,7 +56,7 @@ class ModelOptions:
     @property
     def architecture(self) -> str:
         """What to call the model."""
-        return (self.weights and self.weights.architecture) or self.model or _DEFAULT_MODEL
+        return (self.weights and self.weights.architecture) or self.model or DEFAULT_MODEL
 
     @property
     def facts(self) -> ModelFacts | None:
@@ -198,7 +198,7 @@ MODEL = click.option(
     "--model",
     type=click.Choice(sk.list_models()),
     help="Member of the family.  [default: that of --weights, if it says so, else "
-    f"{_DEFAULT_MODEL}]",
+    f"{DEFAULT_MODEL}]",
 )
 WEIGHTS = click.option(
     "--weights",

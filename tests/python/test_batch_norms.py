@@ -122,7 +122,7 @@ def test_all_blocks_of_a_model_are_fused(mini, kind):
     model = KINDS[kind](copy.deepcopy(mini))
     fast = sk.optimize(model)
     assert not fast.report().plain
-    assert len(fast.report().entries) == 20
+    assert len(fast.report().entries) == 16
     x = noise(1, 3, 64, 64)
     assert_same(model, fast, x)
     if sk.cpu.info().extension_loaded:

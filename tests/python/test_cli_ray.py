@@ -66,6 +66,7 @@ def test_more_workers_than_cores_are_refused(workers, threads):
 
 def test_a_cluster_that_is_not_there_is_told_at_once(picture, in_tmp_path):
     pytest.importorskip("ray")
+    pytest.importorskip("pandas")
     result = segment(picture, "--engine", "ray", "--address", "127.0.0.1:1")
     assert result.exit_code == 1
     assert "Ray cannot be started or reached (address 127.0.0.1:1): Conn" in result.stderr
@@ -159,6 +160,7 @@ def pictures(in_tmp_path) -> Path:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 def test_a_killed_worker_loses_nothing_and_a_restart_skips_what_is_there(pictures):
     pytest.importorskip("ray")
+    pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     for name in "00_labels.png", "00_overlay.png":  # as an earlier run left it
         (Path("out") / name).parent.mkdir(exist_ok=True)

@@ -131,6 +131,7 @@ def test_the_task_of_a_recipe(tmp_path):
         task(teacher=str(tmp_path / "4.pth"))
 
 
+@pytest.mark.slow
 def test_a_stop_changes_nothing(tmp_path, one_thread):
     folder = tmp_path / "unbroken"
     made_up_training.make_trainer(folder, distilled=True)[0].train()
@@ -152,6 +153,7 @@ def test_a_stop_changes_nothing(tmp_path, one_thread):
     assert not [name for name in tensors(load_state(folder / "last.pt")) if "teacher" in name]
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_two_processes_follow_the_curve_of_one(tmp_path):
     words = ("--double", "--distilled")

@@ -365,6 +365,7 @@ def test_compiled_training_follows_it_too(backend):
     torch.testing.assert_close(compiled, losses(plain_net()), rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.compile
 def test_compile_with_dynamic_sizes(backend):
     net, plain = fused_net(), plain_net()

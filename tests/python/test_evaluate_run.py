@@ -119,6 +119,7 @@ evaluate(Killing(), state_at(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_killed_and_gone_on(whole, tmp_path):
     path = tmp_path / "state.json"
@@ -227,6 +228,7 @@ with sharding.joined():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_two_processes_equal_one(whole, tmp_path):
     script = tmp_path / "together.py"

@@ -71,6 +71,7 @@ def test_a_step_has_a_row_and_a_validation_one_of_its_own(unbroken):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.children
 @pytest.mark.parametrize("after", [4, 7])
 def test_a_killed_run_goes_on_to_the_same_curve(unbroken, tmp_path, one_thread, after):
@@ -88,6 +89,7 @@ def test_a_killed_run_goes_on_to_the_same_curve(unbroken, tmp_path, one_thread, 
     assert_same_run(unbroken, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 4])
 def test_ctrl_c_saves_and_the_run_goes_on(unbroken, tmp_path, one_thread, at):
     folder = tmp_path / "run"
@@ -106,6 +108,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(unbroken, tmp_path, one_thread, at):
     assert_same_run(unbroken, folder)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_validation(unbroken, tmp_path, one_thread):
     folder = tmp_path / "run"
     trainer, _ = make_trainer(folder)
@@ -227,6 +230,7 @@ def test_batches_are_functions_of_the_step():
     assert [one + two for one, two in shares] == whole
 
 
+@pytest.mark.slow
 @pytest.mark.children
 def test_two_processes_follow_the_curve_of_one(tmp_path):
     # In double precision: rounding, about 1e-16 in the first steps, grows tenfold with each step.
