@@ -98,7 +98,6 @@ docs/api/data
 docs/api/evaluate
 docs/api/training
 docs/api/reference
-docs/api/training
 docs/api/cli
 ```
 """

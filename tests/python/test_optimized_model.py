@@ -115,8 +115,8 @@ class TestNothingFused:
             (
                 lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)),
                 r"blocks of seaformer_kernels\.modules \(Stem, InvertedResidual, Mlp, FusionGate, "
-                r"UpsamplingHead, SegmentationHead, ClassificationHead, SeaAttention, ConvBN\), got "
-                "Sequential without any",
+                r"UpsamplingHead, SegmentationHead, ClassificationHead, SeaAttention, ConvBN\), "
+                "got Sequential without any",
             ),
             (
                 lambda: nn.ModuleList([mlp_of_its_own(), mlp_of_its_own()]),
