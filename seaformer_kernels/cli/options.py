@@ -147,12 +147,17 @@ class SegmentationOptions(ModelOptions):
         """Width and height at which the network sees an image of this width and height.
 
         Without `--resize`, that of the image, or what the weights were trained for: the longer
-        side then gets their length, unless the shorter one would be too short for the network.
+        side then gets their length, half of it for a network that upsamples, unless the shorter
+        one would be too short for the network.
         """
-        longer = self.facts and self.facts.input_longer_side
-        if self.resize or not longer:
+        config = self.weights.config if self.weights else None
+        if self.resize or not config:
             return super().input_size(size)
-        factor = max(longer / max(size), MIN_SIZE / min(size))
+        longer = config.facts.input_longer_side
+        factor = (longer / max(size) if longer else 1) * (0.5 if config.upsample else 1)
+        if factor == 1:
+            return size
+        factor = max(factor, MIN_SIZE / min(size))
         return round(size[0] * factor), round(size[1] * factor)
 
     @property

@@ -26,12 +26,16 @@ FACTS = ModelFacts.of(PEOPLE, mean=(90.0, 100.0, 110.0), std=(50.0, 60.0, 70.0))
 
 @pytest.fixture
 def model() -> SeaFormerSegmenter:
-    model = trained(SeaFormerSegmenter(MINI, 8)).eval()
+    return saved("model")
+
+
+def saved(folder: str, **options: bool) -> SeaFormerSegmenter:
+    model = trained(SeaFormerSegmenter(MINI, 8, **options)).eval()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (FACTS.mean, FACTS.std))
     with torch.no_grad():  # every class somewhere
         logits = model((pixels(photo()) - mean) / std)
         model.decode_head.conv_seg.bias -= logits.mean((0, 2, 3))
-    model.save_pretrained("model", facts=FACTS)
+    model.save_pretrained(folder, facts=FACTS)
     return model
 
 
@@ -84,6 +88,15 @@ def test_the_folder_says_at_what_size_images_are_seen(model, size, side, seen):
     assert run("segment", "a.png", "--weights", "model", "--out", "out").exit_code == 0
     np.testing.assert_array_equal(
         labels_in("out/a_labels.png"), expected(model, photo(*size), seen)
+    )
+
+
+def test_a_network_that_upsamples_sees_half_the_image():
+    model = saved("student", upsample=True)
+    photo(96, 80).save("a.png")
+    assert run("segment", "a.png", "--weights", "student", "--out", "out").exit_code == 0
+    np.testing.assert_array_equal(
+        labels_in("out/a_labels.png"), expected(model, photo(96, 80), (48, 40))
     )
 
 

@@ -86,6 +86,14 @@ def test_a_model_comes_back_the_same(tmp_path, kind):
     )
 
 
+def test_a_model_that_upsamples_comes_back_as_one(tmp_path):
+    model = trained(SeaFormerSegmenter(MINI, num_classes=8, upsample=True))
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["upsample"] is True
+    back = sk.from_pretrained(tmp_path)
+    assert back.upsample and torch.equal(logits(back), logits(model))
+
+
 @pytest.mark.parametrize("name", FAMILY)
 def test_a_member_of_the_family_is_saved_by_its_name(tmp_path, name, monkeypatch):
     monkeypatch.setitem(FAMILY, name, MINI)  # spares the time of a large one
@@ -286,6 +294,7 @@ def architecture(**values: object) -> dict[str, object]:
         ({"architectures": ["BertModel"]}, "['SeaFormerSegmenter'] for segmentation"),
         ({"task": "detection"}, "task among segmentation, classification, got 'detection'"),
         ({"task": {}}, "task among"),
+        ({"upsample": 1}, "upsample as true or false, and true for segmentation only, got 1"),
         ({"num_classes": 7}, "names of 7 classes, as the model has, got 8"),
         ({"num_classes": 0, "id2label": None, "label2id": None}, "num_classes as an integer"),
         ({"num_classes": "8"}, "names of 8 classes|num_classes as an integer"),

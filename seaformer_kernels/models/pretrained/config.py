@@ -39,6 +39,7 @@ class PretrainedConfig:
         dropout: probability of dropping a feature before the classifier, in training only.
         dtype: of the weights in the file.
         facts: what users need beside the weights.
+        upsample: of segmentation, whether the head lifts its map to twice the size.
     """
 
     config: SeaFormerConfig
@@ -47,6 +48,7 @@ class PretrainedConfig:
     dropout: float
     dtype: str
     facts: ModelFacts
+    upsample: bool = False
 
     @property
     def name(self) -> str | None:
@@ -55,8 +57,9 @@ class PretrainedConfig:
 
     def build(self) -> nn.Module:
         """The model on the meta device, where its parameters take no memory."""
+        options: dict[str, Any] = {"upsample": True} if self.upsample else {}
         with torch.device("meta"):
-            return TASKS[self.task](self.config, self.num_classes, self.dropout)
+            return TASKS[self.task](self.config, self.num_classes, self.dropout, **options)
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -71,6 +74,7 @@ class PretrainedConfig:
             "task": self.task,
             "num_classes": self.num_classes,
             "dropout": self.dropout,
+            "upsample": self.upsample or None,
             "id2label": names and {str(label): name for label, name in enumerate(names)},
             # Of classes of one name the first.
             "label2id": names and {name: names.index(name) for name in names},
@@ -121,8 +125,8 @@ def _no_number(text: str) -> None:
 # What is no fact of `ModelFacts.other`.
 _KEYS = (
     "architectures", "model_type", "library_name", "format_version", "architecture", "task",
-    "num_classes", "dropout", "id2label", "label2id", "colors", "ignore_label", "mean", "std",
-    "input_longer_side", "dataset", "torch_dtype",
+    "num_classes", "dropout", "upsample", "id2label", "label2id", "colors", "ignore_label", "mean",
+    "std", "input_longer_side", "dataset", "torch_dtype",
 )  # fmt: skip
 _FACTS = ("colors", "ignore_label", "mean", "std", "input_longer_side", "dataset")
 
@@ -162,7 +166,18 @@ def _parse(content: object) -> PretrainedConfig:
         dropout=_dropout(known["dropout"], task),
         dtype=_choice("torch_dtype", known["torch_dtype"] or "float32", list(DTYPES)),
         facts=facts,
+        upsample=_upsample(known["upsample"], task),
     )
+
+
+def _upsample(value: object, task: str) -> bool:
+    wanted = value is None or isinstance(value, bool)
+    if not wanted or (value and task != "segmentation"):
+        raise ValueError(
+            "Expected upsample as true or false, and true for segmentation only, got "
+            f"{_shown(value)} for {task}."
+        )
+    return bool(value)
 
 
 def _dropout(value: object, task: str) -> float:

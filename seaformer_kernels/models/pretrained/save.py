@@ -117,6 +117,7 @@ def _describe(
         dropout=float(head.dropout.p),
         dtype=str(dtype).removeprefix("torch."),
         facts=facts,
+        upsample=getattr(model, "upsample", False),
     )
     state = model.state_dict()
     _check_layout(config, state)
