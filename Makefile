@@ -30,10 +30,11 @@ CXX_FILES := $(shell find cmake csrc python tests benchmarks examples -name '*.c
               -o -path 'csrc/simd/*.inc')
 
 .PHONY: help setup demo core test test-all test-cpp test-python sanitize fuzz wheel wheel-arm wheels \
-        sdist check-release test-arm cross ci bench bench-ops bench-arm lint docs clean
+        sdist check-release test-arm cross cross-macos cross-arm cross-x86 ci bench bench-ops \
+        bench-arm lint docs clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(VENV)/.builders: requirements-build.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
@@ -113,13 +114,20 @@ wheel-arm: $(VENV)/.cross  ## cross-build dist/*_aarch64.whl for Linux on ARM, a
 test-arm: $(VENV)/.package $(VENV)/.cross  ## cross-build for aarch64, test under emulation, the Python part by the wheel
 	tests/arm/test_arm.sh
 
-cross: $(VENV)/.cross  ## build the core by clang: macOS on ARM; static for Linux, with a test run
-	for preset in aarch64-macos aarch64-musl x86_64-musl; do \
-	  cmake --preset $$preset || exit 1; done
-	cmake --build --preset aarch64-macos
+cross: cross-macos cross-arm cross-x86  ## build the core by clang: the three that follow
+
+cross-macos: $(VENV)/.cross  ## by clang for macOS on ARM
+	cmake --preset aarch64-macos
+	cmake --build --preset aarch64-macos --target $(PROGRAMS)
+
+cross-arm: $(VENV)/.cross  ## by clang for Linux on ARM, static, and run some tests
+	cmake --preset aarch64-musl
 	cmake --build --preset aarch64-musl --target $(PROGRAMS)
-	cmake --build --preset x86_64-musl --target $(PROGRAMS)
 	qemu-aarch64 -cpu cortex-a53 build/aarch64-musl/kernel_tests $(CROSS_TESTS)
+
+cross-x86: $(VENV)/.cross  ## by clang for Linux on x86, static, and run all tests
+	cmake --preset x86_64-musl
+	cmake --build --preset x86_64-musl --target $(PROGRAMS)
 	build/x86_64-musl/kernel_tests
 
 ci:  ## everything a change must pass; as root it installs what it needs of Debian's packages

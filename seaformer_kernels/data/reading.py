@@ -85,7 +85,9 @@ def read_mask(path: Path) -> np.ndarray:
                 "Expected a mask of one channel of 8 bits that holds labels (mode L or P), got "
                 f"mode {image.mode} in {path}."
             )
-        return np.array(_upright(image), dtype=np.uint8)
+        # Pillow spreads grey values of 2 and 4 bits, which are labels here, over 0..255.
+        spread = {"L;2": 85, "L;4": 17}.get(_raw_mode(image), 1)
+        return np.array(_upright(image), dtype=np.uint8) // spread
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -122,6 +124,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # decoders raise nearly anything on damaged files
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"Expected a whole image, got one that fails ({why}): {path}.") from None
+
+
+def _raw_mode(image: Image.Image) -> str | None:
+    """How pixels stand in the file, as Pillow's decoder is told."""
+    arguments = [tile[3] for tile in getattr(image, "tile", ())]
+    first = arguments[0] if arguments else None
+    return first[0] if isinstance(first, tuple) and first else first
 
 
 def _check_depth(image: Image.Image, path: Path) -> None:

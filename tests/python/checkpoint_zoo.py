@@ -188,9 +188,15 @@ def tensor_subclass(state: State) -> bytes:
         return saved({name: tensor.as_subclass(kind) for name, tensor in state.items()})
 
 
-def enumeration(state: State) -> bytes:
+def enumeration(state: State, by_name: bool = False) -> bytes:
+    """Versions of Python differ in how members are pickled."""
+
+    def reduced(member: enum.Enum, protocol: int) -> tuple:
+        return (getattr, (mode, member.name)) if by_name else (mode, (member.value,))
+
     with foreign("research.modes.Holder"):
         mode = enum.Enum("Mode", "EVAL TRAIN", module="research.modes")
+        mode.__reduce_ex__ = reduced
         sys.modules["research.modes"].Mode = mode
         return saved({"mode": mode.TRAIN, "state_dict": state})
 
@@ -433,6 +439,11 @@ ZOO: dict[str, Specimen] = {
         skipped=("research.state.Stateful",),
     ),
     "enum.pth": Specimen(enumeration, source="state_dict", skipped=("research.modes.Mode",)),
+    "enum_by_name.pth": Specimen(
+        functools.partial(enumeration, by_name=True),
+        source="state_dict",
+        skipped=("builtins.getattr",),
+    ),
     "dataclass.pth": Specimen(data_class, source="state_dict", skipped=("research.config.Config",)),
     "path.pth": Specimen(
         with_meta(lambda: pathlib.PosixPath("/runs/1")),

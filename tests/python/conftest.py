@@ -16,6 +16,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "isa" in getattr(item, "fixturenames", ()):
             item.add_marker("isas")
+    # Long ones first, so that no worker is left with one at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(params=ISAS)

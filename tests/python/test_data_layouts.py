@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+import zlib
 
+import numpy as np
 import pytest
 import torch
 from data_trees import HEIGHT, WIDTH, draw_image, draw_mask, make_folder, values_mask
@@ -14,7 +17,7 @@ from torch.utils.data import DataLoader
 from seaformer_kernels.data import DATASETS
 from seaformer_kernels.data.layouts import LAYOUTS
 from seaformer_kernels.data.opening import LAYOUT_NAMES, check, open_data
-from seaformer_kernels.data.reading import DataError
+from seaformer_kernels.data.reading import DataError, read_mask
 
 
 def ade20k(root, split, values):
@@ -287,3 +290,28 @@ def test_facts_need_neither_pillow_nor_kornia():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
+
+
+def png_of_bits(labels: np.ndarray, bits: int) -> bytes:
+    """A greyscale PNG of few bits a pixel, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows = b""
+    for row in labels.tolist():
+        digits = "".join(f"{label:0{bits}b}" for label in row)
+        digits += "0" * (-len(digits) % 8)
+        rows += b"\0" + int(digits, 2).to_bytes(len(digits) // 8, "big")
+    header = struct.pack(">IIBBBBB", *labels.shape[::-1], bits, 0, 0, 0, 0)
+    image = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + image
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_masks_of_few_bits_hold_labels_as_they_are(tmp_path, bits):
+    labels = np.arange(35).reshape(5, 7) % (1 << bits)
+    (tmp_path / "mask.png").write_bytes(png_of_bits(labels, bits))
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), labels)

@@ -24,7 +24,7 @@ def test_help_lists_every_target():
 
 
 def test_targets_without_a_file_are_phony():
-    assert set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.M)) == TARGETS
+    assert set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", MAKEFILE, re.M)) == TARGETS
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob(".github/workflows/*.yml")), ids=lambda p: p.name)
@@ -35,5 +35,6 @@ def test_workflows_call_targets_that_are_there(path):
 
 def test_ci_runs_targets_that_are_there():
     script = (ROOT / ".ci/run").read_text()
-    called = [name for lane in re.findall(r"^lane (.+) &$", script, re.M) for name in lane.split()]
-    assert {"lint", "sanitize", "test-all", "test-arm", "cross", "docs"} <= set(called) <= TARGETS
+    (queue,) = re.findall(r"^printf '%s\\n' (.+) >\$queue$", script, re.M)
+    crosses = {name for name in TARGETS if name.startswith("cross-")}
+    assert {"lint", "sanitize", "test-all", "test-arm", "docs"} | crosses == set(queue.split())
