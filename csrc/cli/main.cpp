@@ -181,7 +181,7 @@ void run(const Options& o) {
   if (o.image.empty()) return;
 
   const Image image = o.raw ? read_raw(o.image, *o.raw) : read_ppm(o.image);
-  const auto [width, height] = image.size;
+  const auto width = image.size.width, height = image.size.height;
   std::vector<double> times(static_cast<std::size_t>(o.repeat));
   if (info.task == SEAFORMER_CLASSIFICATION) {
     std::vector<float> logits(static_cast<std::size_t>(info.classes));
