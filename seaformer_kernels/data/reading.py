@@ -126,11 +126,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"Expected a whole image, got one that fails ({why}): {path}.") from None
 
 
-def _raw_mode(image: Image.Image) -> str | None:
-    """How pixels stand in the file, as Pillow's decoder is told."""
-    arguments = [tile[3] for tile in getattr(image, "tile", ())]
-    first = arguments[0] if arguments else None
-    return first[0] if isinstance(first, tuple) and first else first
+def _raw_mode(image: Image.Image) -> str:
+    """How pixels stand in the file, as Pillow's decoder is told; empty if it is not."""
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3]
+        return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+    return ""
 
 
 def _check_depth(image: Image.Image, path: Path) -> None:
