@@ -11,6 +11,7 @@
 
 #include "blocks/gate.h"
 #include "guarded.h"
+#include "terms.h"
 
 namespace seaformer::test {
 
@@ -26,23 +27,6 @@ inline std::string describe(const GateCase& c) {
        << "x" << coarse.width << ", " << c.local << " and " << c.coarse << " to " << c.out
        << " channels: ";
   return text.str();
-}
-
-// A value and the sum of the magnitudes that it comes from.
-struct Term {
-  double value = 0, magnitude = 0;
-};
-
-// bias + sum_k x[k] * weight[k]
-template <class X>
-Term dot(int64_t count, const X& x, const float* weight, float bias) {
-  Term sum{bias, std::abs(bias)};
-  for (int64_t k = 0; k < count; ++k) {
-    const Term in = x(k);
-    sum.value += in.value * weight[k];
-    sum.magnitude += in.magnitude * std::abs(weight[k]);
-  }
-  return sum;
 }
 
 struct GateProblem {

@@ -30,19 +30,7 @@ void run_case(const GateCase& c) {
                   workspace.data(), Threads(threads));
       return std::vector<float>(output.data(), output.data() + output.size());
     };
-    const std::vector<Term> expected = problem.fused();
-    on_every_isa([&] {
-      const std::vector<float> one = run(1);
-      for (std::size_t i = 0; i < one.size(); ++i) {
-        const double bound = problem.roundings() * 0x1p-24 * expected[i].magnitude + 1e-37;
-        check(std::abs(one[i] - expected[i].value) <= bound, describe(c), "element ", i, " is ",
-              one[i], ", expected ", expected[i].value, " within ", bound);
-      }
-      for (int64_t threads = 2; threads <= 8; ++threads) {
-        check(std::memcmp(run(threads).data(), one.data(), one.size() * sizeof(float)) == 0,
-              describe(c), threads, " threads differ from one");
-      }
-    });
+    check_terms(describe(c), problem.fused(), problem.roundings(), run);
   }
 }
 

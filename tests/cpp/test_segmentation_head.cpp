@@ -5,7 +5,6 @@
 #include "check.h"
 #include "gate_problem.h"
 #include "kernels/upsample_argmax/upsample_argmax.h"
-#include "on_isas.h"
 #include "packed_buffer.h"
 #include "threads.h"
 
@@ -62,21 +61,9 @@ void run_case(const GateCase& c, int classes) {
         expected.push_back(dot(c.out, x, &weight[n * c.out], bias[n]));
       }
     }
-    on_every_isa([&] {
-      const std::vector<float> one = run(1);
-      for (std::size_t i = 0; i < one.size(); ++i) {
-        // A product and a sum for each channel on top of the fused map's roundings.
-        const double bound =
-            (problem.roundings() + c.out + 4) * 0x1p-24 * expected[i].magnitude + 1e-37;
-        check(std::abs(one[i] - expected[i].value) <= bound, describe(c), classes,
-              " classes: ", "element ", i, " is ", one[i], ", expected ", expected[i].value,
-              " within ", bound);
-      }
-      for (int64_t threads = 2; threads <= 8; ++threads) {
-        check(std::memcmp(run(threads).data(), one.data(), one.size() * sizeof(float)) == 0,
-              describe(c), threads, " threads differ from one");
-      }
-    });
+    // A product and a sum for each channel on top of the fused map's roundings.
+    check_terms(describe(c) + std::to_string(classes) + " classes: ", expected,
+                problem.roundings() + c.out + 4, run);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "kernels/upsample_argmax/upsample_argmax.h"
 #include "on_isas.h"
 #include "packed_buffer.h"
+#include "terms.h"
 #include "threads.h"
 
 using namespace seaformer;
@@ -147,19 +148,7 @@ void run_case(const Case& c) {
       }
       return std::vector<float>(logits.data(), logits.data() + logits.size());
     };
-    const std::vector<Term> expected = problem.logits();
-    on_every_isa([&] {
-      const std::vector<float> one = run(1);
-      for (std::size_t i = 0; i < one.size(); ++i) {
-        const double bound = problem.roundings() * 0x1p-24 * expected[i].magnitude + 1e-37;
-        check(std::abs(one[i] - expected[i].value) <= bound, describe(c), "element ", i, " is ",
-              one[i], ", expected ", expected[i].value, " within ", bound);
-      }
-      for (int64_t threads = 2; threads <= 8; ++threads) {
-        check(std::memcmp(run(threads).data(), one.data(), one.size() * sizeof(float)) == 0,
-              describe(c), threads, " threads differ from one");
-      }
-    });
+    check_terms(describe(c), problem.logits(), problem.roundings(), run);
   }
 }
 
