@@ -20,6 +20,3 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 foreach(kind PACKAGE LIBRARY INCLUDE)
   set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
 endforeach()
-
-# Else CMake's trials have zig build its C++ library twice, for debugging first.
-set(CMAKE_TRY_COMPILE_CONFIGURATION Release)
