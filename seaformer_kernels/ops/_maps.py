@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -126,6 +127,13 @@ def channels_last(x: Tensor) -> Tensor:
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """1x1 convolution with an unpacked weight [outputs, inputs]."""
     return F.conv2d(x, weight[:, :, None, None], bias)
+
+
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
+    """Depthwise convolution of a square kernel with an unpacked weight [channels, taps]."""
+    size = math.isqrt(weight.shape[1])
+    weight = weight.unflatten(1, (1, size, size))
+    return F.conv2d(x, weight, bias, stride, padding=size // 2, groups=len(bias))
 
 
 def gated(local: Tensor, coarse: Tensor, of_local: Weights, of_coarse: Weights) -> Tensor:

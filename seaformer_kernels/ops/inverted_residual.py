@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
 from seaformer_kernels.ops._library import register
@@ -70,19 +69,12 @@ def plain(
         kernel_size=kernel_size,
         stride=stride,
     )
-    *expand, (weight, bias), project = unpack(header, packed)
+    *expand, depthwise, project = unpack(header, packed)
     y = x
     if expand:
         y = _maps.activate(_maps.pointwise(y, *expand[0]), header.expand_activation)
-    y = F.conv2d(
-        y,
-        weight.unflatten(1, (1, kernel_size, kernel_size)),
-        bias,
-        stride=stride,
-        padding=kernel_size // 2,
-        groups=header.hidden_channels,
-    )
-    y = _maps.pointwise(_maps.activate(y, header.depthwise_activation), *project)
+    y = _maps.activate(_maps.depthwise(y, *depthwise, stride), header.depthwise_activation)
+    y = _maps.pointwise(y, *project)
     return _maps.channels_last(x + y if residual else y)
 
 

@@ -42,12 +42,11 @@ def _plain(x: Tensor, packed: Tensor, num_heads: int, key_dim: int, residual: bo
         heads=num_heads,
         key_dim=key_dim,
     )
-    qkv, (taps, bias), detail, row, column, project, (_, learned) = unpack(header, packed)
+    qkv, depthwise, detail, row, column, project, (_, learned) = unpack(header, packed)
     keys = num_heads * key_dim
     positions = learned.view(4, POSITIONS, keys).transpose(1, 2)
     y = _maps.pointwise(x, *qkv)
-    details = F.conv2d(y, taps.unflatten(1, (1, 3, 3)), bias, padding=1, groups=len(bias))
-    details = _maps.pointwise(F.relu6(details), *detail)
+    details = _maps.pointwise(F.relu6(_maps.depthwise(y, *depthwise)), *detail)
 
     def attend(mean: Tensor, learned_q: Tensor, learned_k: Tensor, weights: Weights) -> Tensor:
         q, k, v = mean.split([keys, keys, mean.shape[1] - 2 * keys], 1)

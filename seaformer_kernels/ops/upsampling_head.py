@@ -38,17 +38,11 @@ def _plain(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
         in_channels=x.shape[1],
         classes=num_classes,
     )
-    (weight, bias), project, classifier = unpack(header, packed)
+    depthwise, project, classifier = unpack(header, packed)
     size = [UPSAMPLING * side for side in x.shape[2:]]
     y = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-    y = F.conv2d(
-        y,
-        weight.unflatten(1, (1, header.kernel_size, header.kernel_size)),
-        bias,
-        padding=header.kernel_size // 2,
-        groups=header.in_channels,
-    )
-    y = F.relu(_maps.pointwise(_maps.activate(y, header.depthwise_activation), *project))
+    y = _maps.activate(_maps.depthwise(y, *depthwise), header.depthwise_activation)
+    y = F.relu(_maps.pointwise(y, *project))
     return _maps.channels_last(_maps.pointwise(y, *classifier))
 
 
