@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.modules import SegmentationHead
-from seaformer_kernels.training.losses import exact
+from seaformer_kernels.training.losses import SegmentationLoss, exact, mean_of
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
-"""The loss of logits [B, classes, H, W] and a mask int64 [B, H, W], as one number."""
+"""The loss of logits [B, classes, h, w], resized to a mask int64 [B, H, W], as one number."""
 
 
 class DistillationLoss(nn.Module):
@@ -39,7 +39,7 @@ class DistillationLoss(nn.Module):
     Args:
         student, lifted, features, kl: weights of the terms, from 0 up.
         temperature: that softens both distributions of "kl".
-        cross_entropy: of logits resized to the mask; by default the mean over labelled pixels.
+        cross_entropy: by default the mean over labelled pixels.
         ignore_label: of pixels that the default one leaves out.
 
     Raises:
@@ -67,7 +67,7 @@ class DistillationLoss(nn.Module):
         if not (math.isfinite(temperature) and temperature > 0):
             raise ValueError(f"Expected a positive temperature, got {temperature}.")
         self.temperature = temperature
-        self.cross_entropy = cross_entropy or MeanCrossEntropy(ignore_label)
+        self.cross_entropy = cross_entropy or mean_of(SegmentationLoss(ignore_label=ignore_label))
 
     def forward(
         self,
@@ -96,9 +96,10 @@ class DistillationLoss(nn.Module):
             logits = student(half_images)
         terms = {}
         if self.weights["student"]:
-            terms["student"] = self._entropy(logits, masks)
+            terms["student"] = self.cross_entropy(logits, masks)
         if self.weights["lifted"]:
-            terms["lifted"] = self._entropy(_classified(found[0], of_teacher.conv_seg), masks)
+            lifted = _classified(found[0], of_teacher.conv_seg)
+            terms["lifted"] = self.cross_entropy(lifted, masks)
         if self.weights["features"] or self.weights["kl"]:
             with torch.no_grad(), evaluating(teacher), _features(of_teacher) as wanted:
                 targets = teacher(images)
@@ -124,9 +125,6 @@ class DistillationLoss(nn.Module):
                 "size, or turn these terms off."
             )
 
-    def _entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
-        return self.cross_entropy(_resized(exact(logits), masks.shape[-2:]), masks)
-
     def _divergence(self, logits: Tensor, targets: Tensor) -> Tensor:
         logits = _resized(exact(logits), targets.shape[-2:])
         ours, theirs = (
@@ -135,23 +133,6 @@ class DistillationLoss(nn.Module):
         )
         mean = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
         return self.temperature**2 * mean
-
-
-class MeanCrossEntropy(nn.Module):
-    """Cross-entropy, the mean over labelled pixels; 0 where there are none.
-
-    Args:
-        ignore_label: of pixels that do not count.
-    """
-
-    def __init__(self, ignore_label: int = 255):
-        super().__init__()
-        self.ignore_label = ignore_label
-
-    def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """Of logits [B, classes, H, W] and labels int64 [B, H, W]."""
-        total = F.cross_entropy(logits, masks, ignore_index=self.ignore_label, reduction="sum")
-        return total / (masks != self.ignore_label).sum().clamp(min=1)
 
 
 def halved(images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -83,6 +84,16 @@ class SegmentationLoss(nn.Module):
         ordered = losses.masked_fill(~valid, -1).sort(1, descending=True).values
         kept = (valid.sum(1, keepdim=True) * self.min_share).ceil().long().clamp(min=1)
         return valid & (losses >= torch.minimum(easy_from, ordered.gather(1, kept - 1)))
+
+
+def mean_of(loss: SegmentationLoss) -> Callable[[Tensor, Tensor], Tensor]:
+    """A loss as a mean, 0 where no pixel is labelled."""
+
+    def mean(logits: Tensor, masks: Tensor) -> Tensor:
+        total, weight = loss(logits, masks)
+        return total / weight.clamp(min=1e-12)
+
+    return mean
 
 
 class ClassificationLoss(nn.Module):

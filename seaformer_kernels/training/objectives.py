@@ -61,13 +61,3 @@ class Distilled(nn.Module):
         shares = {"student": weight, "lifted": weight, "features": equal, "kl": equal}
         parts = [term * shares[name] for name, term in terms.items()]
         return LossSum(sum(parts[1:], parts[0]), weight)
-
-
-def mean_of(loss: SegmentationLoss) -> Callable[[Tensor, Tensor], Tensor]:
-    """A loss as a mean, 0 where no pixel is labelled."""
-
-    def mean(logits: Tensor, masks: Tensor) -> Tensor:
-        total, weight = loss(logits, masks)
-        return total / weight.clamp(min=1e-12)
-
-    return mean

@@ -16,8 +16,8 @@ from seaformer_kernels.data.transforms import ClassificationTransform, Segmentat
 from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.training.class_weights import counted_once
 from seaformer_kernels.training.errors import TrainingError
-from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss
-from seaformer_kernels.training.objectives import Distilled, Supervised, mean_of
+from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss, mean_of
+from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import (
     ClassificationRecipe,
     DistillationRecipe,

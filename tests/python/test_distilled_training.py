@@ -30,8 +30,9 @@ from seaformer_kernels.training import (
     load_recipe,
     make_task,
 )
+from seaformer_kernels.training.losses import mean_of
 from seaformer_kernels.training.metrics_log import read_metrics
-from seaformer_kernels.training.objectives import Distilled, Supervised, mean_of
+from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import parse_recipe
 from seaformer_kernels.training.state import load_state
 
