@@ -232,31 +232,6 @@ class ClassificationTransform:
             return self._erase(pixels[None])[0] if self._erase else pixels
 
 
-def center_crop(image: Tensor, size: int = 224, shorter: int = 256) -> Tensor:
-    """The middle of an image, as ImageNet is evaluated.
-
-    Args:
-        image: uint8 [3, H, W].
-        size: height and width of the result.
-        shorter: the shorter side is scaled to this first; at least `size`.
-
-    Returns:
-        float32 [3, size, size], in the range 0..255.
-
-    Raises:
-        ValueError: the image has another shape, or the sizes make no sense.
-    """
-    _check_image(image)
-    _check_size("size", (size, size))
-    if shorter < size:
-        raise ValueError(f"Expected a shorter side of at least {size} pixels, got {shorter}.")
-    height, width = image.shape[1:]
-    factor = shorter / min(height, width)
-    scaled = _scaled(image, (round(height * factor), round(width * factor)))
-    top, left = ((length - size) // 2 for length in scaled.shape[1:])
-    return scaled[:, top : top + size, left : left + size]
-
-
 class _Normalize:
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         self.mean, self.std = (

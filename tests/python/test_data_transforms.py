@@ -15,7 +15,6 @@ from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.data.transforms import (
     ClassificationTransform,
     SegmentationTransform,
-    center_crop,
 )
 
 NORM = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
@@ -178,13 +177,6 @@ def test_classification_without_changes_shows_a_part_of_the_image():
         assert 0 <= x[0] < x[-1] <= 199 and torch.all(x.diff() > 0)
 
 
-def test_center_crop():
-    image = noise(300, 400)
-    assert center_crop(image, 224, 300).shape == (3, 224, 224)
-    assert torch.equal(center_crop(image, 224, 300), image[:, 38:262, 88:312].float())
-    assert center_crop(noise(37, 91)).shape == (3, 224, 224)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -198,8 +190,6 @@ def test_center_crop():
         (lambda: ClassificationTransform(0, **NORM), "size as height and width"),
         (lambda: ClassificationTransform(randaugment=31, **NORM), r"in 0..30, got 31"),
         (lambda: ClassificationTransform(area=(0, 1), **NORM), "area as two shares"),
-        (lambda: center_crop(noise(), 224, 200), "at least 224 pixels, got 200"),
-        (lambda: center_crop(blocks()), r"uint8 \[3, H, W\], got"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, message):
