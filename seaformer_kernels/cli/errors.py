@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# How torch, oneDNN and the C++ library word a failed allocation in a RuntimeError.
-_NO_MEMORY = re.compile(r"allocate memory|not enough memory|could not create a memory|bad_alloc")
-_ASKED = re.compile(r"tried to allocate (\d+) bytes")
+from seaformer_kernels._memory import is_out_of_memory
 
+_ASKED = re.compile(r"tried to allocate (\d+) bytes")
 
 # What the fused network has to hold: the stem's map and the next, 16 float32 channels at half size.
 _BYTES_PER_PIXEL = 2 * 16 * 4 // 4
@@ -26,7 +25,7 @@ def out_of_memory(width: int, height: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+        if not is_out_of_memory(error):
             raise
         asked = _ASKED.search(str(error))
         detail = (

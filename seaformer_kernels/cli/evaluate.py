@@ -23,8 +23,7 @@ from seaformer_kernels.cli.options import DEFAULT_MODEL, MODEL, THREADS
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath, Size, Weights, WeightsSource
 from seaformer_kernels.cli.weights import load_shared, load_weights
-from seaformer_kernels.data import DATASETS
-from seaformer_kernels.data.opening import open_data
+from seaformer_kernels.data.opening import LAYOUT_NAMES, open_data
 from seaformer_kernels.data.reading import DataError
 from seaformer_kernels.evaluate import InputSize, SlidingWindow, Views, pictures, sharding
 from seaformer_kernels.evaluate.classification import Classification
@@ -33,10 +32,10 @@ from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import Evaluation, run
 from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.state import StateFile, digest_of
+from seaformer_kernels.evaluate.views import usual_scale
 from seaformer_kernels.models import ModelFacts
 
 _ALL = "all"
-_LAYOUTS = (*DATASETS, "coco_stuff10k", "imagenet", "folder")
 _SHORTER_SIDE, _CROP = 256, 224  # the usual evaluation on ImageNet
 _LISTED = 20  # failures
 
@@ -125,7 +124,6 @@ class EvaluateOptions:
             crop = self.crop[::-1]
             stride = self.stride[::-1] if self.stride else tuple(-(-2 * side // 3) for side in crop)
             window = SlidingWindow(crop, stride)
-        half = getattr(model, "upsample", False)
         long_side = self.long_side
         if self.facts and not (self.resize or self.short_side or self.long_side):
             long_side = self.facts.input_longer_side
@@ -133,7 +131,7 @@ class EvaluateOptions:
             self.resize and self.resize[::-1],
             self.short_side,
             long_side,
-            self.input_scale or (0.5 if half else 1.0),
+            self.input_scale or usual_scale(model),
             self.divisor or 1,
         )
         return Segmentation(data.facts, Views(size, window, self.flip, self.scales or (1.0,)))
@@ -159,7 +157,7 @@ class EvaluateOptions:
 )
 @click.option(
     "--dataset",
-    type=click.Choice(_LAYOUTS),
+    type=click.Choice(LAYOUT_NAMES),
     help="How the data lies in the folder, and what its classes are.  [default: folder, which is "
     "images/ and masks/; imagenet for classification]",
 )

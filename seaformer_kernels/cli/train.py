@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import seaformer_kernels as sk
+from seaformer_kernels.cli.options import THREADS
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath
 
@@ -78,7 +79,7 @@ from seaformer_kernels.cli.params import LocalPath
     show_default=True,
     help="Processes that read and augment images.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use.")
+@THREADS
 @click.option(
     "--save-every",
     type=click.IntRange(min=1),

@@ -51,18 +51,28 @@ class SegmentationData(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self.samples[index]
         image = read_image(sample.image)
-        mask, wrong = self.read_labels(sample)
-        if wrong:
-            raise DataError(
-                f"Expected labels among {self.values}, got {sorted(wrong)} in {sample.mask}."
-            )
+        mask = self.mask(index)
         if mask.shape != image.shape[:2]:
             (height, width), (rows, columns) = image.shape[:2], mask.shape
             raise DataError(
                 f"Expected a mask of the image's size {width}x{height}, got {columns}x{rows} in "
                 f"{sample.mask}."
             )
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
+        return torch.from_numpy(image).permute(2, 0, 1), mask
+
+    def mask(self, index: int) -> Tensor:
+        """The labels of a sample, uint8 [H, W], without reading its image.
+
+        Raises:
+            DataError: the file cannot be read as a mask, or has values that are not labels.
+        """
+        sample = self.samples[index]
+        mask, wrong = self.read_labels(sample)
+        if wrong:
+            raise DataError(
+                f"Expected labels among {self.values}, got {sorted(wrong)} in {sample.mask}."
+            )
+        return torch.from_numpy(mask)
 
     @property
     def values(self) -> str:

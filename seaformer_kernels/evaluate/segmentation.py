@@ -12,7 +12,7 @@ from seaformer_kernels.evaluate.engines import Engine, EngineError, TorchEngine
 from seaformer_kernels.evaluate.metrics import SegmentationMetrics, SegmentationResult, class_iou
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import run
-from seaformer_kernels.evaluate.views import InputSize, SlidingWindow, Views
+from seaformer_kernels.evaluate.views import InputSize, SlidingWindow, Views, usual_scale
 
 
 class Segmentation:
@@ -94,7 +94,7 @@ def evaluate_segmentation(
             f"{classes}."
         )
     if input_size is None:
-        input_size = InputSize(scale=0.5 if getattr(model, "upsample", False) else 1.0)
+        input_size = InputSize(scale=usual_scale(model))
     task = Segmentation(facts, Views(input_size, sliding_window, flip, tuple(scales)))
     engine = TorchEngine("model", model, facts.mean, facts.std)
     found = run(task, [engine], data, track=progress_bar("Evaluating", progress))

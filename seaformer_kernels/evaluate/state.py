@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.evaluate import sharding
 
 _FORMAT = "seaformer evaluate, 1"
@@ -112,12 +112,8 @@ class StateFile:
             "compared": tally.compared,
             "scores": tally.scores,
         }
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            temporary.write_text(json.dumps(content))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        text = json.dumps(content)
+        write_whole({path: lambda file: file.write_text(text)}, alone=True)
 
     def _read(self, path: Path, like: Tally) -> Tally:
         try:

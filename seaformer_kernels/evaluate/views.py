@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seaformer_kernels.evaluate.engines import Engine, Size
@@ -58,6 +58,11 @@ class InputSize:
     def _side(self, exact: float) -> int:
         side = max(1, int(exact + 0.5))
         return -(-side // self.divisor) * self.divisor
+
+
+def usual_scale(model: nn.Module) -> float:
+    """The scale of an `InputSize` for a model: half the image for one that upsamples."""
+    return 0.5 if getattr(model, "upsample", False) else 1.0
 
 
 @dataclass(frozen=True)

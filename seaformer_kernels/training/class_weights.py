@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.training.errors import TrainingError
-from seaformer_kernels.training.state import write_whole
 
 
 def count_pixels(data: Any, classes: int) -> Tensor:
     """How many pixels of a segmentation data set have each label, int64 [classes]."""
     counts = torch.zeros(256, dtype=torch.int64)
     for index in range(len(data)):
-        counts += torch.bincount(data[index][1].flatten(), minlength=256)
+        counts += torch.bincount(data.mask(index).flatten(), minlength=256)
     return counts[:classes]
 
 
@@ -47,5 +47,5 @@ def counted_once(data: Any, classes: int, file: Path) -> Tensor:
         raise TrainingError("Expected masks with labels to weigh classes by, got none.")
     text = json.dumps({"images": images, "pixels": counts.tolist()}) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, lambda f: f.write(text.encode()))
+    write_whole({file: lambda path: path.write_text(text)}, flush=True, alone=True)
     return balanced(counts)

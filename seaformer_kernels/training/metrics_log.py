@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seaformer_kernels.training.state import write_whole
+from seaformer_kernels._files import write_whole
 
 STEP_COLUMNS = ("step", "epoch", "lr", "loss", "gradient_norm")
 
@@ -42,7 +42,8 @@ class MetricsLog:
         writer = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(file, lambda f: f.write(text.getvalue().encode()))
+        whole = text.getvalue().encode()
+        write_whole({file: lambda path: path.write_bytes(whole)}, flush=True, alone=True)
         self._file = open(file, "a", newline="", buffering=1)  # noqa: SIM115  # for the whole run
         self._writer = csv.DictWriter(self._file, self.columns, lineterminator="\n")
         self._board = _summary_writer(tensorboard, step) if tensorboard else None

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 from torch import nn
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.recipe import Recipe, recipe_differences
-from seaformer_kernels.training.state import load_state, write_whole
+from seaformer_kernels.training.state import load_state
 
 
 class RunFolder:
@@ -58,8 +59,8 @@ class RunFolder:
             for pattern in ("overlays/*.png", "tensorboard/events.out.tfevents.*"):
                 for file in self.path.glob(pattern):
                     file.unlink()
-            text = yaml.safe_dump(as_dict(recipe), sort_keys=False)
-            write_whole(self.recipe, lambda f: f.write(text.encode()))
+            text = yaml.safe_dump(as_dict(recipe), sort_keys=False).encode()
+            write_whole({self.recipe: lambda path: path.write_bytes(text)}, flush=True, alone=True)
         except OSError as error:
             raise TrainingError(
                 f"Cannot write to the folder {self.path}: {error.strerror}."
@@ -83,10 +84,10 @@ class RunFolder:
 
     def save_best(self, model: nn.Module) -> None:
         """Writes the weights of a model."""
-        from safetensors.torch import save
+        from safetensors.torch import save_file
 
         tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-        write_whole(self.best, lambda f: f.write(save(tensors)))
+        write_whole({self.best: lambda path: save_file(tensors, path)}, flush=True, alone=True)
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.training.errors import TrainingError
 
 _FORMAT = 1
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file so that its name always stands for a whole one, the old or the new."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
-
-
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Writes a state, which is plain data and tensors."""
-    write_whole(path, lambda file: torch.save({"format": _FORMAT, **state}, file))
+    content = {"format": _FORMAT, **state}
+    write_whole({path: lambda file: torch.save(content, file)}, flush=True, alone=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from seaformer_kernels.training.errors import Stopped, TrainingError, is_out_of_memory
+from seaformer_kernels._memory import is_out_of_memory
+from seaformer_kernels.training.errors import Stopped, TrainingError
 from seaformer_kernels.training.interruption import Interruption, ignore_in_worker
 from seaformer_kernels.training.machine import Machine
 from seaformer_kernels.training.metrics_log import MetricsLog

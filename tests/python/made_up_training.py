@@ -25,7 +25,8 @@ from seaformer_kernels.training import (
     Task,
     Trainer,
 )
-from seaformer_kernels.training.objectives import Distilled, Supervised, mean_of
+from seaformer_kernels.training.losses import mean_of
+from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import parse_recipe
 from seaformer_kernels.training.samples import seed_of
 from seaformer_kernels.training.validation import SegmentationValidation
@@ -74,6 +75,9 @@ class MadeUp(Dataset):
         image = (colors[mask.long()] + noise).clamp(0, 255).byte().permute(2, 0, 1)
         mask[:2] = 255
         return image, mask
+
+    def mask(self, index: int):
+        return self[index][1]
 
 
 def augment(image, mask, seed):

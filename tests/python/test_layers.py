@@ -51,7 +51,7 @@ FOREIGN_HEADERS = ("torch/", "ATen/", "c10/", "pybind11/", "Python.h")
 
 # Lowest first; modules in one row do not know each other. `__init__` is the package itself.
 PYTHON_LAYERS = (
-    {"_C", "_files"},
+    {"_C", "_files", "_memory"},
     {"_version", "_extension", "data"},
     {"cpu", "reference"},
     {"ops", "graph"},
