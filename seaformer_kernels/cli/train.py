@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 import seaformer_kernels as sk
 from seaformer_kernels.cli.options import THREADS
 from seaformer_kernels.cli.outputs import show
-from seaformer_kernels.cli.params import LocalPath
+from seaformer_kernels.cli.params import LocalPath, Weights, WeightsSource
 
 
 @click.command()
@@ -44,12 +44,17 @@ from seaformer_kernels.cli.params import LocalPath
 @click.option("--model", type=click.Choice(sk.list_models()), help="In place of the recipe's.")
 @click.option("--epochs", type=click.IntRange(min=1), help="In place of the recipe's length.")
 @click.option("--batch", type=click.IntRange(min=1), help="In place of the recipe's.")
-@click.option("--weights", type=LocalPath(), metavar="FILE", help="Checkpoint to start from.")
+@click.option(
+    "--weights",
+    type=WeightsSource(),
+    metavar="FILE|FOLDER|NAME",
+    help="What to start from: a checkpoint, or a model as --weights of segment names it.",
+)
 @click.option(
     "--teacher",
-    type=LocalPath(),
-    metavar="FILE",
-    help="Weights of the teacher of a recipe with distillation.",
+    type=WeightsSource(),
+    metavar="FILE|FOLDER|NAME",
+    help="The teacher of a recipe with distillation.",
 )
 @click.option(
     "--set",
@@ -105,9 +110,9 @@ def train(
     """Train a model by RECIPE, a YAML file that says what to train, on what, and how.
 
     The folder of the run gets recipe.yaml, the recipe as it was used; metrics.csv, the curve;
-    best.safetensors, the weights that did best on the validation set; last.pt, from which --resume
-    goes on to the same curve; overlays/, pictures of validations; and, where TensorBoard is
-    installed, tensorboard/. Ctrl-C saves and stops.
+    best/, the model that did best on the validation set, which --weights takes everywhere; last.pt,
+    from which --resume goes on to the same curve; overlays/, pictures of validations; and, where
+    TensorBoard is installed, tensorboard/. Ctrl-C saves and stops.
 
     Several processes: torchrun --nproc-per-node 2 -m seaformer_kernels.cli train ...
     """
@@ -162,11 +167,11 @@ def train(
         raise click.ClickException(str(error)) from None
     if zero:
         name = task.validation.metrics[0]
-        click.echo(f"Best {name} {best:.4f}; its weights are {show(folder.best)}.")
+        click.echo(f"Best {name} {best:.4f}; the model is in {show(folder.best)}.")
 
 
 def _changes(
-    changes: tuple[str, ...], weights: Path | None, teacher: Path | None, **given: Any
+    changes: tuple[str, ...], weights: Weights | None, teacher: Weights | None, **given: Any
 ) -> dict[str, Any]:
     """What the command line says in place of the recipe."""
     from seaformer_kernels.training.strict import parse_value
@@ -175,9 +180,9 @@ def _changes(
     if "epochs" in found:
         found["steps"] = None
     if weights is not None:
-        found["weights"] = str(weights.absolute())
+        found["weights"] = str(weights.path.absolute())
     if teacher is not None:
-        found["distillation.teacher"] = str(teacher.absolute())
+        found["distillation.teacher"] = str(teacher.path.absolute())
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or not key:

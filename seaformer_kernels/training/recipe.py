@@ -126,9 +126,9 @@ class DistillationRecipe:
     """A teacher of the full image; see `DistillationLoss`.
 
     Attributes:
-        teacher: checkpoint of the teacher, relative to the recipe's folder; has to be given when
-            it is trained.
-        teacher_model: member of the family that it is; None for the student's.
+        teacher: folder of `save_pretrained`, or checkpoint, relative to the recipe's folder; has to
+            be given when it is trained.
+        teacher_model: member of the family that a checkpoint is of; None for the student's.
         student, lifted, features, kl: weights of the terms, 0 for none.
         temperature: of the term kl.
     """
@@ -167,7 +167,8 @@ class Recipe:
             validated and kept; None for none.
         clip: largest norm of the gradient; None for any.
         dropout: before the classifier; None for the model's own.
-        weights: checkpoint to start from, whose head may differ; relative to the recipe's folder.
+        weights: folder of `save_pretrained`, or checkpoint, to start from, whose head may differ;
+            relative to the recipe's folder.
         validate_every: epochs from one validation to the next; the last is always validated.
         seed: of weights, order, augmentation and dropout.
     """

@@ -10,6 +10,8 @@ import yaml
 from torch import nn
 
 from seaformer_kernels._files import write_whole
+from seaformer_kernels.models.pretrained import ModelFacts, save_pretrained
+from seaformer_kernels.models.pretrained.config import CONFIG, WEIGHTS
 from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.recipe import Recipe, recipe_differences
 from seaformer_kernels.training.state import load_state
@@ -21,7 +23,7 @@ class RunFolder:
     Attributes:
         recipe: the recipe as it is used.
         last: the state from which it resumes.
-        best: the weights that did best on the validation set.
+        best: folder of the model that did best on the validation set, for `from_pretrained`.
         metrics: the curve.
         class_weights: how often classes occur.
         overlays: folder of pictures of validations.
@@ -32,7 +34,7 @@ class RunFolder:
         self.path = path
         self.recipe = path / "recipe.yaml"
         self.last = path / "last.pt"
-        self.best = path / "best.safetensors"
+        self.best = path / "best"
         self.metrics = path / "metrics.csv"
         self.class_weights = path / "class_weights.json"
         self.overlays = path / "overlays"
@@ -54,7 +56,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in (self.last, self.best, self.metrics):
+            for file in (self.last, self.metrics, self.best / CONFIG, self.best / WEIGHTS):
                 file.unlink(missing_ok=True)
             for pattern in ("overlays/*.png", "tensorboard/events.out.tfevents.*"):
                 for file in self.path.glob(pattern):
@@ -82,12 +84,9 @@ class RunFolder:
             )
         return state
 
-    def save_best(self, model: nn.Module) -> None:
-        """Writes the weights of a model."""
-        from safetensors.torch import save_file
-
-        tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-        write_whole({self.best: lambda path: save_file(tensors, path)}, flush=True, alone=True)
+    def save_best(self, model: nn.Module, facts: ModelFacts) -> None:
+        """Writes a model of `create_model`, and the facts that go with it."""
+        save_pretrained(model, self.best, facts=facts)
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from seaformer_kernels import create_model, load_checkpoint
+from seaformer_kernels import ModelFacts, create_model, from_pretrained, load_checkpoint
 from seaformer_kernels.data.transforms import ClassificationTransform, SegmentationTransform
 from seaformer_kernels.evaluate import InputSize
+from seaformer_kernels.models import SeaFormerSegmenter
+from seaformer_kernels.models.pretrained.config import WEIGHTS
 from seaformer_kernels.training.class_weights import counted_once
 from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss, mean_of
@@ -90,6 +92,7 @@ def _segmentation(
         transform,
         _objective(recipe, _segmentation_loss(recipe, training, folder, fabric), facts, fabric),
         SegmentationValidation(validation, dataclasses.replace(size, scale=scale)),
+        ModelFacts.of(facts),
     )
 
 
@@ -107,10 +110,19 @@ def _objective(
 
 
 def _teacher(distillation: DistillationRecipe, student: str, classes: int) -> nn.Module:
-    teacher = create_model(distillation.teacher_model or student, "segmentation", classes)
-    report = load_checkpoint(teacher, Path(distillation.teacher or ""))
-    if report.fresh:
-        raise TrainingError(f"Expected all weights of a teacher of {classes} classes. {report}")
+    path = Path(distillation.teacher or "")
+    if path.is_dir():
+        teacher = from_pretrained(path)
+        if not isinstance(teacher, SeaFormerSegmenter) or teacher.num_classes != classes:
+            raise TrainingError(
+                f"Expected a teacher for segmentation into {classes} classes, got {path}, a "
+                f"{type(teacher).__name__} of {teacher.num_classes}."
+            )
+    else:
+        teacher = create_model(distillation.teacher_model or student, "segmentation", classes)
+        report = load_checkpoint(teacher, path)
+        if report.fresh:
+            raise TrainingError(f"Expected all weights of a teacher of {classes} classes. {report}")
     return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -151,6 +163,7 @@ def _classification(recipe: ClassificationRecipe, training: Any, validation: Any
         partial(_augmented, transform),
         Supervised(ClassificationLoss(recipe.loss.label_smoothing)),
         ClassificationValidation(validation, augment.size),
+        ModelFacts(classes=training.classes, mean=training.mean, std=training.std),
     )
 
 
@@ -165,5 +178,6 @@ def _model(
     torch.manual_seed(seed_of(recipe.seed))
     model = create_model(recipe.model, recipe.task, classes, **options)
     if recipe.weights is not None:
-        load_checkpoint(model, Path(recipe.weights), strict=False)
+        path = Path(recipe.weights)
+        load_checkpoint(model, path / WEIGHTS if path.is_dir() else path, strict=False)
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from seaformer_kernels._memory import is_out_of_memory
+from seaformer_kernels.models.pretrained import ModelFacts
 from seaformer_kernels.training.errors import Stopped, TrainingError
 from seaformer_kernels.training.interruption import Interruption, ignore_in_worker
 from seaformer_kernels.training.machine import Machine
@@ -59,6 +61,7 @@ class Task:
         augment: makes (input, target) of an image, a target and a seed.
         objective: gives a `LossSum` of the model, inputs and targets.
         validation: tells how good it is.
+        facts: what goes with the weights that are kept.
     """
 
     model: nn.Module
@@ -66,6 +69,7 @@ class Task:
     augment: Any
     objective: nn.Module
     validation: Validation
+    facts: ModelFacts
 
 
 class Trainer:
@@ -119,6 +123,8 @@ class Trainer:
             )
         self.steps = recipe.steps or (recipe.epochs or 0) * self.steps_per_epoch
 
+        # What is kept is a model as others build it, without the layers of several processes.
+        self._kept = copy.deepcopy(task.model)
         self.network = task.model.train()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         share_batch(self.network, fabric.global_rank, world, recipe.dropout)
@@ -303,7 +309,8 @@ class Trainer:
         if best:
             self.best = value
             if zero:
-                self.folder.save_best(model)
+                self._kept.load_state_dict(model.state_dict())
+                self.folder.save_best(self._kept, self.task.facts)
         if zero:
             self._tell({"step": self.step, "epoch": self._epoch(self.step), **metrics})
             if picture is not None:

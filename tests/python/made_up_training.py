@@ -13,6 +13,7 @@ import torch
 from test_optimize import MINI
 from torch.utils.data import Dataset
 
+from seaformer_kernels import ModelFacts
 from seaformer_kernels.data import Dataset as Facts
 from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.models import SeaFormerSegmenter
@@ -120,7 +121,8 @@ def make_trainer(folder, resume=False, machine=None, save_every=3, distilled=Fal
             loss,
             lambda weight: fabric.all_reduce(weight, reduce_op="mean"),
         )
-    task = Task(model, MadeUp(8), augment, objective, validation)
+    facts = ModelFacts.of(FACTS)
+    task = Task(model, MadeUp(8), augment, objective, validation, facts)
     return Trainer(recipe, task, folder, machine, fabric, save_every=save_every), state
 
 

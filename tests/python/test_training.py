@@ -48,7 +48,8 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert torch.equal(tensor, tensors(right)[name]), name
     for key in ("step", "best", "validated", "recipe"):
         assert left[key] == right[key]
-    assert (one / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
+    for name in "config.json", "model.safetensors":
+        assert (one / "best" / name).read_bytes() == (other / "best" / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
