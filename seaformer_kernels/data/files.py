@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from seaformer_kernels.data.reading import IMAGE_SUFFIXES, DataError, Sample
@@ -53,7 +54,7 @@ def list_files(
         DataError: two would have the same name.
     """
     found: Files = {}
-    for path in sorted(folder.rglob("*") if below else folder.iterdir()):
+    for path in sorted(_below(folder) if below else folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
         if not path.stem.endswith(tail) or not path.is_file():
@@ -67,6 +68,15 @@ def list_files(
             )
         found[name] = path
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, those in linked folders as well."""
+    for at, folders, names in os.walk(folder, followlinks=True):
+        here = Path(at)
+        yield from (here / name for name in names)
+        above = (here.resolve(), *here.resolve().parents)
+        folders[:] = [name for name in folders if (here / name).resolve() not in above]
 
 
 def read_names(path: Path) -> list[str]:

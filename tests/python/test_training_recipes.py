@@ -9,12 +9,13 @@ import pytest
 pytest.importorskip("yaml")
 pytest.importorskip("lightning_fabric")
 
+import data_trees
 import torch
-from made_up_training import MadeUp
+from data_trees import CASES, coco_stuff10k_first_release, imagenet
 from test_optimize import MINI
 
 import seaformer_kernels as sk
-from seaformer_kernels.data import COCO_STUFF, DATASETS
+from seaformer_kernels.data.opening import open_data
 from seaformer_kernels.models.config import FAMILY
 from seaformer_kernels.training import (
     Machine,
@@ -139,44 +140,41 @@ def test_schedules(tmp_path):
     assert lr_factor(cosine, 99, 100) < 1e-3
 
 
-class Labelled(MadeUp):
-    """Made-up images with the labels of a data set."""
-
-    def __init__(self, name):
-        super().__init__(4)
-        self.facts = DATASETS.get(name, COCO_STUFF)
-
-    def __getitem__(self, index):
-        image, mask = super().__getitem__(index)
-        return image, (mask * 7 + torch.arange(64, dtype=torch.uint8)) % len(self.facts.classes)
-
-
-class Classified(torch.utils.data.Dataset):
-    classes = tuple("abcdefg")
-    mean, std = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
-
-    def __init__(self):
-        self.images = MadeUp(4)
-        self.samples = self.images.samples
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return self.images[index][0], index % 7
+def layouts():
+    """Each recipe with each layout of its data set on disk."""
+    for path in RECIPES:
+        name = load_recipe(path).data
+        if name == "imagenet":
+            yield pytest.param(path, imagenet, None, id=f"{path.stem}-imagenet")
+        for of, make, labels, _ in CASES:
+            if of == name:
+                yield pytest.param(path, make, labels, id=f"{path.stem}-{make.__name__}")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_takes_two_steps(path, tmp_path, monkeypatch, one_thread):
+@pytest.mark.parametrize(("path", "make", "labels"), [*layouts()])
+def test_every_recipe_takes_two_steps(path, make, labels, tmp_path, monkeypatch, one_thread):
     pytest.importorskip("kornia")
+    if make is coco_stuff10k_first_release:
+        pytest.importorskip("scipy")
     monkeypatch.setitem(FAMILY, "seaformer_tiny", MINI)
-    changes = {"model": "seaformer_tiny", "batch": 2, "epochs": None, "steps": 2}
+    changes = {
+        "model": "seaformer_tiny",
+        "batch": 2,
+        "epochs": None,
+        "steps": 2,
+        "validate_every": 9,
+    }
     task = load_recipe(path).task
     small = {"augment.crop": [64, 64]} if task == "segmentation" else {"augment.size": 64}
     if getattr(load_recipe(path).augment, "resize", None):
         small["augment.resize"] = [64, 96]
     recipe = load_recipe(path, {**changes, **small})
-    data = Labelled(recipe.data) if task == "segmentation" else Classified()
+    monkeypatch.setattr(data_trees, "HEIGHT", 66)  # the student halves it
+    monkeypatch.setattr(data_trees, "WIDTH", 88)
+    for split in "train", "val":
+        make(tmp_path / split, split, *([list(labels)] if labels else []))
+    data, validation = (open_data(recipe.data, tmp_path / s, s) for s in ("train", "val"))
+    data.samples *= 2  # a batch is more than one image
     if getattr(recipe, "distillation", None):
         teacher = sk.create_model("seaformer_tiny", num_classes=len(data.facts.classes))
         torch.save(teacher.state_dict(), tmp_path / "teacher.pth")
@@ -186,7 +184,7 @@ def test_every_recipe_takes_two_steps(path, tmp_path, monkeypatch, one_thread):
     fabric = machine.fabric()
     folder.begin(recipe)
     trainer = Trainer(
-        recipe, make_task(recipe, data, data, folder, fabric), folder, machine, fabric
+        recipe, make_task(recipe, data, validation, folder, fabric), folder, machine, fabric
     )
     assert trainer.train() >= 0
     assert trainer.step == 2
