@@ -43,7 +43,7 @@ class ClassificationAugmentation:
 
     Attributes:
         size: side of the square that the network sees.
-        randaugment: magnitude of RandAugment, 0 for none.
+        randaugment: magnitude of RandAugment, to 30; 0 for none.
         erasing: probability of erasing a rectangle.
         flip: probability of a flip.
     """
@@ -359,7 +359,7 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
     else:
         check(augment.size >= 32, "augment.size", "an integer from 32 up")
         check(0 <= augment.erasing <= 1, "augment.erasing", "a number from 0 to 1")
-        check(0 <= augment.randaugment <= 10, "augment.randaugment", "an integer from 0 to 10")
+        check(0 <= augment.randaugment <= 30, "augment.randaugment", "an integer from 0 to 30")
     if isinstance(recipe, SegmentationRecipe):
         fine = not recipe.half or min(recipe.augment.crop) >= 64
         check(fine, "augment.crop", "a height and width from 64 up, of which the model reads half")
