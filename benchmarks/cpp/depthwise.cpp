@@ -47,21 +47,21 @@ std::function<void()> prepare(const Layer& layer) {
   pack_depthwise(layer.channels, layer.kernel_size, weight.data(), nullptr, data->packed.data());
   return [=, &kernel] {
     for (int64_t y = 0; y < layer.height; ++y) {
-      const float* rows[5];
+      const void* rows[5];
       for (int i = 0; i < layer.kernel_size; ++i) {
         rows[i] = data->input.data() +
                   (y * layer.stride + i) % layer.kernel_size * columns * layer.channels;
       }
       Depthwise args;
       args.rows = rows;
-      args.row_stride = layer.channels;
+      args.row_stride = layer.channels * static_cast<int64_t>(sizeof(float));
       args.weights = data->packed.data();
       args.output = {data->output.data(), layer.channels};
       args.width = layer.width;
       args.channels = layer.channels;
       args.kernel_size = layer.kernel_size;
       args.stride = layer.stride;
-      args.low = 0.0f;
+      args.activation = Activation::kRelu;
       kernel.run(args);
     }
   };

@@ -115,9 +115,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
       expanded->fill(input);
     }
     weights += p.expand_floats();
-    const bool six = h.depthwise_activation == static_cast<int32_t>(Activation::kRelu6);
-    expanded->depthwise(weights, h.kernel_size, h.stride, 0.0f, six ? 6.0f : INFINITY,
-                        filtered->data());
+    expanded->depthwise(weights, h.kernel_size, h.stride,
+                        static_cast<Activation>(h.depthwise_activation), filtered->data());
     weights += p.depthwise_floats();
     Pointwise project;
     project.input = {filtered->data(), hidden};

@@ -131,7 +131,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
   return [=] {
     const float* input = data->input.data();
     maps->qkv.fill(input, p.channels, expand, Activation::kNone);
-    maps->qkv.depthwise(filter, 3, 1, 0.0f, 6.0f, maps->filtered.data());
+    maps->qkv.depthwise(filter, 3, 1, Activation::kRelu6, maps->filtered.data());
     bench::pointwise(maps->filtered.data(), pixels, all, detail, p.channels, Activation::kNone,
                      maps->detail.data());
     float *rows = maps->attended.data(), *columns = rows + p.height * values;

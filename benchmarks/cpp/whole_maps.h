@@ -52,26 +52,25 @@ class PaddedMap {
     }
   }
 
-  // A depthwise convolution to a dense map, with an activation of these bounds.
-  void depthwise(const float* weights, int kernel_size, int stride, float low, float high,
+  // A depthwise convolution to a dense map, with an activation.
+  void depthwise(const float* weights, int kernel_size, int stride, Activation activation,
                  float* output) const {
     const int64_t out_width = (width_ - 1) / stride + 1;
     for (int64_t y = 0; y * stride < height_; ++y) {
-      const float* rows[5];
+      const void* rows[5];
       for (int i = 0; i < kernel_size; ++i) {
         rows[i] = floats_.data() + (y * stride + i) * row_stride();
       }
       Depthwise args;
       args.rows = rows;
-      args.row_stride = channels_;
+      args.row_stride = channels_ * static_cast<int64_t>(sizeof(float));
       args.weights = weights;
       args.output = {output + y * out_width * channels_, channels_};
       args.width = out_width;
       args.channels = channels_;
       args.kernel_size = kernel_size;
       args.stride = stride;
-      args.low = low;
-      args.high = high;
+      args.activation = activation;
       depthwise_kernel().run(args);
     }
   }

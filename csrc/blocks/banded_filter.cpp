@@ -1,7 +1,6 @@
 #include "blocks/banded_filter.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "blocks/section_reader.h"
 
@@ -47,10 +46,6 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
   if (expands(packed)) sections.pointwise(packed.in_channels, packed.hidden_channels);
   depthwise_ = sections.depthwise(packed.hidden_channels, packed.kernel_size);
   next_sections_ = sections.rest();
-  const Activation activation = static_cast<Activation>(packed.depthwise_activation);
-  const float infinity = std::numeric_limits<float>::infinity();
-  low_ = activation == Activation::kNone ? -infinity : 0.0f;
-  high_ = activation == Activation::kRelu6 ? 6.0f : infinity;
 }
 
 // Columns that `outputs` output columns look at.
@@ -233,21 +228,20 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
 
 // The depthwise convolution of `count` pixels, the first of which looks at pixel `first` of rows.
 void BandedFilter::filter(const float* const* rows, int64_t first, int64_t count, float* to) const {
-  const float* at[kMaxKernel];
+  const void* at[kMaxKernel];
   for (int i = 0; i < packed_.kernel_size; ++i) {
     at[i] = rows[i] == nullptr ? zeros_ : rows[i] + first * pixel_;
   }
   Depthwise args;
   args.rows = at;
-  args.row_stride = pixel_;
+  args.row_stride = pixel_ * static_cast<int64_t>(sizeof(float));
   args.weights = depthwise_;
   args.output = {to, pixel_};
   args.width = count;
   args.channels = packed_.hidden_channels;
   args.kernel_size = packed_.kernel_size;
   args.stride = packed_.stride;
-  args.low = low_;
-  args.high = high_;
+  args.activation = static_cast<Activation>(packed_.depthwise_activation);
   depthwise_kernel_.run(args);
 }
 

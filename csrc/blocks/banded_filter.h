@@ -117,7 +117,6 @@ class BandedFilter {
   WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
   const float *depthwise_, *next_sections_;
-  float low_, high_;
 };
 
 }  // namespace seaformer

@@ -195,7 +195,8 @@ class SeaAttention {
       const int64_t row = block_.row_position(pixels.image) + pixels.y;
       const int64_t column = block_.column_position(pixels.image) + pixels.x;
       AxialCombine args;
-      args.v = {pixels.unfiltered.data + 2 * widths.keys, pixels.unfiltered.stride};
+      args.v = pixels.unfiltered;
+      args.v.data = after(args.v.data, 2 * widths.keys * static_cast<int64_t>(sizeof(float)));
       args.row = projected + row * widths.values;
       args.column = projected + column * widths.values;
       args.output = {pixels.extra, gate_stride(widths)};
@@ -220,7 +221,7 @@ class SeaAttention {
       gate.input = {chunk.extra, extra_stride};
       gate.weights = block_.weights_.project;
       gate.output = {output_ + chunk.first * channels, channels};
-      gate.multiplier = {detail.output.data, extra_stride};
+      gate.multiplier = {chunk.extra + widths.values, extra_stride};
       if (residual_ != nullptr) gate.residual = {residual_ + chunk.first * channels, channels};
       gate.pixels = chunk.count;
       gate.in_channels = widths.values;

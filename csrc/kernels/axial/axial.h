@@ -8,7 +8,7 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel or position contiguous; strides count floats between
+// Layout    float32, the channels of a pixel or position contiguous; strides count bytes between
 //           pixels or positions. Sums and columns are dense.
 // Aliasing  none.
 // Alignment of elements only.

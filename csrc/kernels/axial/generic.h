@@ -13,16 +13,18 @@ namespace {
 
 void squeeze(const AxialSqueeze& given) {
   const AxialSqueeze args = given;  // a copy that the stores cannot change
+  const auto from = view<float>(args.input);
+  const auto column_sum = view<float>(args.column_sum);
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     auto sum = splat_span(span, 0.0f);
-    const float* input = args.input.data + c;
-    float* column = args.column_sum.data + c;
+    const float* input = from.data + c;
+    float* column = column_sum.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto value = span.load(input);
       sum = add(sum, value);
       span.store(column, add(span.load(column), value));
-      input += args.input.stride;
-      column += args.column_sum.stride;
+      input += from.stride;
+      column += column_sum.stride;
     }
     span.store(args.row_sum + c, sum);
   });
@@ -30,17 +32,20 @@ void squeeze(const AxialSqueeze& given) {
 
 void attend(const AxialAttend& given) {
   const AxialAttend args = given;
+  const auto queries = view<float>(args.q), in_keys = view<float>(args.k),
+             values = view<float>(args.v);
+  const auto to = view<float>(args.output);
   const int64_t padded = panels(args.length) * kPanel;
   float* const scores = args.scratch;         // [padded]
   float* const keys = args.scratch + padded;  // [key_dim][padded]: lanes are positions
   for (int64_t d = 0; d < args.key_dim; ++d) {
     for (int64_t j = 0; j < padded; ++j) {
-      keys[d * padded + j] = j < args.length ? args.k.data[j * args.k.stride + d] : 0.0f;
+      keys[d * padded + j] = j < args.length ? in_keys.data[j * in_keys.stride + d] : 0.0f;
     }
   }
   const F32 scale = splat(args.scale);
   for (int64_t i = 0; i < args.length; ++i) {
-    const float* q = args.q.data + i * args.q.stride;
+    const float* q = queries.data + i * queries.stride;
     for (int64_t j = 0; j < padded; j += kPanel) {
       F32 sum[kPanel / kLanes];
       for (F32& s : sum) s = splat(0.0f);
@@ -66,11 +71,11 @@ void attend(const AxialAttend& given) {
     }
     for (int64_t j = 0; j < args.length; ++j) total += scores[j];
     const float share = 1.0f / total;
-    float* output = args.output.data + i * args.output.stride;
+    float* output = to.data + i * to.stride;
     each_span(args.value_dim, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
       auto sum = splat_span(span, 0.0f);
-      const float* v = args.v.data + c;
-      for (int64_t j = 0; j < args.length; ++j, v += args.v.stride) {
+      const float* v = values.data + c;
+      for (int64_t j = 0; j < args.length; ++j, v += values.stride) {
         sum = fma(splat_span(span, scores[j]), span.load(v), sum);
       }
       const auto mean = mul(sum, splat_span(span, share));
@@ -82,17 +87,19 @@ void attend(const AxialAttend& given) {
 
 void combine(const AxialCombine& given) {
   const AxialCombine args = given;
+  const auto values = view<float>(args.v);
+  const auto to = view<float>(args.output);
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto low = splat_span(span, 0.0f), high = splat_span(span, 6.0f);
     const auto row = span.load(args.row + c);
-    const float *v = args.v.data + c, *column = args.column + c;
-    float* output = args.output.data + c;
+    const float *v = values.data + c, *column = args.column + c;
+    float* output = to.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto sum = add(add(span.load(v), row), span.load(column));
       span.store(output, at_most(at_least(sum, low), high));
-      v += args.v.stride;
+      v += values.stride;
       column += args.channels;
-      output += args.output.stride;
+      output += to.stride;
     }
   });
 }

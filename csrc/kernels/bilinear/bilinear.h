@@ -9,7 +9,7 @@
 // Free of std:: code, so ISA files may include it.
 //
 // Layout    float32, the channels of a pixel contiguous; pixels of the coarse row are `channels`
-//           floats apart.
+//           floats apart; strides count bytes.
 // Aliasing  none.
 // Alignment of elements only.
 // NaN       stays NaN, as does an infinity with a weight of zero, as in PyTorch.

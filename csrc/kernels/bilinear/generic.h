@@ -29,17 +29,17 @@ enum class Use { kAlone, kGate, kShiftedGate };
 
 // The columns of a run share their two sources, which are loaded once for all of them.
 template <Use use>
-SEAFORMER_INLINE void resize_run(const BilinearResize& args, const float* shifts,
+SEAFORMER_INLINE void resize_run(const BilinearResize& args, View<float> to, const float* shifts,
                                  const ResizeRun& run, int64_t begin, int64_t end) {
   const float *low = args.row + (run.low - args.first) * args.channels,
               *high = args.row + (run.high - args.first) * args.channels;
-  float* output = args.output.data + (begin - args.begin) * args.output.stride;
+  float* output = to.data + (begin - args.begin) * to.stride;
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto l = span.load(low + c), h = span.load(high + c);
     const auto zero = splat_span(span, 0.0f);
     const auto shift = use == Use::kShiftedGate ? span.load(shifts + c) : zero;
     float* at = output + c;
-    for (int64_t x = begin; x < end; ++x, at += args.output.stride) {
+    for (int64_t x = begin; x < end; ++x, at += to.stride) {
       const auto y = between(splat_span(span, args.low_weight[x]), l,
                              splat_span(span, args.high_weight[x]), h);
       if constexpr (use == Use::kAlone) {
@@ -56,10 +56,11 @@ SEAFORMER_INLINE void resize_run(const BilinearResize& args, const float* shifts
 template <Use use>
 void resize_runs(const BilinearResize& given, const float* shift) {
   const BilinearResize args = given;  // a copy that the stores to output cannot change
+  const auto to = view<float>(args.output);
   const ResizeRun* run = args.runs;
   for (int64_t x = args.begin; x < args.end; ++run) {
     const int64_t end = run->end < args.end ? run->end : args.end;
-    resize_run<use>(args, shift, *run, x, end);
+    resize_run<use>(args, to, shift, *run, x, end);
     x = end;
   }
 }

@@ -1,15 +1,15 @@
 // Contract of the micro-kernels of a depthwise convolution: one row of output from kernel_size rows
 // of input.
 //
-//   output[x][c] = clamp(bias[c] + sum_ij rows[i][x * stride + j][c] * weight[c][i][j], low, high)
+//   output[x][c] = activation(bias[c] + sum_ij rows[i][x * stride + j][c] * weight[c][i][j])
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; strides count floats between pixels. Rows
+// Layout    float32, the channels of a pixel contiguous; strides count bytes between pixels. Rows
 //           hold their padding: (width - 1) * stride + kernel_size pixels are read of each, so that
 //           a caller may hand out rows of a ring with zeros at both ends, and one zero row many
 //           times.
-// Kernel    kernel_size 3 or 5, stride 1 or 2, in both directions.
+// Kernel    kernel_size 3 or 5, stride 1 or 2, in both directions; any activation but h_sigmoid.
 // Weights   packed by pack_depthwise: for each panel of kPanel channels the biases, then for each
 //           tap, row by row, the weights; zero where there is no channel.
 // Aliasing  none between output and rows or weights.
@@ -20,6 +20,7 @@
 
 #include <stdint.h>
 
+#include "core/activation.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
@@ -27,15 +28,14 @@
 namespace seaformer {
 
 struct Depthwise {
-  const float* const* rows = nullptr;  // kernel_size of them
-  int64_t row_stride = 0;              // between the pixels of a row
-  const float* weights = nullptr;      // packed, with the biases
+  const void* const* rows = nullptr;  // kernel_size of them
+  int64_t row_stride = 0;             // between the pixels of a row
+  const void* weights = nullptr;      // packed, with the biases
   OutPixels output;
   int64_t width = 0;  // of the output
   int64_t channels = 0;
   int kernel_size = 3, stride = 1;
-  // Bounds of the activation: 0 and infinity for ReLU, 0 and 6 for ReLU6.
-  float low = -__builtin_inff(), high = __builtin_inff();
+  Activation activation = Activation::kNone;
 };
 
 struct DepthwiseKernel {

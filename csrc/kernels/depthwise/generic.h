@@ -17,6 +17,16 @@ namespace {
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 
+// Depthwise, of types that are known.
+struct Typed {
+  const float* rows[5];
+  int64_t row_stride;
+  const float* weights;
+  View<float> output;
+  int64_t width, channels;
+  float low, high;
+};
+
 // Where the packed weights of a tile's vector begin, from those of its panel.
 template <int size>
 constexpr int64_t vector_offset(int64_t v) {
@@ -65,7 +75,7 @@ SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int
 }
 
 template <int size, int stride, int pixels, int vectors, Last kind>
-SEAFORMER_INLINE void tile(const Depthwise& args, int64_t x, int64_t channel, int last) {
+SEAFORMER_INLINE void tile(const Typed& args, int64_t x, int64_t channel, int last) {
   const float* rows[size];
   SEAFORMER_UNROLL
   for (int i = 0; i < size; ++i) rows[i] = args.rows[i] + x * stride * args.row_stride + channel;
@@ -102,7 +112,7 @@ SEAFORMER_INLINE int64_t leading_channels(const Depthwise&) {
 
 // The channels of `pixels` outputs from x on, beginning with `channel`.
 template <int size, int stride, int pixels>
-SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x, int64_t channel) {
+SEAFORMER_INLINE void tiles(const Typed& args, int64_t x, int64_t channel) {
   if constexpr (kTileVectors > 1) {
     for (; channel + kTileVectors * kLanes <= args.channels; channel += kTileVectors * kLanes) {
       tile<size, stride, pixels, kTileVectors, Last::kWhole>(args, x, channel, kLanes);
@@ -126,7 +136,7 @@ SEAFORMER_INLINE void tiles(const Depthwise& args, int64_t x, int64_t channel) {
 
 // As many tiles of `pixels` outputs from x on as there are; returns where they end.
 template <int size, int stride, int pixels>
-int64_t run_of_tiles(const Depthwise& args, int64_t x, int64_t channel) {
+int64_t run_of_tiles(const Typed& args, int64_t x, int64_t channel) {
   for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x, channel);
   return x;
 }
@@ -134,8 +144,8 @@ int64_t run_of_tiles(const Depthwise& args, int64_t x, int64_t channel) {
 // Channels inside, pixels outside: the other way round the pixels of wide layers, a power of two
 // apart, fall on few sets of the first-level cache.
 template <int size, int stride>
-void row(const Depthwise& args) {
-  const int64_t channel = leading_channels<size, stride>(args);
+void row(const Typed& args, const Depthwise& given) {
+  const int64_t channel = leading_channels<size, stride>(given);
   if (channel == args.channels) return;
   int64_t x = 0;
   if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
@@ -145,11 +155,22 @@ void row(const Depthwise& args) {
 }
 
 void run(const Depthwise& given) {
-  const Depthwise args = given;  // a copy that the stores to output cannot change
-  if (args.kernel_size == 3) {
-    args.stride == 1 ? row<3, 1>(args) : row<3, 2>(args);
+  // A copy that the stores to output cannot change.
+  Typed args;
+  for (int i = 0; i < given.kernel_size; ++i) {
+    args.rows[i] = static_cast<const float*>(given.rows[i]);
+  }
+  args.row_stride = given.row_stride / static_cast<int64_t>(sizeof(float));
+  args.weights = static_cast<const float*>(given.weights);
+  args.output = view<float>(given.output);
+  args.width = given.width;
+  args.channels = given.channels;
+  args.low = bounds_of(given.activation).low;
+  args.high = bounds_of(given.activation).high;
+  if (given.kernel_size == 3) {
+    given.stride == 1 ? row<3, 1>(args, given) : row<3, 2>(args, given);
   } else {
-    args.stride == 1 ? row<5, 1>(args) : row<5, 2>(args);
+    given.stride == 1 ? row<5, 1>(args, given) : row<5, 2>(args, given);
   }
 }
 

@@ -20,6 +20,16 @@ constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 constexpr int64_t kTileChannels = kTileVectors * kLanes;
 constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
 
+// Pointwise, of types that are known.
+struct Typed {
+  View<const float> input;
+  const float* weights;
+  View<float> output;
+  View<const float> multiplier, residual;
+  int64_t pixels, in_channels, out_channels;
+  Activation activation;
+};
+
 template <int i>
 struct Index {
   static constexpr int value = i;
@@ -97,7 +107,7 @@ SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][v
 // `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
 // in the last vector, which has `last` of them.
 template <int pixels, int vectors, Last kind>
-SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* weights,
+SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weights,
                            int64_t channel, int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
   const Operands from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
@@ -138,7 +148,7 @@ SEAFORMER_INLINE void tile(const Pointwise& args, int64_t pixel, const float* we
 
 // Pixels [begin, end) of a tile's channels.
 template <int vectors, Last kind>
-void column(const Pointwise& args, int64_t begin, int64_t end, const float* weights,
+void column(const Typed& args, int64_t begin, int64_t end, const float* weights,
             int64_t channel, int last) {
   int64_t pixel = begin;
   // Eight pixels are two tiles of four rather than one of six and single pixels.
@@ -155,7 +165,7 @@ void column(const Pointwise& args, int64_t begin, int64_t end, const float* weig
 
 // Calls the column of as many vectors as it needs, at most `most`.
 template <int most>
-void column_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, const float* weights,
+void column_of(int vectors, const Typed& args, int64_t begin, int64_t end, const float* weights,
                int64_t channel, int last) {
   if constexpr (most > 1) {
     if (vectors < most) {
@@ -171,7 +181,16 @@ void column_of(int vectors, const Pointwise& args, int64_t begin, int64_t end, c
   column<most, Last::kPart>(args, begin, end, weights, channel, last);
 }
 
-void run(const Pointwise& args) {
+void run(const Pointwise& given) {
+  const Typed args = {view<float>(given.input),
+                      static_cast<const float*>(given.weights),
+                      view<float>(given.output),
+                      view<float>(given.multiplier),
+                      view<float>(given.residual),
+                      given.pixels,
+                      given.in_channels,
+                      given.out_channels,
+                      given.activation};
   int64_t block = args.pixels;  // which is often few: then spare the divisions
   if (block * args.in_channels > kBlockFloats) {
     block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;

@@ -48,6 +48,12 @@ SEAFORMER_INLINE const float* bounds_of(Activation activation) {
   return activation == Activation::kHardSigmoid ? kSigmoid : kRectified;
 }
 
+// Where a pixel's channels from `channel` on lie; null for none.
+SEAFORMER_INLINE const void* at_pixel(const InPixels& pixels, int64_t pixel, int64_t channel) {
+  if (pixels.data == nullptr) return nullptr;
+  return after(pixels.data, pixel * pixels.stride + kBytes * channel);
+}
+
 // `tiles` tiles of `pixels` pixels from `pixel` on, by `vectors` vectors of output channels of each
 // of `panels` panels, the first of which begins with `channel`.
 template <int pixels, int vectors>
@@ -58,17 +64,16 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
   template <>                                                                                     \
   void sum_tiles<pixels, vectors>(const Pointwise& args, int64_t pixel, int64_t tiles,            \
                                   int64_t channel, int64_t panels) {                              \
-    const int64_t taps = args.in_channels + 1, rows = kBytes * tiles * pixels;                    \
+    const int64_t taps = args.in_channels + 1, rows = tiles * pixels;                             \
     const PanelSteps steps = {tiles, kBytes * kPanel * (taps - kPair),                            \
                               kBytes * kPanel - rows * args.output.stride,                        \
                               kBytes * kPanel - rows * args.multiplier.stride,                    \
                               kBytes * kPanel - rows * args.residual.stride};                     \
-    const float* weights = args.weights + channel * taps;                                         \
-    float* output = args.output.data + pixel * args.output.stride + channel;                      \
-    const float *multiplier = args.multiplier.data, *residual = args.residual.data;               \
-    if (multiplier != nullptr) multiplier += pixel * args.multiplier.stride + channel;            \
-    if (residual != nullptr) residual += pixel * args.residual.stride + channel;                  \
-    const float *input0, *input1, *input2, *input3, *at, *last;                                   \
+    const void* weights = after(args.weights, kBytes * channel * taps);                           \
+    void* output = after(args.output.data, pixel * args.output.stride + kBytes * channel);        \
+    const void* multiplier = at_pixel(args.multiplier, pixel, channel);                           \
+    const void* residual = at_pixel(args.residual, pixel, channel);                               \
+    const void *input0, *input1, *input2, *input3, *at, *last;                                    \
     int64_t tile, count;                                                                          \
     __asm__ volatile(                                                                             \
         code                                                                                      \
@@ -76,13 +81,13 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
           [input3] "=&r"(input3), [at] "=&r"(at), [last] "=&r"(last), [tile] "=&r"(tile),         \
           [count] "=&r"(count), [weights] "+&r"(weights), [output] "+&r"(output),                 \
           [multiplier] "+&r"(multiplier), [residual] "+&r"(residual), [panels] "+&r"(panels)      \
-        : [steps] "r"(&steps), [input] "r"(args.input.data + pixel * args.input.stride),          \
-          [input_stride] "r"(kBytes * args.input.stride),                                         \
-          [next_tile] "r"(kBytes * (pixels * args.input.stride - args.in_channels + kGroup)),     \
+        : [steps] "r"(&steps), [input] "r"(after(args.input.data, pixel * args.input.stride)),    \
+          [input_stride] "r"(args.input.stride),                                                  \
+          [next_tile] "r"(pixels * args.input.stride - kBytes * (args.in_channels - kGroup)),     \
           [odd] "r"(odd_channels(args.in_channels)), [tap] "r"(kBytes * kPanel),                  \
-          [output_stride] "r"(kBytes * args.output.stride),                                       \
-          [multiplier_stride] "r"(kBytes * args.multiplier.stride),                               \
-          [residual_stride] "r"(kBytes * args.residual.stride),                                   \
+          [output_stride] "r"(args.output.stride),                                                \
+          [multiplier_stride] "r"(args.multiplier.stride),                                        \
+          [residual_stride] "r"(args.residual.stride),                                            \
           [bounds] "r"(bounds_of(args.activation)), [more] "r"(more_than_rectified(args))         \
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
@@ -127,15 +132,16 @@ void columns_of(int64_t vectors, const Pointwise& args, int64_t begin, int64_t e
 void last_columns(const Pointwise& args, int64_t begin, int64_t end, int64_t channel) {
   constexpr int64_t kChunk = 4 * kTilePixels;
   float sums[kChunk * kPanel];
+  const auto multiplier = view<float>(args.multiplier), residual = view<float>(args.residual);
+  const auto output = view<float>(args.output);
   const int64_t channels = args.out_channels - channel, vectors = (channels + kLanes - 1) / kLanes;
   Pointwise chunk = args;
-  chunk.weights += channel * (args.in_channels + 1);
-  chunk.output.data = sums;
-  chunk.output.stride = kPanel;
+  chunk.weights = after(args.weights, kBytes * channel * (args.in_channels + 1));
+  chunk.output = {sums, kPanel};
   chunk.multiplier.data = chunk.residual.data = nullptr;
   for (; begin < end; begin += kChunk) {
     const int64_t pixels = end - begin < kChunk ? end - begin : kChunk;
-    chunk.input.data = args.input.data + begin * args.input.stride;
+    chunk.input.data = after(args.input.data, begin * args.input.stride);
     columns_of(vectors, chunk, 0, pixels, 0);
     for (int64_t p = 0; p < pixels; ++p) {
       const int64_t pixel = begin + p;
@@ -143,13 +149,13 @@ void last_columns(const Pointwise& args, int64_t begin, int64_t end, int64_t cha
         const int lanes = static_cast<int>(channels - c < kLanes ? channels - c : kLanes);
         const int64_t n = channel + c;
         F32 y = load(sums + p * kPanel + c);
-        if (args.multiplier.data != nullptr) {
-          y = mul(y, load_first(args.multiplier.data + pixel * args.multiplier.stride + n, lanes));
+        if (multiplier.data != nullptr) {
+          y = mul(y, load_first(multiplier.data + pixel * multiplier.stride + n, lanes));
         }
-        if (args.residual.data != nullptr) {
-          y = add(y, load_first(args.residual.data + pixel * args.residual.stride + n, lanes));
+        if (residual.data != nullptr) {
+          y = add(y, load_first(residual.data + pixel * residual.stride + n, lanes));
         }
-        store_first(args.output.data + pixel * args.output.stride + n, y, lanes);
+        store_first(output.data + pixel * output.stride + n, y, lanes);
       }
     }
   }

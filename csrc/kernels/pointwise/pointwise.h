@@ -5,7 +5,7 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; strides count floats between pixels.
+// Layout    float32, the channels of a pixel contiguous; strides count bytes between pixels.
 // Weights   packed by pack_pointwise: panels of kPanel output channels; of each panel the biases,
 //           then for every input channel the weights, zero where there is no output channel.
 // Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
@@ -16,17 +16,16 @@
 
 #include <stdint.h>
 
+#include "core/activation.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
 
 namespace seaformer {
 
-enum class Activation { kNone, kRelu, kRelu6, kHardSigmoid };
-
 struct Pointwise {
   InPixels input;
-  const float* weights = nullptr;  // packed, with the biases
+  const void* weights = nullptr;  // packed, with the biases
   OutPixels output;
   InPixels multiplier, residual;  // or none
   int64_t pixels = 0, in_channels = 0, out_channels = 0;

@@ -102,12 +102,13 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
 // All output channels of `pixels` outputs from x on. `whole`: they fill their panels.
 template <int channels, bool whole, int pixels>
 SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
-  float* output = args.output.data + x * args.output.stride;
-  const float* weights = args.weights;
+  const auto to = view<float>(args.output);
+  float* output = to.data + x * to.stride;
+  const auto* weights = static_cast<const float*>(args.weights);
   int64_t left = args.out_channels;
   do {
     const int lanes = whole || left >= kPanel ? kPanel : static_cast<int>(left);
-    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, args.output.stride, lanes);
+    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, to.stride, lanes);
     weights += kPanelFloats;
     output += kPanel;
     left -= kPanel;

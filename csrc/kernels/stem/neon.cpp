@@ -18,10 +18,10 @@ void sum_tiles(const Stem& args, int64_t x, int64_t tiles);
   template <>                                                                                     \
   void sum_tiles<channels>(const Stem& args, int64_t x, int64_t tiles) {                          \
     constexpr int64_t kBytes = sizeof(float), kTap = kBytes * kPanel, kRows = 9 / channels;       \
-    const int64_t panels = args.out_channels / kPanel, output_step = kBytes * args.output.stride; \
+    const int64_t panels = args.out_channels / kPanel, output_step = args.output.stride;          \
     int64_t offset = kBytes * 2 * x * channels, panel;                                            \
-    float* output = args.output.data + x * args.output.stride;                                    \
-    const float *at, *weights;                                                                    \
+    void* output = after(args.output.data, x * output_step);                                      \
+    const void *at, *weights;                                                                     \
     __asm__ volatile(                                                                             \
         code                                                                                      \
         : [offset] "+&r"(offset), [panel] "=&r"(panel), [output] "+&r"(output), [at] "=&r"(at),   \

@@ -8,7 +8,7 @@
 // Layout    rows of float32 hold their padding: 2 * width + 1 columns are read of each. Planar
 //           images give nine rows, the three of the first channel first; interleaved ones give
 //           three, in which the channels of a column lie side by side. Output has the channels of
-//           a pixel contiguous; its stride counts floats between pixels.
+//           a pixel contiguous; its stride counts bytes between pixels.
 // Weights   packed by pack_pointwise with 27 inputs, k = (c * 3 + i) * 3 + j.
 // Aliasing  none between output and the rest; rows may be the same.
 // Alignment of elements only.
@@ -27,7 +27,7 @@ namespace seaformer {
 struct Stem {
   const float* const* rows = nullptr;
   bool interleaved = false;
-  const float* weights = nullptr;  // packed, with the biases
+  const void* weights = nullptr;  // packed, with the biases
   OutPixels output;
   int64_t width = 0;  // of the output
   int64_t out_channels = 0;
