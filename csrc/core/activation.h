@@ -1,5 +1,5 @@
-// Activations behind a convolution, as all kernels and packed weights name them. Free of std:: code,
-// so ISA files may include it.
+// Activations behind a convolution, as all kernels and packed weights name them. Free of std::
+// code, so ISA files may include it.
 #pragma once
 
 #include <stdint.h>

@@ -14,7 +14,38 @@
 namespace seaformer {
 namespace {
 
-constexpr Isa kWidestFirst[] = {Isa::kAvx512, Isa::kAvx2, Isa::kNeon, Isa::kScalar};
+enum class Architecture { kAny, kX86_64, kAarch64 };
+
+struct IsaFacts {
+  Isa isa;
+  const char* name;
+  Architecture architecture;
+  Isa implied;                        // what it can run beside its own, and what that implies
+  std::vector<const char*> features;  // that it requires beside those of what it implies
+};
+
+// Those that are preferred first.
+const std::vector<IsaFacts>& isa_facts() {
+  static const std::vector<IsaFacts> facts = {
+      {Isa::kAvx512,
+       "avx512",
+       Architecture::kX86_64,
+       Isa::kAvx2,
+       {"avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+      {Isa::kAvx2, "avx2", Architecture::kX86_64, Isa::kScalar, {"avx2", "fma", "bmi", "bmi2"}},
+      {Isa::kNeon, "neon", Architecture::kAarch64, Isa::kScalar, {"asimd"}},
+      {Isa::kScalar, "scalar", Architecture::kAny, Isa::kScalar, {}},
+  };
+  return facts;
+}
+
+const IsaFacts& facts_of(Isa isa) {
+  for (const IsaFacts& facts : isa_facts()) {
+    if (facts.isa == isa) return facts;
+  }
+  return isa_facts().back();
+}
+
 constexpr int kNotForced = -1;
 std::atomic<int> g_forced{kNotForced};
 
@@ -87,94 +118,72 @@ const char* built_for() {
 #endif
 }
 
-bool built_for(Isa isa) {
-  switch (isa) {
-    case Isa::kScalar:
-      return true;
+bool built_for(Architecture architecture) {
 #if defined(SEAFORMER_X86_64)
-    case Isa::kAvx2:
-    case Isa::kAvx512:
-      return true;
+  return architecture == Architecture::kAny || architecture == Architecture::kX86_64;
 #elif defined(SEAFORMER_AARCH64)
-    case Isa::kNeon:
-      return true;
+  return architecture == Architecture::kAny || architecture == Architecture::kAarch64;
+#else
+  return architecture == Architecture::kAny;
 #endif
-    default:
-      return false;
-  }
-}
-
-std::vector<const char*> required_features(Isa isa) {
-  switch (isa) {
-    case Isa::kNeon:
-      return {"asimd"};
-    case Isa::kAvx2:
-      return {"avx2", "fma", "bmi", "bmi2"};
-    case Isa::kAvx512:
-      return {"avx2", "fma", "bmi", "bmi2", "avx512f", "avx512bw", "avx512dq", "avx512vl"};
-    default:
-      return {};
-  }
 }
 
 // Empty when the instruction set can be used here.
-std::string why_unsupported(Isa isa) {
-  if (!built_for(isa)) return std::string("this library is built for ") + built_for();
+std::string why_unsupported(const IsaFacts& facts) {
+  if (!built_for(facts.architecture)) {
+    return std::string("this library is built for ") + built_for();
+  }
   std::string missing;
-  for (const char* required : required_features(isa)) {
+  if (facts.implied != facts.isa) missing = why_unsupported(facts_of(facts.implied));
+  for (const char* required : facts.features) {
     for (const Feature& feature : features()) {
       if (!feature.present && std::string(required) == feature.name) {
-        missing += missing.empty() ? required : std::string(", ") + required;
+        missing += missing.empty() ? "this processor lacks " : ", ";
+        missing += required;
       }
     }
   }
-  return missing.empty() ? missing : "this processor lacks " + missing;
+  return missing;
 }
 
 std::string supported_names() {
   std::string names;
-  for (Isa isa : kWidestFirst) {
-    if (isa_supported(isa)) names += (names.empty() ? "" : ", ") + std::string(isa_name(isa));
+  for (const IsaStatus& status : isa_statuses()) {
+    if (status.supported) names += (names.empty() ? "" : ", ") + std::string(isa_name(status.isa));
   }
   return names;
 }
 
-Isa default_isa() {
+// What the environment names, if it does.
+std::optional<Isa> isa_of_environment() {
   const char* name = std::getenv("SEAFORMER_FORCE_ISA");
-  if (name != nullptr && *name != '\0') {
-    try {
-      return parse_isa(name);
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument(std::string("SEAFORMER_FORCE_ISA: ") + error.what());
-    }
+  if (name == nullptr || *name == '\0') return std::nullopt;
+  try {
+    return parse_isa(name);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(std::string("SEAFORMER_FORCE_ISA: ") + error.what());
   }
-  for (Isa isa : kWidestFirst) {
-    if (isa_supported(isa)) return isa;
-  }
-  return Isa::kScalar;
+}
+
+// What was forced or named, if anything was.
+std::optional<Isa> named_isa() {
+  const int forced = g_forced.load(std::memory_order_relaxed);
+  if (forced != kNotForced) return static_cast<Isa>(forced);
+  // A throw leaves it unset: every call reports a bad name.
+  static const std::optional<Isa> named = isa_of_environment();
+  return named;
 }
 
 }  // namespace
 
-const char* isa_name(Isa isa) {
-  switch (isa) {
-    case Isa::kNeon:
-      return "neon";
-    case Isa::kAvx2:
-      return "avx2";
-    case Isa::kAvx512:
-      return "avx512";
-    default:
-      return "scalar";
-  }
-}
+const char* isa_name(Isa isa) { return facts_of(isa).name; }
 
 const std::vector<IsaStatus>& isa_statuses() {
   static const std::vector<IsaStatus> statuses = [] {
     std::vector<IsaStatus> all;
-    for (Isa isa : kWidestFirst) {
-      const std::string reason = why_unsupported(isa);
-      all.push_back({isa, reason.empty(), reason});
+    for (const IsaFacts& facts : isa_facts()) {
+      const std::string reason = why_unsupported(facts);
+      all.push_back({facts.isa, reason.empty(), reason});
     }
     return all;
   }();
@@ -207,10 +216,20 @@ Isa parse_isa(const std::string& name) {
 }
 
 Isa active_isa() {
-  const int forced = g_forced.load(std::memory_order_relaxed);
-  if (forced != kNotForced) return static_cast<Isa>(forced);
-  static const Isa isa = default_isa();  // a throw leaves it unset: every call reports a bad name
-  return isa;
+  if (const std::optional<Isa> named = named_isa()) return *named;
+  for (const IsaStatus& status : isa_statuses()) {
+    if (status.supported) return status.isa;
+  }
+  return Isa::kScalar;
+}
+
+bool isa_in_use(Isa isa) {
+  const std::optional<Isa> named = named_isa();
+  if (!named) return isa_supported(isa);
+  for (Isa implied = *named; implied != isa; implied = facts_of(implied).implied) {
+    if (implied == Isa::kScalar) return false;
+  }
+  return true;
 }
 
 std::optional<Isa> force_isa(std::optional<Isa> isa) {

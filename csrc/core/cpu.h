@@ -28,10 +28,14 @@ bool isa_supported(Isa isa);
 // Throws std::invalid_argument, listing what there is, when the name is unknown or missing here.
 Isa parse_isa(const std::string& name);
 
-// The widest instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA,
+// The first instruction set that kernels may use now: the forced one, else SEAFORMER_FORCE_ISA,
 // else the widest supported. Throws std::invalid_argument when the environment names one that is
 // not there.
 Isa active_isa();
+
+// Whether kernels may use an instruction set now: any that is supported or, where one is forced or
+// named by the environment, that one and what it implies. Throws as active_isa does.
+bool isa_in_use(Isa isa);
 
 // Forces an instruction set in the whole process, or with nullopt returns to the automatic choice.
 // Returns what was forced before. Throws std::invalid_argument when it is not supported here.

@@ -38,7 +38,7 @@
 
 namespace seaformer {
 
-// Ordered from plain to wide: within one architecture a larger value implies the smaller ones.
+// core/cpu.cpp says which implies which.
 enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };
 
 }  // namespace seaformer

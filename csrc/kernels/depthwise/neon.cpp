@@ -16,35 +16,35 @@ constexpr Bounds kBounds[] = {bounds_of(Activation::kNone), bounds_of(Activation
 
 // `by` is the stride. Steps are bytes. `turn` leads the weights from the end of half a panel to its
 // other half, and then to the next panel.
-#define SEAFORMER_TILES(size, by, pixels, vectors, code)                                           \
-  template <>                                                                                      \
-  void sum_tiles<size, by, pixels, vectors>(const Depthwise& args, int64_t x, int64_t tiles,       \
-                                            int64_t channel, int64_t channels) {                   \
-    constexpr int64_t kBytes = sizeof(float), kTaps = size * size;                                 \
-    constexpr int64_t kPanelBytes = kBytes * kPanel * (kTaps + 1);                                 \
-    const int64_t step = args.row_stride, output_step = args.output.stride;                        \
-    int64_t offset = x * by * step + kBytes * channel, end, turn;                                  \
-    void* output = after(args.output.data, x * output_step + kBytes * channel);                    \
-    const void *input, *weights;                                                                   \
-    const Bounds& bounds = kBounds[static_cast<int>(args.activation)];                             \
-    __asm__ volatile(                                                                              \
-        code                                                                                       \
-        : [offset] "+&r"(offset), [end] "=&r"(end), [turn] "=&r"(turn), [output] "+&r"(output),    \
-          [input] "=&r"(input), [weights] "=&r"(weights), [tiles] "+&r"(tiles)                     \
-        :                                                                                          \
-        [row0] "r"(args.rows[0]), [row1] "r"(args.rows[1]), [row2] "r"(args.rows[2]),              \
-        [row3] "r"(args.rows[size - 2]), [row4] "r"(args.rows[size - 1]), [step] "r"(step),        \
-        [first_weights] "r"(after(args.weights, kBytes * channel * (kTaps + 1))),                  \
-        [tap] "r"(kBytes * kPanel),                                                                \
-        [first_turn] "r"(kBytes * kPanel / 2 - kPanelBytes), [turns] "r"(-kPanelBytes),            \
-        [channels] "r"(kBytes * channels),                                                         \
-        [next_pixels] "r"(pixels * by * step - kBytes * channels), [output_step] "r"(output_step), \
-        [next_output] "r"(kBytes * vectors * kLanes - pixels * output_step),                       \
-        [next_output_pixels] "r"(pixels * output_step - kBytes * channels), [low] "r"(&bounds.low), \
-        [high] "r"(bounds.high < __builtin_inff() ? &bounds.high : nullptr)                        \
-        : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",  \
-          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",      \
-          "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                               \
+#define SEAFORMER_TILES(size, by, pixels, vectors, code)                                          \
+  template <>                                                                                     \
+  void sum_tiles<size, by, pixels, vectors>(const Depthwise& args, int64_t x, int64_t tiles,      \
+                                            int64_t channel, int64_t channels) {                  \
+    constexpr int64_t kBytes = sizeof(float), kTaps = size * size;                                \
+    constexpr int64_t kPanelBytes = kBytes * kPanel * (kTaps + 1);                                \
+    const int64_t step = args.row_stride, output_step = args.output.stride;                       \
+    int64_t offset = x * by * step + kBytes * channel, end, turn;                                 \
+    void* output = after(args.output.data, x * output_step + kBytes * channel);                   \
+    const void *input, *weights;                                                                  \
+    const Bounds& bounds = kBounds[static_cast<int>(args.activation)];                            \
+    __asm__ volatile(                                                                             \
+        code                                                                                      \
+        : [offset] "+&r"(offset), [end] "=&r"(end), [turn] "=&r"(turn), [output] "+&r"(output),   \
+          [input] "=&r"(input), [weights] "=&r"(weights), [tiles] "+&r"(tiles)                    \
+        : [row0] "r"(args.rows[0]), [row1] "r"(args.rows[1]), [row2] "r"(args.rows[2]),           \
+          [row3] "r"(args.rows[size - 2]), [row4] "r"(args.rows[size - 1]), [step] "r"(step),     \
+          [first_weights] "r"(after(args.weights, kBytes * channel * (kTaps + 1))),               \
+          [tap] "r"(kBytes * kPanel), [first_turn] "r"(kBytes * kPanel / 2 - kPanelBytes),        \
+          [turns] "r"(-kPanelBytes), [channels] "r"(kBytes * channels),                           \
+          [next_pixels] "r"(pixels * by * step - kBytes * channels),                              \
+          [output_step] "r"(output_step),                                                         \
+          [next_output] "r"(kBytes * vectors * kLanes - pixels * output_step),                    \
+          [next_output_pixels] "r"(pixels * output_step - kBytes * channels),                     \
+          [low] "r"(&bounds.low),                                                                 \
+          [high] "r"(bounds.high < __builtin_inff() ? &bounds.high : nullptr)                     \
+        : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
+          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
+          "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
   }
 #include "kernels/depthwise/neon_tiles.inc"
 #undef SEAFORMER_TILES

@@ -107,8 +107,8 @@ SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][v
 // `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
 // in the last vector, which has `last` of them.
 template <int pixels, int vectors, Last kind>
-SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weights,
-                           int64_t channel, int last) {
+SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weights, int64_t channel,
+                           int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
   const Operands from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
                          panel, args.in_channels};
@@ -148,8 +148,8 @@ SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weight
 
 // Pixels [begin, end) of a tile's channels.
 template <int vectors, Last kind>
-void column(const Typed& args, int64_t begin, int64_t end, const float* weights,
-            int64_t channel, int last) {
+void column(const Typed& args, int64_t begin, int64_t end, const float* weights, int64_t channel,
+            int last) {
   int64_t pixel = begin;
   // Eight pixels are two tiles of four rather than one of six and single pixels.
   for (; pixel + kTilePixels <= end && (kTilePixels != 6 || end - pixel != 8);

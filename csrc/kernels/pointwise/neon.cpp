@@ -87,8 +87,8 @@ void sum_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t chan
           [odd] "r"(odd_channels(args.in_channels)), [tap] "r"(kBytes * kPanel),                  \
           [output_stride] "r"(args.output.stride),                                                \
           [multiplier_stride] "r"(args.multiplier.stride),                                        \
-          [residual_stride] "r"(args.residual.stride),                                            \
-          [bounds] "r"(bounds_of(args.activation)), [more] "r"(more_than_rectified(args))         \
+          [residual_stride] "r"(args.residual.stride), [bounds] "r"(bounds_of(args.activation)),  \
+          [more] "r"(more_than_rectified(args))                                                   \
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
           "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
