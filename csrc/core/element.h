@@ -5,13 +5,70 @@
 
 namespace seaformer {
 
-// The codes stand in packed weights and model files, and stay.
-enum class Element : int32_t { kF32 = 0 };
+enum class Element : int32_t { kF32, kF16 };
 
-constexpr int64_t element_bytes(Element element) { return element == Element::kF32 ? 4 : 0; }
+constexpr int64_t element_bytes(Element element) { return element == Element::kF32 ? 4 : 2; }
 
 constexpr const char* element_name(Element element) {
-  return element == Element::kF32 ? "float32" : "unknown";
+  return element == Element::kF32 ? "float32" : "float16";
+}
+
+// A float16 in memory, by its bits.
+struct Half {
+  uint16_t bits;
+};
+
+// Rounded to nearest, ties to even.
+__attribute__((always_inline)) inline Half to_half(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) {  // NaN, which stays one
+    return {static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x3ff))};
+  }
+  if (magnitude >= 0x477ff000) return {static_cast<uint16_t>(sign | 0x7c00)};  // from 65520 up
+  if (magnitude < 0x38800000) {  // a subnormal: adding 0.5 leaves its bits at the end, rounded
+    float held;
+    __builtin_memcpy(&held, &magnitude, sizeof held);
+    held += 0.5f;
+    __builtin_memcpy(&bits, &held, sizeof bits);
+    return {static_cast<uint16_t>(sign | (bits - 0x3f000000))};
+  }
+  const uint32_t odd = magnitude >> 13 & 1;
+  return {static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13))};
+}
+
+__attribute__((always_inline)) inline float to_float(Half x) {
+  const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000) << 16, magnitude = x.bits & 0x7fff;
+  uint32_t bits = magnitude << 13;
+  if (magnitude >= 0x7c00) {
+    bits += 0x70000000;  // infinity and NaN
+  } else if (magnitude >= 0x0400) {
+    bits += 0x38000000;
+  } else {  // a subnormal: 2^-14 and its bits, less 2^-14
+    bits += 0x38800000;
+    float held, least = 6.103515625e-5f;
+    __builtin_memcpy(&held, &bits, sizeof held);
+    held -= least;
+    __builtin_memcpy(&bits, &held, sizeof bits);
+  }
+  bits |= sign;
+  float result;
+  __builtin_memcpy(&result, &bits, sizeof result);
+  return result;
+}
+__attribute__((always_inline)) inline float to_float(float x) { return x; }
+
+// Either, by the type that is wanted.
+template <class T>
+T from_float(float x);
+template <>
+__attribute__((always_inline)) inline float from_float(float x) {
+  return x;
+}
+template <>
+__attribute__((always_inline)) inline Half from_float(float x) {
+  return to_half(x);
 }
 
 }  // namespace seaformer

@@ -21,8 +21,8 @@
 #define SEAFORMER_BUILT_ISAS(kernel, X, ...) X(scalar, __VA_ARGS__)
 #endif
 
-// Where kernels/<kernel>/<isa>.cpp is missing, CMake defines SEAFORMER_LACKS_<kernel>_<isa> as
-// `0,SEAFORMER_NOTHING`, which shifts X from the second place.
+// Where kernels/<kernel>/<isa>.cpp is missing or for another architecture, CMake defines
+// SEAFORMER_LACKS_<kernel>_<isa> as `0,SEAFORMER_NOTHING`, which shifts X from the second place.
 #define SEAFORMER_IF_BUILT(kernel, isa, X, ...) \
   SEAFORMER_SECOND(SEAFORMER_LACKS_##kernel##_##isa, X, 0)(isa, __VA_ARGS__)
 #define SEAFORMER_SECOND(...) SEAFORMER_SECOND_OF(__VA_ARGS__)
@@ -39,6 +39,6 @@
 namespace seaformer {
 
 // core/cpu.cpp says which implies which.
-enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };
+enum class Isa { kScalar, kNeon, kNeonFp16, kAvx2, kAvx512 };
 
 }  // namespace seaformer

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "core/element.h"
 #include "simd/macros.h"
 
 namespace seaformer {
@@ -85,11 +86,35 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   _mm256_maskstore_ps(p, first_lanes(n), a.x);
 }
 
+SEAFORMER_INLINE F32 load(const Half* p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+SEAFORMER_INLINE void store(Half* p, F32 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a.x, _MM_FROUND_TO_NEAREST_INT));
+}
+SEAFORMER_INLINE F32 load_first(const Half* p, int n) {
+  if (n == kLanes) return load(p);
+  Half lanes[kLanes] = {};
+  __builtin_memcpy(lanes, p, n * sizeof(Half));
+  return load(lanes);
+}
+SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  Half lanes[kLanes];
+  store(lanes, a);
+  __builtin_memcpy(p, lanes, n * sizeof(Half));
+}
+
 #include "simd/lane_set.inc"
 #include "simd/vector_group.inc"
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return accumulate(a, b, c); }
 
 #include "simd/scalars4.inc"
+SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
+  Converted4 r;
+  _mm_storeu_ps(r.at, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  return r;
+}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "core/element.h"
 #include "simd/macros.h"
 
 namespace seaformer {
@@ -64,6 +65,22 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), a.x);
 }
 
+SEAFORMER_INLINE F32 load(const Half* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+SEAFORMER_INLINE __m256i narrowed(F32 a) { return _mm512_cvtps_ph(a.x, _MM_FROUND_TO_NEAREST_INT); }
+SEAFORMER_INLINE void store(Half* p, F32 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed(a));
+}
+SEAFORMER_INLINE F32 load_first(const Half* p, int n) {
+  if (n == kLanes) return load(p);
+  return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), p))};
+}
+SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  _mm256_mask_storeu_epi16(p, first_lanes(n), narrowed(a));
+}
+
 #include "simd/lane_set.inc"
 #include "simd/vector_group.inc"
 // fma into the register of c, from registers. Left to itself, gcc 12 loads a value again for each
@@ -77,6 +94,11 @@ SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 #include "simd/scalars4.inc"
+SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
+  Converted4 r;
+  _mm_storeu_ps(r.at, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  return r;
+}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) { return {m.v[0].x}; }

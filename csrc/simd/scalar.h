@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "core/element.h"
 #include "simd/macros.h"
 
 namespace seaformer {
@@ -64,6 +65,11 @@ SEAFORMER_INLINE int32_t reduce_min(I32 a) { return a.x; }
 SEAFORMER_INLINE F32 load_first(const float* p, int) { return load(p); }
 SEAFORMER_INLINE void store_first(float* p, F32 a, int) { store(p, a); }
 
+SEAFORMER_INLINE F32 load(const Half* p) { return {to_float(*p)}; }
+SEAFORMER_INLINE void store(Half* p, F32 a) { *p = to_half(a.x); }
+SEAFORMER_INLINE F32 load_first(const Half* p, int) { return load(p); }
+SEAFORMER_INLINE void store_first(Half* p, F32 a, int) { store(p, a); }
+
 #include "simd/lane_set.inc"
 #include "simd/vector_group.inc"
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
@@ -71,6 +77,9 @@ SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 #include "simd/scalars4.inc"
+SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
+  return {{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])}};
+}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

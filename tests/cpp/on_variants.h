@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "core/cpu.h"
+#include "core/element.h"
 
 namespace seaformer::test {
 
@@ -18,6 +19,12 @@ void on_every_variant(const Variant* const (&variants)[N], const Body& body) {
       throw Failure(std::string(isa_name(variant->isa)) + ": " + failure.what());
     }
   }
+}
+
+// Calls body with a zero of an element type.
+template <class Body>
+void in_type(Element element, const Body& body) {
+  element == Element::kF32 ? body(float{}) : body(Half{});
 }
 
 }  // namespace seaformer::test

@@ -29,11 +29,13 @@ class Layer(NamedTuple):
 # Lowest first. The first row that matches a file is its layer; `*` crosses folders.
 CPP_LAYERS = (
     Layer("csrc/core/isa.h", (), isa_safe=True),
+    Layer("csrc/core/activation.h", (), isa_safe=True),
+    Layer("csrc/core/element.h", (), isa_safe=True),
     Layer("csrc/core/panel.h", (), isa_safe=True),
     Layer("csrc/core/pixels.h", (), isa_safe=True),
     Layer("csrc/core/resize_axis.h", (), isa_safe=True),
     Layer("csrc/core/*", ("csrc/core/*",)),
-    Layer("csrc/simd/*", ("csrc/simd/*",), isa_safe=True),
+    Layer("csrc/simd/*", ("csrc/core/element.h", "csrc/simd/*"), isa_safe=True),
     Layer("csrc/kernels/*/variants.h", ("csrc/core/*", "csrc/simd/*", "{op}/*")),
     Layer("csrc/kernels/*/pack.cpp", ("csrc/core/*", "{op}/*")),
     Layer("csrc/kernels/*/*", ("csrc/core/*", "csrc/simd/*", "{op}/*"), isa_safe=True),

@@ -15,7 +15,7 @@ namespace {
 
 // sum_products of generic.h for the tile that x86_tiles.py wrote.
 template <Last kind>
-SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[6][2], LastIs<kind>) {
+SEAFORMER_INLINE int64_t sum_products(const Operands<float>& from, F32 (&sum)[6][2], LastIs<kind>) {
   int64_t groups = from.in_channels / 4;
   const float *input0 = from.input, *input3 = input0 + 3 * from.input_stride;
   const float* weights = from.weights;

@@ -16,7 +16,7 @@ namespace {
 
 // sum_products of generic.h for a tile that x86_tiles.py wrote.
 #define SEAFORMER_SUM_PRODUCTS(vectors, kind, code, ...)                                       \
-  SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32(&sum)[8][vectors],           \
+  SEAFORMER_INLINE int64_t sum_products(const Operands<float>& from, F32(&sum)[8][vectors],    \
                                         LastIs<Last::kind>) {                                  \
     int64_t groups = from.in_channels / 4;                                                     \
     const float *input0 = from.input, *input4 = input0 + 4 * from.input_stride;                \

@@ -20,12 +20,13 @@ constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 constexpr int64_t kTileChannels = kTileVectors * kLanes;
 constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
 
-// Pointwise, of types that are known.
+// Pointwise, of a type that is known.
+template <class T>
 struct Typed {
-  View<const float> input;
-  const float* weights;
-  View<float> output;
-  View<const float> multiplier, residual;
+  View<const T> input;
+  const T* weights;
+  View<T> output;
+  View<const T> multiplier, residual;
   int64_t pixels, in_channels, out_channels;
   Activation activation;
 };
@@ -61,16 +62,17 @@ SEAFORMER_INLINE void activate(F32 (&sum)[pixels][vectors], Activation activatio
 }
 
 // Where the weights of a tile's vector begin, from those of its first.
-SEAFORMER_INLINE int64_t vector_offset(const Operands& from, int v) {
+template <class T>
+SEAFORMER_INLINE int64_t vector_offset(const Operands<T>& from, int v) {
   return v * kLanes / kPanel * from.panel + v * kLanes % kPanel;
 }
 
 // Biases plus the products of as many input channels as whole groups of four hold; returns that
 // number. An ISA file may overload it for a size of tile.
-template <int pixels, int vectors, class LastVector>
-SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][vectors],
+template <class T, int pixels, int vectors, class LastVector>
+SEAFORMER_INLINE int64_t sum_products(const Operands<T>& from, F32 (&sum)[pixels][vectors],
                                       LastVector) {
-  const float* weights = from.weights;
+  const T* weights = from.weights;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
     const F32 bias = load(weights + vector_offset(from, v));
@@ -80,7 +82,7 @@ SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][v
   weights += kPanel;
   int64_t k = 0;
   for (; k + 4 <= from.in_channels; k += 4) {
-    Scalars4 x[pixels];
+    decltype(load_scalars4(from.input)) x[pixels];
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       x[p] = load_scalars4(from.input + p * from.input_stride + k);
@@ -106,17 +108,17 @@ SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][v
 
 // `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
 // in the last vector, which has `last` of them.
-template <int pixels, int vectors, Last kind>
-SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weights, int64_t channel,
+template <int pixels, int vectors, Last kind, class T>
+SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, const T* weights, int64_t channel,
                            int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
-  const Operands from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
-                         panel, args.in_channels};
+  const Operands<T> from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
+                            panel, args.in_channels};
   F32 sum[pixels][vectors];
   for (int64_t k = sum_products(from, sum, LastIs<kind>()); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
-      const F32 x = splat(from.input[p * from.input_stride + k]);
+      const F32 x = splat(to_float(from.input[p * from.input_stride + k]));
       SEAFORMER_UNROLL
       for (int v = 0; v < vectors; ++v) {
         const F32 w = load(from.weights + (k + 1) * kPanel + vector_offset(from, v));
@@ -128,18 +130,18 @@ SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weight
   activate(sum, args.activation);
   const auto lanes = [&](int v) { return kind == Last::kWhole || v + 1 < vectors ? kLanes : last; };
   if (args.multiplier.data != nullptr) {
-    const float* from = args.multiplier.data + pixel * args.multiplier.stride + channel;
+    const T* from = args.multiplier.data + pixel * args.multiplier.stride + channel;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return mul(x, load_first(from + p * args.multiplier.stride + v * kLanes, lanes(v)));
     });
   }
   if (args.residual.data != nullptr) {
-    const float* from = args.residual.data + pixel * args.residual.stride + channel;
+    const T* from = args.residual.data + pixel * args.residual.stride + channel;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return add(x, load_first(from + p * args.residual.stride + v * kLanes, lanes(v)));
     });
   }
-  float* to = args.output.data + pixel * args.output.stride + channel;
+  T* to = args.output.data + pixel * args.output.stride + channel;
   for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
     store_first(to + p * args.output.stride + v * kLanes, x, lanes(v));
     return x;
@@ -147,8 +149,8 @@ SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, const float* weight
 }
 
 // Pixels [begin, end) of a tile's channels.
-template <int vectors, Last kind>
-void column(const Typed& args, int64_t begin, int64_t end, const float* weights, int64_t channel,
+template <int vectors, Last kind, class T>
+void column(const Typed<T>& args, int64_t begin, int64_t end, const T* weights, int64_t channel,
             int last) {
   int64_t pixel = begin;
   // Eight pixels are two tiles of four rather than one of six and single pixels.
@@ -164,8 +166,8 @@ void column(const Typed& args, int64_t begin, int64_t end, const float* weights,
 }
 
 // Calls the column of as many vectors as it needs, at most `most`.
-template <int most>
-void column_of(int vectors, const Typed& args, int64_t begin, int64_t end, const float* weights,
+template <int most, class T>
+void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, const T* weights,
                int64_t channel, int last) {
   if constexpr (most > 1) {
     if (vectors < most) {
@@ -181,16 +183,13 @@ void column_of(int vectors, const Typed& args, int64_t begin, int64_t end, const
   column<most, Last::kPart>(args, begin, end, weights, channel, last);
 }
 
+template <class T>
 void run(const Pointwise& given) {
-  const Typed args = {view<float>(given.input),
-                      static_cast<const float*>(given.weights),
-                      view<float>(given.output),
-                      view<float>(given.multiplier),
-                      view<float>(given.residual),
-                      given.pixels,
-                      given.in_channels,
-                      given.out_channels,
-                      given.activation};
+  const Typed<T> args = {view<T>(given.input),    static_cast<const T*>(given.weights),
+                         view<T>(given.output),   view<T>(given.multiplier),
+                         view<T>(given.residual), given.pixels,
+                         given.in_channels,       given.out_channels,
+                         given.activation};
   int64_t block = args.pixels;  // which is often few: then spare the divisions
   if (block * args.in_channels > kBlockFloats) {
     block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
@@ -203,7 +202,7 @@ void run(const Pointwise& given) {
       if (left > kTileChannels) left = kTileChannels;
       const int vectors = static_cast<int>((left + kLanes - 1) / kLanes);
       const int last = static_cast<int>(left - (vectors - 1) * kLanes);
-      const float* weights =
+      const T* weights =
           args.weights + channel / kPanel * kPanel * (args.in_channels + 1) + channel % kPanel;
       column_of<kTileVectors>(vectors, args, begin, end, weights, channel, last);
     }
@@ -212,8 +211,11 @@ void run(const Pointwise& given) {
 
 }  // namespace
 
-extern const PointwiseKernel pointwise_kernel;
-const PointwiseKernel pointwise_kernel = {SEAFORMER_ISA_ENUM, kLanes, run};
+extern const PointwiseKernel pointwise_f32, pointwise_f16;
+const PointwiseKernel pointwise_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, Element::kF32, kLanes,
+                                       run<float>};
+const PointwiseKernel pointwise_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, Element::kF32, kLanes,
+                                       run<Half>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -5,11 +5,12 @@
 
 namespace seaformer {
 
+template <class T>
 struct Operands {
-  const float* input;  // of the first pixel
+  const T* input;  // of the first pixel
   int64_t input_stride;
-  const float* weights;  // of the first vector of output channels, with the biases before them
-  int64_t panel;         // packed floats of a panel
+  const T* weights;  // of the first vector of output channels, with the biases before them
+  int64_t panel;     // packed elements of a panel
   int64_t in_channels;
 };
 

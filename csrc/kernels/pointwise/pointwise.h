@@ -5,7 +5,10 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; strides count bytes between pixels.
+// Element   of all arrays, the weights' too. Sums have a type of their own, and the epilogue;
+// float16
+//           ones are of 95 input channels at most, whose totals are summed in float16.
+// Layout    the channels of a pixel contiguous; strides count bytes between pixels.
 // Weights   packed by pack_pointwise: panels of kPanel output channels; of each panel the biases,
 //           then for every input channel the weights, zero where there is no output channel.
 // Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
@@ -17,6 +20,7 @@
 #include <stdint.h>
 
 #include "core/activation.h"
+#include "core/element.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
@@ -34,13 +38,15 @@ struct Pointwise {
 
 struct PointwiseKernel {
   Isa isa;
+  Element element, sums;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Pointwise& args);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_POINTWISE_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(pointwise, X, __VA_ARGS__)
-
-SEAFORMER_POINTWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, PointwiseKernel, pointwise_kernel)
+#define SEAFORMER_ROW(isa, element)                                              \
+  SEAFORMER_IF_BUILT(pointwise, isa, SEAFORMER_DECLARE_VARIANT, PointwiseKernel, \
+                     pointwise_##element)
+#include "kernels/pointwise/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

@@ -1,0 +1,37 @@
+// Eight lanes of float16, for cores that calculate with it (ARMv8.2-A FP16).
+#pragma once
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+#include "core/element.h"
+#include "simd/macros.h"
+
+namespace seaformer {
+namespace neon_fp16 {
+namespace {
+
+constexpr int kLanes = 8;
+using F16 = float16x8_t;
+
+SEAFORMER_INLINE F16 load(const Half* p) {
+  return vld1q_f16(reinterpret_cast<const float16_t*>(p));
+}
+SEAFORMER_INLINE void store(Half* p, F16 a) { vst1q_f16(reinterpret_cast<float16_t*>(p), a); }
+SEAFORMER_INLINE F16 mul(F16 a, F16 b) { return vmulq_f16(a, b); }
+SEAFORMER_INLINE F16 add(F16 a, F16 b) { return vaddq_f16(a, b); }
+
+SEAFORMER_INLINE F16 load_first(const Half* p, int n) {
+  Half lanes[kLanes] = {};
+  __builtin_memcpy(lanes, p, n * sizeof(Half));
+  return load(lanes);
+}
+SEAFORMER_INLINE void store_first(Half* p, F16 a, int n) {
+  Half lanes[kLanes];
+  store(lanes, a);
+  __builtin_memcpy(p, lanes, n * sizeof(Half));
+}
+
+}  // namespace
+}  // namespace neon_fp16
+}  // namespace seaformer
