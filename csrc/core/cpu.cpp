@@ -1,5 +1,6 @@
 #include "core/cpu.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <stdexcept>
@@ -16,12 +17,16 @@ namespace {
 
 enum class Architecture { kAny, kX86_64, kAarch64 };
 
+// Whether it has kernels of float32, or only of types that no block takes yet.
+enum class Adds { kFloat32, kTypes };
+
 struct IsaFacts {
   Isa isa;
   const char* name;
   Architecture architecture;
   Isa implied;                        // what it can run beside its own, and what that implies
   std::vector<const char*> features;  // that it requires beside those of what it implies
+  Adds adds = Adds::kFloat32;
 };
 
 // Those that are preferred first.
@@ -37,7 +42,7 @@ const std::vector<IsaFacts>& isa_facts() {
        Architecture::kX86_64,
        Isa::kScalar,
        {"avx2", "fma", "f16c", "bmi", "bmi2"}},
-      {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}},
+      {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}, Adds::kTypes},
       {Isa::kNeon, "neon", Architecture::kAarch64, Isa::kScalar, {"asimd"}},
       {Isa::kScalar, "scalar", Architecture::kAny, Isa::kScalar, {}},
   };
@@ -188,6 +193,7 @@ const std::vector<IsaStatus>& isa_statuses() {
   static const std::vector<IsaStatus> statuses = [] {
     std::vector<IsaStatus> all;
     for (const IsaFacts& facts : isa_facts()) {
+      if (facts.adds != Adds::kFloat32) continue;
       const std::string reason = why_unsupported(facts);
       all.push_back({facts.isa, reason.empty(), reason});
     }
@@ -205,10 +211,14 @@ std::vector<std::string> cpu_features() {
 }
 
 bool isa_supported(Isa isa) {
-  for (const IsaStatus& status : isa_statuses()) {
-    if (status.isa == isa) return status.supported;
-  }
-  return false;
+  static const std::vector<Isa> supported = [] {
+    std::vector<Isa> all;
+    for (const IsaFacts& facts : isa_facts()) {
+      if (why_unsupported(facts).empty()) all.push_back(facts.isa);
+    }
+    return all;
+  }();
+  return std::find(supported.begin(), supported.end(), isa) != supported.end();
 }
 
 Isa parse_isa(const std::string& name) {

@@ -17,7 +17,7 @@ struct IsaStatus {
   std::string reason;  // why not, when not supported
 };
 
-// Every instruction set the project knows, widest first.
+// Every instruction set that one may name, widest first.
 const std::vector<IsaStatus>& isa_statuses();
 
 // Processor features that kernels could use, by their usual names ("avx2", "asimddp", ...).

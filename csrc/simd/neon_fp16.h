@@ -18,15 +18,22 @@ SEAFORMER_INLINE F16 load(const Half* p) {
   return vld1q_f16(reinterpret_cast<const float16_t*>(p));
 }
 SEAFORMER_INLINE void store(Half* p, F16 a) { vst1q_f16(reinterpret_cast<float16_t*>(p), a); }
+SEAFORMER_INLINE F16 splat(float x) { return vdupq_n_f16(static_cast<float16_t>(x)); }
 SEAFORMER_INLINE F16 mul(F16 a, F16 b) { return vmulq_f16(a, b); }
 SEAFORMER_INLINE F16 add(F16 a, F16 b) { return vaddq_f16(a, b); }
 
+SEAFORMER_INLINE F16 accumulate(F16 a, F16 b, F16 c) { return vfmaq_f16(c, a, b); }
+SEAFORMER_INLINE F16 at_least(F16 x, F16 low) { return vmaxq_f16(x, low); }
+SEAFORMER_INLINE F16 at_most(F16 x, F16 high) { return vminq_f16(x, high); }
+
 SEAFORMER_INLINE F16 load_first(const Half* p, int n) {
+  if (n == kLanes) return load(p);
   Half lanes[kLanes] = {};
   __builtin_memcpy(lanes, p, n * sizeof(Half));
   return load(lanes);
 }
 SEAFORMER_INLINE void store_first(Half* p, F16 a, int n) {
+  if (n == kLanes) return store(p, a);
   Half lanes[kLanes];
   store(lanes, a);
   __builtin_memcpy(p, lanes, n * sizeof(Half));

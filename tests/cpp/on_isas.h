@@ -16,8 +16,7 @@ void on_every_isa(const Body& body) {
     ~Forced() { force_isa(std::nullopt); }
   };
   for (const IsaStatus& status : isa_statuses()) {
-    // It adds types, and changes nothing where there is float32 alone.
-    if (!status.supported || status.isa == Isa::kNeonFp16) continue;
+    if (!status.supported) continue;
     const Forced forced(status.isa);
     try {
       body();

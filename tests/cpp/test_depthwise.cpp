@@ -15,6 +15,7 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::in_type;
 using test::on_every_variant;
 
 namespace {
@@ -30,33 +31,39 @@ struct Case {
   int64_t gap = 0;  // floats between pixels
 };
 
-void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
+template <class T>
+void run_typed(const DepthwiseKernel& kernel, const Case& c, Against side) {
   std::mt19937 random(static_cast<unsigned>(c.width * 31 + c.channels * 7 + c.kernel_size));
   std::normal_distribution<float> normal;
   const int64_t pixels = (c.width - 1) * c.stride + c.kernel_size, step = c.channels + c.gap;
   const int taps = c.kernel_size * c.kernel_size;
-  const auto fill = [&](Guarded<float>& array) {
-    for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+  const auto fill = [&](Guarded<T>& array) {
+    for (std::size_t i = 0; i < array.size(); ++i) array[i] = from_float<T>(normal(random));
   };
-  std::vector<std::unique_ptr<Guarded<float>>> rows;
+  const auto fill_floats = [&](Guarded<float>& array) {  // with numbers that the type has
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      array[i] = to_float(from_float<T>(normal(random)));
+    }
+  };
+  std::vector<std::unique_ptr<Guarded<T>>> rows;
   std::vector<const void*> pointers;
   for (int i = 0; i < c.kernel_size; ++i) {
-    rows.push_back(std::make_unique<Guarded<float>>((pixels - 1) * step + c.channels, side));
+    rows.push_back(std::make_unique<Guarded<T>>((pixels - 1) * step + c.channels, side));
     fill(*rows.back());
     pointers.push_back(rows.back()->data());
   }
   Guarded<float> weight(c.channels * taps, side), bias(c.channels, side);
-  fill(weight);
-  fill(bias);
-  Guarded<float> packed(packed_depthwise_floats(c.channels, c.kernel_size), side);
+  fill_floats(weight);
+  fill_floats(bias);
+  Guarded<T> packed(packed_depthwise_floats(c.channels, c.kernel_size), side);
   pack_depthwise(c.channels, c.kernel_size, weight.data(), c.bias ? bias.data() : nullptr,
                  packed.data());
-  Guarded<float> output((c.width - 1) * step + c.channels, side);
-  const float untouched = 12345.0f;
-  for (std::size_t i = 0; i < output.size(); ++i) output[i] = untouched;
+  Guarded<T> output((c.width - 1) * step + c.channels, side);
+  const float untouched = 12344.0f;
+  for (std::size_t i = 0; i < output.size(); ++i) output[i] = from_float<T>(untouched);
   Depthwise args;
   args.rows = pointers.data();
-  args.row_stride = step * static_cast<int64_t>(sizeof(float));
+  args.row_stride = step * static_cast<int64_t>(sizeof(T));
   args.weights = packed.data();
   args.output = {output.data(), step};
   args.width = c.width;
@@ -71,25 +78,34 @@ void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
       double sum = c.bias ? bias[ch] : 0.0, magnitude = std::abs(sum) + 3;
       for (int tap = 0; tap < taps; ++tap) {
         const int64_t at = (x * c.stride + tap % c.kernel_size) * step + ch;
-        const double term = double{(*rows[tap / c.kernel_size])[at]} * weight[ch * taps + tap];
+        const double term =
+            double{to_float((*rows[tap / c.kernel_size])[at])} * weight[ch * taps + tap];
         sum += term;
         magnitude += std::abs(term);
       }
       // Rounding: a product and a sum a tap, then the activation.
-      const double bound =
-          (taps + 4) * std::ldexp(1.0, -24) * magnitude + std::numeric_limits<float>::min();
+      const bool half = kernel.element == Element::kF16;
+      double bound = (taps + 4) * std::ldexp(1.0, kernel.sums == Element::kF16 ? -11 : -24);
+      if (half) bound += std::ldexp(1.0, -11);  // of the result
+      bound *= magnitude;
+      bound += half ? std::ldexp(1.0, -24) : double{std::numeric_limits<float>::min()};
       const bool linear = c.activation == Activation::kNone;
       const double high = c.activation == Activation::kRelu6 ? 6 : kInf;
       const double expected = std::min(std::max(sum, linear ? -kInf : 0.0), high);
-      const float got = output[x * step + ch];
+      const float got = to_float(output[x * step + ch]);
       check(std::abs(got - expected) <= bound, c.kernel_size, "x", c.kernel_size, " stride ",
             c.stride, ", width ", c.width, ", ", c.channels, " channels: pixel ", x, " channel ",
             ch, " is ", got, ", expected ", expected, " within ", bound);
     }
     for (int64_t i = c.channels; i < step && x + 1 < c.width; ++i) {
-      check(output[x * step + i] == untouched, "wrote between pixels ", x, " and ", x + 1);
+      check(to_float(output[x * step + i]) == untouched, "wrote between pixels ", x, " and ",
+            x + 1);
     }
   }
+}
+
+void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
+  in_type(kernel.element, [&](auto zero) { run_typed<decltype(zero)>(kernel, c, side); });
 }
 
 }  // namespace
@@ -133,24 +149,27 @@ TEST(depthwise_epilogues) {
 TEST(depthwise_nan_stays_nan) {
   on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
     const int64_t width = 9, channels = kPanel + kPanel / 2 + 1;
-    for (int size : {3, 5}) {
-      const std::vector<float> row((width - 1 + size) * channels, kNaN);
-      const std::vector<float> weight(size * size * channels, 1.0f);
-      std::vector<float> packed(packed_depthwise_floats(channels, size)), output(width * channels);
-      pack_depthwise(channels, size, weight.data(), nullptr, packed.data());
-      const std::vector<const void*> rows(size, row.data());
-      Depthwise args;
-      args.rows = rows.data();
-      args.row_stride = channels * static_cast<int64_t>(sizeof(float));
-      args.weights = packed.data();
-      args.output = {output.data(), channels};
-      args.width = width;
-      args.channels = channels;
-      args.kernel_size = size;
-      args.activation = Activation::kRelu6;
-      kernel.run(args);
-      for (float y : output) check(std::isnan(y), size, "x", size, ": got ", y);
-    }
+    in_type(kernel.element, [&](auto zero) {
+      using T = decltype(zero);
+      for (int size : {3, 5}) {
+        const std::vector<T> row((width - 1 + size) * channels, from_float<T>(kNaN));
+        const std::vector<float> weight(size * size * channels, 1.0f);
+        std::vector<T> packed(packed_depthwise_floats(channels, size)), output(width * channels);
+        pack_depthwise(channels, size, weight.data(), nullptr, packed.data());
+        const std::vector<const void*> rows(size, row.data());
+        Depthwise args;
+        args.rows = rows.data();
+        args.row_stride = channels * static_cast<int64_t>(sizeof(T));
+        args.weights = packed.data();
+        args.output = {output.data(), channels};
+        args.width = width;
+        args.channels = channels;
+        args.kernel_size = size;
+        args.activation = Activation::kRelu6;
+        kernel.run(args);
+        for (T y : output) check(std::isnan(to_float(y)), size, "x", size, ": got ", to_float(y));
+      }
+    });
   });
 }
 
@@ -158,19 +177,23 @@ TEST(depthwise_rows_may_be_the_same) {
   // A caller hands out one zero row for all that lie outside the image.
   on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
     const int64_t channels = kernel.lanes + 1;
-    const std::vector<float> zero(3 * channels, 0.0f), one(3 * channels, 1.0f);
-    const std::vector<float> weight(9 * channels, 2.0f);
-    std::vector<float> packed(packed_depthwise_floats(channels, 3)), output(channels);
-    pack_depthwise(channels, 3, weight.data(), nullptr, packed.data());
-    const void* const rows[3] = {zero.data(), one.data(), zero.data()};
-    Depthwise args;
-    args.rows = rows;
-    args.row_stride = channels * static_cast<int64_t>(sizeof(float));
-    args.weights = packed.data();
-    args.output = {output.data(), channels};
-    args.width = 1;
-    args.channels = channels;
-    kernel.run(args);
-    for (float y : output) check(y == 6.0f, "got ", y);
+    in_type(kernel.element, [&](auto of_type) {
+      using T = decltype(of_type);
+      const std::vector<T> zero(3 * channels, from_float<T>(0.0f));
+      const std::vector<T> one(3 * channels, from_float<T>(1.0f));
+      const std::vector<float> weight(9 * channels, 2.0f);
+      std::vector<T> packed(packed_depthwise_floats(channels, 3)), output(channels);
+      pack_depthwise(channels, 3, weight.data(), nullptr, packed.data());
+      const void* const rows[3] = {zero.data(), one.data(), zero.data()};
+      Depthwise args;
+      args.rows = rows;
+      args.row_stride = channels * static_cast<int64_t>(sizeof(T));
+      args.weights = packed.data();
+      args.output = {output.data(), channels};
+      args.width = 1;
+      args.channels = channels;
+      kernel.run(args);
+      for (T y : output) check(to_float(y) == 6.0f, "got ", to_float(y));
+    });
   });
 }

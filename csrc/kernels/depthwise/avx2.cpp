@@ -21,7 +21,17 @@ SEAFORMER_SUM_TAPS(5, 2, 8, kWhole, SEAFORMER_TILE_AVX2_5_2_8)
 }  // namespace seaformer
 
 #define SEAFORMER_ISA avx2
-#define SEAFORMER_ISA_ENUM Isa::kAvx2
 #define SEAFORMER_TILE_PIXELS 8
 #define SEAFORMER_TILE_VECTORS 1
 #include "kernels/depthwise/generic.h"
+
+namespace seaformer {
+namespace avx2 {
+
+extern const DepthwiseKernel depthwise_f32, depthwise_f16;
+const DepthwiseKernel depthwise_f32 = {Isa::kAvx2, Element::kF32, Element::kF32, kLanes,
+                                       run<float>};
+const DepthwiseKernel depthwise_f16 = {Isa::kAvx2, Element::kF16, Element::kF32, kLanes, run<Half>};
+
+}  // namespace avx2
+}  // namespace seaformer

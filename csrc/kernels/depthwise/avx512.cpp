@@ -29,7 +29,18 @@ SEAFORMER_SUM_TAPS(5, 2, 8, kHalf, SEAFORMER_TILE_AVX512_HALF_5_2_8)
 }  // namespace seaformer
 
 #define SEAFORMER_ISA avx512
-#define SEAFORMER_ISA_ENUM Isa::kAvx512
 #define SEAFORMER_TILE_PIXELS 16
 #define SEAFORMER_TILE_VECTORS 1
 #include "kernels/depthwise/generic.h"
+
+namespace seaformer {
+namespace avx512 {
+
+extern const DepthwiseKernel depthwise_f32, depthwise_f16;
+const DepthwiseKernel depthwise_f32 = {Isa::kAvx512, Element::kF32, Element::kF32, kLanes,
+                                       run<float>};
+const DepthwiseKernel depthwise_f16 = {Isa::kAvx512, Element::kF16, Element::kF32, kLanes,
+                                       run<Half>};
+
+}  // namespace avx512
+}  // namespace seaformer

@@ -5,7 +5,8 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; strides count bytes between pixels. Rows
+// Element   of all arrays, the weights' too; sums have a type of their own.
+// Layout    the channels of a pixel contiguous; strides count bytes between pixels. Rows
 //           hold their padding: (width - 1) * stride + kernel_size pixels are read of each, so that
 //           a caller may hand out rows of a ring with zeros at both ends, and one zero row many
 //           times.
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 #include "core/activation.h"
+#include "core/element.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
@@ -40,13 +42,15 @@ struct Depthwise {
 
 struct DepthwiseKernel {
   Isa isa;
+  Element element, sums;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Depthwise& args);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_DEPTHWISE_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(depthwise, X, __VA_ARGS__)
-
-SEAFORMER_DEPTHWISE_VARIANTS(SEAFORMER_DECLARE_VARIANT, DepthwiseKernel, depthwise_kernel)
+#define SEAFORMER_ROW(isa, element)                                              \
+  SEAFORMER_IF_BUILT(depthwise, isa, SEAFORMER_DECLARE_VARIANT, DepthwiseKernel, \
+                     depthwise_##element)
+#include "kernels/depthwise/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

@@ -1,5 +1,6 @@
-// The depthwise kernel over the vector wrapper. An ISA file includes its wrapper, defines
-// SEAFORMER_ISA, SEAFORMER_ISA_ENUM and the tile, then includes this:
+// The depthwise kernel over the vector wrapper, of any element type that it loads. An ISA file
+// includes its wrapper, defines SEAFORMER_ISA and the tile, includes this, then states its
+// variants:
 //   SEAFORMER_TILE_PIXELS   output pixels whose sums are held in registers together: 16, 8 or 4
 //   SEAFORMER_TILE_VECTORS  vectors of channels of each
 //
@@ -17,14 +18,17 @@ namespace {
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 
-// Depthwise, of types that are known.
+using Vector = decltype(splat(0.0f));
+
+// Depthwise, of a type that is known.
+template <class T>
 struct Typed {
-  const float* rows[5];
+  const T* rows[5];
   int64_t row_stride;
-  const float* weights;
-  View<float> output;
+  const T* weights;
+  View<T> output;
   int64_t width, channels;
-  float low, high;
+  float low, high;  // what the activation clamps to
 };
 
 // Where the packed weights of a tile's vector begin, from those of its panel.
@@ -36,21 +40,21 @@ constexpr int64_t vector_offset(int64_t v) {
 // Biases plus all products of `pixels` outputs by `vectors` vectors of channels. Weights and the
 // input from args.rows are those of the first vector; all exist but in the last one, which has
 // `last` channels. An ISA file may overload it for a size of tile.
-template <int size, int stride, int pixels, int vectors, class LastVector>
-SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int64_t step,
-                               const float* weights, F32 (&sum)[vectors][pixels], LastVector,
+template <int size, int stride, int pixels, int vectors, class LastVector, class T>
+SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const T* const* rows, int64_t step,
+                               const T* weights, Vector (&sum)[vectors][pixels], LastVector,
                                int last) {
   constexpr int kWidth = (pixels - 1) * stride + size;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
-    const F32 bias = load(weights + vector_offset<size>(v));
+    const Vector bias = load(weights + vector_offset<size>(v));
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) sum[v][p] = bias;
   }
   SEAFORMER_UNROLL
   for (int i = 0; i < size; ++i) {
-    const float* taps = weights + (1 + i * size) * kPanel;
-    F32 w[vectors][size];
+    const T* taps = weights + (1 + i * size) * kPanel;
+    Vector w[vectors][size];
     SEAFORMER_UNROLL
     for (int v = 0; v < vectors; ++v) {
       SEAFORMER_UNROLL
@@ -62,8 +66,8 @@ SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int
     for (int at = 0; at < kWidth; ++at) {
       SEAFORMER_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        const float* from = rows[i] + at * step + v * kLanes;
-        const F32 value = v + 1 < vectors ? load(from) : load_first(from, last);
+        const T* from = rows[i] + at * step + v * kLanes;
+        const Vector value = v + 1 < vectors ? load(from) : load_first(from, last);
         SEAFORMER_UNROLL
         for (int p = 0; p < pixels; ++p) {
           const int j = at - p * stride;
@@ -74,15 +78,15 @@ SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const float* const* rows, int
   }
 }
 
-template <int size, int stride, int pixels, int vectors, Last kind>
-SEAFORMER_INLINE void tile(const Typed& args, int64_t x, int64_t channel, int last) {
-  const float* rows[size];
+template <int size, int stride, int pixels, int vectors, Last kind, class T>
+SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t x, int64_t channel, int last) {
+  const T* rows[size];
   SEAFORMER_UNROLL
   for (int i = 0; i < size; ++i) rows[i] = args.rows[i] + x * stride * args.row_stride + channel;
-  F32 sum[vectors][pixels];
+  Vector sum[vectors][pixels];
   sum_taps(Taps<size, stride>(), rows, args.row_stride,
            args.weights + vector_offset<size>(channel / kLanes), sum, LastIs<kind>(), last);
-  float* output = args.output.data + x * args.output.stride + channel;
+  T* output = args.output.data + x * args.output.stride + channel;
   const auto finish = [&](const auto& activate) SEAFORMER_LAMBDA_INLINE {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
@@ -93,26 +97,26 @@ SEAFORMER_INLINE void tile(const Typed& args, int64_t x, int64_t channel, int la
       }
     }
   };
-  const F32 low = splat(args.low), high = splat(args.high);
+  const Vector low = splat(args.low), high = splat(args.high);
   if (args.high == __builtin_inff()) {  // as ReLU has it: half the work
-    finish([&](F32 y) SEAFORMER_LAMBDA_INLINE { return at_least(y, low); });
+    finish([&](Vector y) SEAFORMER_LAMBDA_INLINE { return at_least(y, low); });
   } else {
-    finish([&](F32 y) SEAFORMER_LAMBDA_INLINE { return at_most(at_least(y, low), high); });
+    finish([&](Vector y) SEAFORMER_LAMBDA_INLINE { return at_most(at_least(y, low), high); });
   }
 }
 
 #if !defined(SEAFORMER_LEADING_CHANNELS)
 // An ISA with whole rows written by hand defines this and leading_channels before: it writes the
 // first channels of all outputs and returns their number, a multiple of kLanes unless that is all.
-template <int size, int stride>
+template <int size, int stride, class T>
 SEAFORMER_INLINE int64_t leading_channels(const Depthwise&) {
   return 0;
 }
 #endif
 
 // The channels of `pixels` outputs from x on, beginning with `channel`.
-template <int size, int stride, int pixels>
-SEAFORMER_INLINE void tiles(const Typed& args, int64_t x, int64_t channel) {
+template <int size, int stride, int pixels, class T>
+SEAFORMER_INLINE void tiles(const Typed<T>& args, int64_t x, int64_t channel) {
   if constexpr (kTileVectors > 1) {
     for (; channel + kTileVectors * kLanes <= args.channels; channel += kTileVectors * kLanes) {
       tile<size, stride, pixels, kTileVectors, Last::kWhole>(args, x, channel, kLanes);
@@ -135,17 +139,17 @@ SEAFORMER_INLINE void tiles(const Typed& args, int64_t x, int64_t channel) {
 }
 
 // As many tiles of `pixels` outputs from x on as there are; returns where they end.
-template <int size, int stride, int pixels>
-int64_t run_of_tiles(const Typed& args, int64_t x, int64_t channel) {
+template <int size, int stride, int pixels, class T>
+int64_t run_of_tiles(const Typed<T>& args, int64_t x, int64_t channel) {
   for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x, channel);
   return x;
 }
 
 // Channels inside, pixels outside: the other way round the pixels of wide layers, a power of two
 // apart, fall on few sets of the first-level cache.
-template <int size, int stride>
-void row(const Typed& args, const Depthwise& given) {
-  const int64_t channel = leading_channels<size, stride>(given);
+template <int size, int stride, class T>
+void row(const Typed<T>& args, const Depthwise& given) {
+  const int64_t channel = leading_channels<size, stride, T>(given);
   if (channel == args.channels) return;
   int64_t x = 0;
   if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
@@ -154,15 +158,16 @@ void row(const Typed& args, const Depthwise& given) {
   run_of_tiles<size, stride, 1>(args, x, channel);
 }
 
+template <class T>
 void run(const Depthwise& given) {
   // A copy that the stores to output cannot change.
-  Typed args;
+  Typed<T> args;
   for (int i = 0; i < given.kernel_size; ++i) {
-    args.rows[i] = static_cast<const float*>(given.rows[i]);
+    args.rows[i] = static_cast<const T*>(given.rows[i]);
   }
-  args.row_stride = given.row_stride / static_cast<int64_t>(sizeof(float));
-  args.weights = static_cast<const float*>(given.weights);
-  args.output = view<float>(given.output);
+  args.row_stride = given.row_stride / static_cast<int64_t>(sizeof(T));
+  args.weights = static_cast<const T*>(given.weights);
+  args.output = view<T>(given.output);
   args.width = given.width;
   args.channels = given.channels;
   args.low = bounds_of(given.activation).low;
@@ -175,9 +180,6 @@ void run(const Depthwise& given) {
 }
 
 }  // namespace
-
-extern const DepthwiseKernel depthwise_kernel;
-const DepthwiseKernel depthwise_kernel = {SEAFORMER_ISA_ENUM, kLanes, run};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

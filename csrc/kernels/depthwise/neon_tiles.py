@@ -1,49 +1,65 @@
-"""Writes neon_tiles.inc, the depthwise kernel's inner loops in AArch64 assembly.
+"""Writes the depthwise kernel's inner loops in AArch64 assembly, for an element type.
 
-    python csrc/kernels/depthwise/neon_tiles.py > csrc/kernels/depthwise/neon_tiles.inc
+    python csrc/kernels/depthwise/neon_tiles.py f32 > csrc/kernels/depthwise/neon_tiles_f32.inc
+    python csrc/kernels/depthwise/neon_tiles.py f16 > csrc/kernels/depthwise/neon_tiles_f16.inc
 
 Why by hand: from intrinsics gcc 12 makes 2.6 instructions for each multiply-add of a 3x3 kernel and
 4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4.
 
 A tile's sums fill 16 registers, or 8 where few pixels are left. 4 or 2 pixels by a whole panel of
-channels take the fewest instructions for 3x3, but leave no room for a row of 5x5 weights: those,
-and half a panel that is left, go by 8 or 4 pixels and half panels. The other registers hold weights
-and inputs, each loaded once a tile and as early as a register is free for it.
+float32 channels take the fewest instructions for 3x3, but leave no room for a row of 5x5 weights:
+those, and half a panel that is left, go by 8 or 4 pixels and half panels. A whole panel of float16
+is two vectors, and goes as half a panel of float32 does. The other registers hold weights and
+inputs, each loaded once a tile and as early as a register is free for it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from neon_elements import ELEMENTS, PANEL
 
 REGISTERS = 32
-
-
-def registers(first: int, vectors: int) -> str:
-    """The register list that ld1 and st1 take."""
-    return "{" + ", ".join(f"v{first + v}.4s" for v in range(vectors)) + "}"
+# Pixels and vectors of the tiles, by the size of the convolution.
+SHAPES = {
+    "f32": {3: ((4, 4), (2, 4), (8, 2), (4, 2)), 5: ((8, 2), (4, 2))},
+    "f16": {3: ((8, 2), (4, 2), (8, 1), (4, 1)), 5: ((8, 2), (4, 2), (8, 1), (4, 1))},
+}
 
 
 class Tile:
     """`pixels` outputs by `vectors` vectors of channels of a size x size convolution."""
 
-    def __init__(self, size: int, stride: int, pixels: int, vectors: int) -> None:
+    def __init__(self, element: str, size: int, stride: int, pixels: int, vectors: int) -> None:
+        self.element = ELEMENTS[element]
         self.size, self.stride, self.pixels, self.vectors = size, stride, pixels, vectors
         self.columns = (pixels - 1) * stride + size  # input pixels of a row that it reads
         self.first_sum = REGISTERS - pixels * vectors
 
     def sums(self, pixel: int) -> str:
-        return registers(self.first_sum + pixel * self.vectors, self.vectors)
+        return self.element.registers(self.first_sum + pixel * self.vectors, self.vectors)
 
     def clamp(self, operation: str, bound: str) -> Iterator[str]:
-        yield f"ld1r {{v0.4s}}, [%[{bound}]]"
+        vector = self.element.vector
+        yield f"ld1r {{v0.{vector}}}, [%[{bound}]]"
         for r in range(self.first_sum, REGISTERS):
-            yield f"{operation} v{r}.4s, v{r}.4s, v0.4s"
+            yield f"{operation} v{r}.{vector}, v{r}.{vector}, v0.{vector}"
+
+    def is_half_panel(self) -> bool:
+        return self.vectors * self.element.lanes < PANEL
+
+    def tap(self) -> str:
+        """From the weights of one tap to those of the next."""
+        return "%[tap]" if self.is_half_panel() else f"#{PANEL * self.element.bytes}"
 
     def load(self, operand: tuple[str, int, int], register: int) -> Iterator[str]:
         kind, row, at = operand
-        to = registers(register, self.vectors)
+        to = self.element.registers(register, self.vectors)
         if kind == "weights":
-            yield f"ld1 {to}, [%[weights]], {'#64' if self.vectors == 4 else '%[tap]'}"
+            yield f"ld1 {to}, [%[weights]], {self.tap()}"
         else:
             if at == 0:
                 yield f"add %[input], %[row{row}], %[offset]"
@@ -79,7 +95,8 @@ class Tile:
                     if loads and free:
                         yield from load_next()
                     total = self.first_sum + p * self.vectors + v
-                    yield f"fmla v{total}.4s, v{x + v}.4s, v{held[('weights', i, j)] + v}.4s"
+                    w, vector = held[("weights", i, j)] + v, self.element.vector
+                    yield f"fmla v{total}.{vector}, v{x + v}.{vector}, v{w}.{vector}"
             free.append(held.pop(("input", i, at)))
             last = at - (self.pixels - 1) * self.stride  # the tap that no later input meets
             if last >= 0:
@@ -87,7 +104,7 @@ class Tile:
 
     def loops(self) -> Iterator[str]:
         pixels = range(self.pixels)
-        half = self.vectors < 4
+        half = self.is_half_panel()
         yield "1:"  # the channels of some pixels
         yield "mov %[weights], %[first_weights]"
         if half:
@@ -96,7 +113,7 @@ class Tile:
         yield "2:"  # a tile
         for p in pixels[:-1]:
             yield f"ld1 {self.sums(p)}, [%[weights]]"  # the biases
-        yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], {'%[tap]' if half else '#64'}"
+        yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], {self.tap()}"
         yield from self.products()
         yield from self.clamp("fmax", "low")
         yield "cbz %[high], 3f"
@@ -118,11 +135,12 @@ class Tile:
 
 
 def main() -> None:
+    (element,) = sys.argv[1:]
     print("// Written by neon_tiles.py, which explains it.")
-    for size, shapes in ((3, ((4, 4), (2, 4), (8, 2), (4, 2))), (5, ((8, 2), (4, 2)))):
+    for size, shapes in SHAPES[element].items():
         for stride in (1, 2):
             for pixels, vectors in shapes:
-                lines = Tile(size, stride, pixels, vectors).loops()
+                lines = Tile(element, size, stride, pixels, vectors).loops()
                 print(f"SEAFORMER_TILES({size}, {stride}, {pixels}, {vectors},")
                 print("\n".join(f'"{line}\\n"' for line in lines) + ")")
 

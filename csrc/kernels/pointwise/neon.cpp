@@ -10,12 +10,13 @@ using Scalar = float;
 using Number = float;
 using Vector = F32;
 constexpr int64_t kTilePixels = 4;
-#define SEAFORMER_TILES_FILE "kernels/pointwise/neon_tiles_f32.inc"
 #define SEAFORMER_MORE_LOCALS
 #define SEAFORMER_MORE_OUTPUTS
-#define SEAFORMER_MORE_INPUTS                        \
-  , [multiplier_stride] "r"(args.multiplier.stride), \
-      [residual_stride] "r"(args.residual.stride)
+#define SEAFORMER_MORE_INPUTS \
+  , [multiplier_stride] "r"(args.multiplier.stride), [residual_stride] "r"(args.residual.stride)
+#include "kernels/pointwise/neon_tile.inc"
+#include "kernels/pointwise/neon_tiles_f32.inc"
+#undef SEAFORMER_TILES
 #include "kernels/pointwise/neon_rows.inc"
 
 }  // namespace

@@ -10,13 +10,15 @@ using Scalar = Half;
 using Number = float16_t;
 using Vector = F16;
 constexpr int64_t kTilePixels = 8;
-#define SEAFORMER_TILES_FILE "kernels/pointwise/neon_tiles_f16.inc"
 // Pixels four behind others, and totals of the sums of a tile.
 #define SEAFORMER_MORE_LOCALS \
   int64_t totalled;           \
   F16 totals[16];
 #define SEAFORMER_MORE_OUTPUTS , [totalled] "=&r"(totalled)
 #define SEAFORMER_MORE_INPUTS , [far] "r"(4 * args.input.stride), [totals] "r"(totals)
+#include "kernels/pointwise/neon_tile.inc"
+#include "kernels/pointwise/neon_tiles_f16.inc"
+#undef SEAFORMER_TILES
 #include "kernels/pointwise/neon_rows.inc"
 
 }  // namespace

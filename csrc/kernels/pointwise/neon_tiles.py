@@ -23,52 +23,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from neon_elements import ELEMENTS, PANEL
 
 WEIGHTS, SUMS, TOTALS = 8, 16, 0  # first registers
 GROUP = 8  # input channels
-PANEL = 16  # output channels
 ODD_GROUP, NO_PAIR, ONLY_PAIRS = 3, 4, 5  # bits of neon.inc's `odd`
 POINTERS = 4  # to pixels; one more serves the pixels that are four behind
 RUN = 64  # input channels that are summed before a type that rounds much adds to its totals
 
 
-class Element(NamedTuple):
-    """How assembly spells a type."""
-
-    vector: str
-    scalar: str
-    bytes: int
-    pixels: tuple[int, ...]  # of its tiles
-    has_totals: bool  # which, with far pixels, take the registers of two strides
-
-    @property
-    def lanes(self) -> int:
-        return 16 // self.bytes
-
-
-ELEMENTS = {
-    "f32": Element("4s", "s", 4, (4, 3, 2, 1), False),
-    "f16": Element("8h", "h", 2, (8, 4, 3, 2, 1), True),
-}
+PIXELS = {"f32": (4, 3, 2, 1), "f16": (8, 4, 3, 2, 1)}  # of tiles
+TOTALLED = {"f16"}  # types that round so much that runs of sums are short
 
 
 class Tile:
     """`pixels` pixels by `vectors` vectors of output channels."""
 
-    def __init__(self, element: Element, pixels: int, vectors: int) -> None:
-        self.element = element
+    def __init__(self, element: str, pixels: int, vectors: int) -> None:
+        self.element, self.has_totals = ELEMENTS[element], element in TOTALLED
         self.pixels, self.vectors = range(pixels), range(vectors)
-        self.tap_bytes = PANEL * element.bytes
-        whole = vectors * element.lanes == PANEL
+        self.tap_bytes = PANEL * self.element.bytes
+        whole = vectors * self.element.lanes == PANEL
         self.tap = f"#{self.tap_bytes}" if whole else "%[tap]"
         # Input channels whose weights one ld1 of four registers holds.
         self.at_once = 4 // vectors if whole else 1
 
     def registers(self, first: int, count: int | None = None) -> str:
-        """The register list that ld1 and st1 take."""
-        names = (f"v{first + v}.{self.element.vector}" for v in range(count or len(self.vectors)))
-        return "{" + ", ".join(names) + "}"
+        return self.element.registers(first, count or len(self.vectors))
 
     def all_sums(self) -> range:
         return range(SUMS, SUMS + len(self.pixels) * len(self.vectors))
@@ -112,7 +96,7 @@ class Tile:
 
     def with_array(self, operation: str, array: str) -> Iterator[str]:
         stride = f"%[{array}_stride]"
-        if self.element.has_totals:
+        if self.has_totals:  # and far pixels, for which there are no more registers
             stride = "%[count]"
             yield f"ldr {stride}, [%[steps], #{40 if array == 'multiplier' else 48}]"
         for p in self.pixels:
@@ -180,7 +164,7 @@ class Tile:
         yield "cmp %[at], %[last]"
         yield "b.eq 42f"
         yield "41:"
-        if self.element.has_totals:
+        if self.has_totals:
             yield from self.runs()
         else:
             yield from self.by_groups(2)
@@ -188,7 +172,7 @@ class Tile:
             yield "b.ne 41b"
         yield "42:"
         yield from self.by_groups(2, last=True)
-        if self.element.has_totals:
+        if self.has_totals:
             yield "cbz %[totalled], 5f"
             yield from self.with_totals("ldp")
             yield from self.add_totals()
@@ -260,7 +244,7 @@ class Tile:
         for p in self.near_pixels()[1:]:
             yield f"add %[input{p}], %[input{p - 1}], %[input_stride]"
         yield "2:"  # a tile
-        if self.element.has_totals:
+        if self.has_totals:
             yield "mov %[totalled], #0"
         yield "mov %[at], %[weights]"
         for p in self.pixels[:-1]:
@@ -279,11 +263,10 @@ class Tile:
 
 
 def main() -> None:
-    (name,) = sys.argv[1:]
-    element = ELEMENTS[name]
+    (element,) = sys.argv[1:]
     print("// Written by neon_tiles.py, which explains it.")
-    for pixels in element.pixels:
-        for vectors in range(PANEL // element.lanes, 0, -1):
+    for pixels in PIXELS[element]:
+        for vectors in range(PANEL // ELEMENTS[element].lanes, 0, -1):
             print(f"SEAFORMER_TILES({pixels}, {vectors},")
             lines = Tile(element, pixels, vectors).loops()
             print("\n".join(f'"{line}\\n"' for line in lines) + ")")
