@@ -20,3 +20,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 foreach(kind PACKAGE LIBRARY INCLUDE)
   set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
 endforeach()
+
+# It spells instruction sets its own way.
+set(SEAFORMER_FLAGS_neon_fp16 -mcpu=generic+v8_2a+fullfp16)
