@@ -60,6 +60,8 @@ class SegmentationTransform:
         max_share: of ten crops, the first is taken in which no class has this share of the pixels
             that count, else the last; 1 takes the first.
         flip: probability of a left-right flip.
+        sizes: factors of the crop, of which each batch takes one, for networks that shall serve
+            images of several sizes. Sides are then multiples of 16, from 32 up.
         distort: whether brightness, contrast, saturation and hue are changed, each half the time.
         mean, std: of R, G and B in the range 0..255.
         ignore_label: label of pixels that do not count, and of those outside of the image.
@@ -76,6 +78,7 @@ class SegmentationTransform:
         resize: tuple[int, int] | None = None,
         max_share: float = 0.75,
         flip: float = 0.5,
+        sizes: Sequence[float] = (1.0,),
         distort: bool = True,
         mean: Sequence[float],
         std: Sequence[float],
@@ -88,7 +91,10 @@ class SegmentationTransform:
             raise ValueError(f"Expected scale as two positive factors, least first, got {scale}.")
         _check_share("max_share", max_share)
         _check_share("flip", flip)
+        if not sizes or min(sizes) <= 0:
+            raise ValueError(f"Expected sizes as positive factors, got {list(sizes)}.")
         self.crop = crop
+        self.sizes = tuple(sizes)
         self.scale = scale
         self.resize = resize
         self.max_share = max_share
@@ -97,13 +103,16 @@ class SegmentationTransform:
         self.ignore_label = ignore_label
         self._normalize = _Normalize(mean, std)
 
-    def __call__(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, image: Tensor, mask: Tensor, seed: int, of_batch: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """What the network sees.
 
         Args:
             image: uint8 [3, H, W], RGB.
             mask: uint8 [H, W], labels.
             seed: what everything random follows from, not negative.
+            of_batch: what the size of the crop follows from, not negative.
 
         Returns:
             (float32 [3, h, w] normalised, int64 [h, w] labels) of the size of the crop.
@@ -117,14 +126,14 @@ class SegmentationTransform:
                 f"Expected a mask of the image's {list(image.shape[1:])} pixels, got "
                 f"{list(mask.shape)}."
             )
-        draws = _Draws(seed)
-        rows, columns, size = self._shown(mask, draws)
+        draws, crop = _Draws(seed), self._crop_of(of_batch)
+        rows, columns, size = self._shown(mask, crop, draws)
         # Only what the crop shows is scaled; image and mask by the same geometry.
         pixels = _scaled(image[:, rows, columns], size)
         labels = F.interpolate(mask[None, None, rows, columns], size, mode="nearest-exact")[0, 0]
         if draws.happens(self.flip):
             pixels, labels = pixels.flip(2), labels.flip(1)
-        below, right = self.crop[0] - size[0], self.crop[1] - size[1]
+        below, right = crop[0] - size[0], crop[1] - size[1]
         top, left = draws.integer(below), draws.integer(right)
         padding = (left, right - left, top, below - top)
         # Last, so that the geometry does not hang on it.
@@ -136,7 +145,16 @@ class SegmentationTransform:
             F.pad(labels, padding, value=self.ignore_label).long(),
         )
 
-    def _shown(self, mask: Tensor, draws: _Draws) -> tuple[slice, slice, tuple[int, int]]:
+    def _crop_of(self, batch: int) -> tuple[int, int]:
+        factor = self.sizes[_Draws(batch).integer(len(self.sizes) - 1)]
+        if factor == 1:
+            return self.crop
+        height, width = (max(32, 16 * round(factor * side / 16)) for side in self.crop)
+        return height, width
+
+    def _shown(
+        self, mask: Tensor, crop: tuple[int, int], draws: _Draws
+    ) -> tuple[slice, slice, tuple[int, int]]:
         """Rows and columns that the crop shows, and the size that they get in it."""
         height, width = mask.shape
         factor = draws.uniform(*self.scale)
@@ -146,11 +164,11 @@ class SegmentationTransform:
             )
         shown = [
             min(length, math.ceil(wanted / factor))
-            for length, wanted in zip((height, width), self.crop, strict=True)
+            for length, wanted in zip((height, width), crop, strict=True)
         ]
         size = tuple(
             min(wanted, max(1, round(length * factor)))
-            for length, wanted in zip(shown, self.crop, strict=True)
+            for length, wanted in zip(shown, crop, strict=True)
         )
         for _ in range(_CROPS_TRIED):
             top, left = draws.integer(height - shown[0]), draws.integer(width - shown[1])

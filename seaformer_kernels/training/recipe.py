@@ -26,6 +26,7 @@ class SegmentationAugmentation:
             None for its own size.
         max_share: largest share of the crop that one class should have.
         flip: probability of a flip.
+        sizes: factors of the crop, of which each step takes one.
         distort: whether brightness, contrast, saturation and hue change.
     """
 
@@ -34,6 +35,7 @@ class SegmentationAugmentation:
     resize: tuple[int, int] | None = None
     max_share: float = 0.75
     flip: float = 0.5
+    sizes: tuple[float, ...] = (1.0,)
     distort: bool = True
 
 
@@ -353,6 +355,8 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
         check(min(augment.crop) >= 32, "augment.crop", "a height and width from 32 up")
         fine = 0 < augment.scale[0] <= augment.scale[1]
         check(fine, "augment.scale", "a positive range, the lower end first")
+        fine = len(augment.sizes) > 0 and min(augment.sizes, default=1) > 0
+        check(fine, "augment.sizes", "positive factors, at least one")
         fine = augment.resize is None or min(augment.resize) > 0
         check(fine, "augment.resize", "a positive height and width")
         check(0 < augment.max_share <= 1, "augment.max_share", "a number from 0 to 1")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
-Key = tuple[int, int]  # epoch and index
+Key = tuple[int, int, int]  # epoch, number of the batch in it, and index
 
 
 def seed_of(*numbers: int) -> int:
@@ -19,24 +19,25 @@ def seed_of(*numbers: int) -> int:
 
 
 class TrainingSamples(Dataset):
-    """Augmented samples by (epoch, index).
+    """Augmented samples by (epoch, batch, index).
 
     Args:
         data: gives (image, target) by index.
-        augment: makes (input, target) of image, target and a seed.
+        augment: makes (input, target) of image, target, a seed, and one of the whole batch.
         seed: of the training.
     """
 
-    def __init__(self, data: Any, augment: Callable[[Any, Any, int], Any], seed: int):
+    def __init__(self, data: Any, augment: Callable[[Any, Any, int, int], Any], seed: int):
         self.data = data
         self.augment = augment
         self.seed = seed
 
     def __getitem__(self, key: Key) -> tuple[Any, Any, int]:
         """(input, target, index)."""
-        epoch, index = key
+        epoch, batch, index = key
         image, target = self.data[index]
-        x, target = self.augment(image, target, seed_of(self.seed, epoch, index))
+        seeds = seed_of(self.seed, epoch, index), seed_of(self.seed, epoch, batch, -1)
+        x, target = self.augment(image, target, *seeds)
         return x, target, index
 
 
@@ -75,7 +76,7 @@ class Batches(Sampler):
             if epoch != order_of:
                 order, order_of = self.order(epoch), epoch
             begin = position * self.batch + self.rank * share
-            yield [(epoch, index) for index in order[begin : begin + share]]
+            yield [(epoch, position, index) for index in order[begin : begin + share]]
 
     def order(self, epoch: int) -> list[int]:
         """The permutation of an epoch."""

@@ -77,6 +77,7 @@ def _segmentation(
         resize=augment.resize,
         max_share=augment.max_share,
         flip=augment.flip,
+        sizes=augment.sizes,
         distort=augment.distort,
         mean=facts.mean,
         std=facts.std,
@@ -167,7 +168,9 @@ def _classification(recipe: ClassificationRecipe, training: Any, validation: Any
     )
 
 
-def _augmented(transform: Any, image: Tensor, label: int, seed: int) -> tuple[Tensor, int]:
+def _augmented(
+    transform: Any, image: Tensor, label: int, seed: int, _of_batch: int
+) -> tuple[Tensor, int]:
     return transform(image, seed), label
 
 

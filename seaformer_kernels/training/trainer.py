@@ -58,7 +58,7 @@ class Task:
     Attributes:
         model: the network, with its initial weights.
         data: the training set; `data.samples[i].image` is the file of a sample.
-        augment: makes (input, target) of an image, a target and a seed.
+        augment: makes (input, target) of an image, a target, a seed, and one of the batch.
         objective: gives a `LossSum` of the model, inputs and targets.
         validation: tells how good it is.
         facts: what goes with the weights that are kept.

@@ -26,7 +26,9 @@ def test_generated_file_is_up_to_date(generator, element, generated):
     written = subprocess.run(
         [sys.executable, generator, *element], capture_output=True, text=True, check=True
     ).stdout
-    assert generated.read_text() == written, f"run python {generator} {' '.join(element)} > {generated}"
+    assert generated.read_text() == written, (
+        f"run python {generator} {' '.join(element)} > {generated}"
+    )
 
 
 def test_there_are_generators():

@@ -130,7 +130,8 @@ class Tile:
         for p in self.near_pixels():
             first, at = self.input(p), f"[%[input{p}]]"
             if last:
-                yield f"ld1 {self.registers(first, GROUP // self.element.lanes)}, {at}, %[next_tile]"
+                to = self.registers(first, GROUP // self.element.lanes)
+                yield f"ld1 {to}, {at}, %[next_tile]"
             elif size == 32:
                 yield f"ldp q{first}, q{first + 1}, {at}, #{size}"
             else:
