@@ -46,6 +46,20 @@ def seen(pixels):
     return ((pixels * STD + MEAN)[0] - 5) / 30
 
 
+def test_all_of_a_batch_have_the_size_that_follows_from_it():
+    transform = segmentation((96, 70), sizes=(1.0, 0.65, 0.3))
+    of_batches = []
+    for batch in range(12):
+        sizes = {tuple(transform(noise(), blocks(), seed, batch)[1].shape) for seed in range(3)}
+        assert len(sizes) == 1
+        of_batches.append(sizes.pop())
+    assert {*of_batches} == {(96, 70), (64, 48), (32, 32)}
+    whole = segmentation((96, 70))
+    for batch in (0, 5):
+        pixels, labels = whole(noise(), blocks(), 1, batch)
+        assert torch.equal(pixels, whole(noise(), blocks(), 1)[0]) and labels.shape == (96, 70)
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("resize", [None, (100, 60)])
 def test_image_and_mask_keep_their_geometry(seed, resize):
@@ -183,6 +197,7 @@ def test_classification_without_changes_shows_a_part_of_the_image():
         (lambda: segmentation((0, 5)), "crop as height and width of at least 1, got"),
         (lambda: segmentation(resize=(5,)), "resize as height and width"),
         (lambda: segmentation(scale=(2, 1)), "scale as two positive factors, least first, got"),
+        (lambda: segmentation(sizes=(1, 0)), r"sizes as positive factors, got \[1, 0\]"),
         (lambda: segmentation(flip=2), r"flip in 0..1, got 2"),
         (lambda: segmentation(max_share=-1), r"max_share in 0..1, got -1"),
         (lambda: segmentation()(noise(), blocks(9, 9), 0), r"\[48, 64\] pixels, got \[9, 9\]"),

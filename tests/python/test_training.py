@@ -140,8 +140,8 @@ def nan_from_epoch_3(trainer):
     """The augmentation, which from the third epoch on spoils the image 5."""
     bad = {seed_of(0, epoch, 5) for epoch in (2, 3)}
 
-    def augment(image, mask, seed):
-        x, y = made_up_training.augment(image, mask, seed)
+    def augment(image, mask, seed, of_batch):
+        x, y = made_up_training.augment(image, mask, seed, of_batch)
         return (x * float("nan"), y) if seed in bad else (x, y)
 
     return augment
@@ -223,7 +223,7 @@ def test_batches_are_functions_of_the_step():
     whole = keys()
     assert [len(batch) for batch in whole] == [4] * 9
     for epoch in range(4):
-        seen = [index for batch in whole[2 * epoch :][:2] for e, index in batch if e == epoch]
+        seen = [index for batch in whole[2 * epoch :][:2] for e, _, index in batch if e == epoch]
         assert len(set(seen)) == 8  # two of ten fill no batch
     assert whole[0] != whole[2]
     assert keys(first=5) == whole[5:]
