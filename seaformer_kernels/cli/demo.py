@@ -24,6 +24,9 @@ from seaformer_kernels.cli.weights import load_model
 
 STEPS = ("read", "predict")
 WEIGHTS = "people-tiny"
+# Of the sample photograph, width and height: the weights learnt from whole people, and know one from
+# near in small pictures.
+SAMPLE_SIZE = (110, 128)
 _SAYING_WHICH = ("weights", "model", "dataset", "class_names", "num_classes")
 
 
@@ -55,6 +58,8 @@ def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
     """
     if not any(given[option] for option in _SAYING_WHICH) and WEIGHTS in sk.list_pretrained():
         given["weights"] = weights_in(WEIGHTS)
+        if image is None:
+            given["resize"] = given["resize"] or SAMPLE_SIZE
     options = SegmentationOptions(**given)
     image = image or _sample_photo()
     paths = outputs.outputs_of(Path(image.stem), out)

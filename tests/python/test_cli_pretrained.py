@@ -205,6 +205,14 @@ def test_the_demo_shows_what_comes_with_the_package(people_tiny, picture):
     np.testing.assert_array_equal(labels_in("out/photo_labels.png"), labels)
 
 
+def test_the_sample_photograph_is_shown_small(people_tiny):
+    pytest.importorskip("matplotlib")
+    for options, size in ([], "110x128"), (["--resize", "96x112"], "96x112"):
+        result = run("demo", "--repeats", 1, "--out", "out", *options)
+        assert result.exit_code == 0, result.output
+        assert f"8 classes, {size} pixels" in result.stdout
+
+
 @pytest.mark.parametrize("option", [["--model", "seaformer_tiny"], ["--num-classes", "8"]])
 def test_the_demo_takes_random_weights_of_a_model_that_is_named(people_tiny, picture, option):
     result = run("demo", picture, "--repeats", 1, "--out", "out", "--resize", "64x48", *option)
