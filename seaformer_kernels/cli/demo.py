@@ -24,8 +24,8 @@ from seaformer_kernels.cli.weights import load_model
 
 STEPS = ("read", "predict")
 WEIGHTS = "people-tiny"
-# Of the sample photograph, width and height: the weights learnt from whole people, and know one from
-# near in small pictures.
+# Of the sample photograph, width and height: the weights learnt from whole people, and know those
+# that are near from small pictures.
 SAMPLE_SIZE = (110, 128)
 _SAYING_WHICH = ("weights", "model", "dataset", "class_names", "num_classes")
 
