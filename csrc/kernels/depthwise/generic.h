@@ -145,22 +145,8 @@ int64_t run_of_tiles(const Typed<T>& args, int64_t x, int64_t channel) {
   return x;
 }
 
-// Channels inside, pixels outside: the other way round the pixels of wide layers, a power of two
-// apart, fall on few sets of the first-level cache.
-template <int size, int stride, class T>
-void row(const Typed<T>& args, const Depthwise& given) {
-  const int64_t channel = leading_channels<size, stride, T>(given);
-  if (channel == args.channels) return;
-  int64_t x = 0;
-  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
-  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
-  x = run_of_tiles<size, stride, 4>(args, x, channel);
-  run_of_tiles<size, stride, 1>(args, x, channel);
-}
-
 template <class T>
-void run(const Depthwise& given) {
-  // A copy that the stores to output cannot change.
+SEAFORMER_INLINE Typed<T> typed(const Depthwise& given) {
   Typed<T> args;
   for (int i = 0; i < given.kernel_size; ++i) {
     args.rows[i] = static_cast<const T*>(given.rows[i]);
@@ -172,10 +158,29 @@ void run(const Depthwise& given) {
   args.channels = given.channels;
   args.low = bounds_of(given.activation).low;
   args.high = bounds_of(given.activation).high;
+  return args;
+}
+
+// Channels inside, pixels outside: the other way round the pixels of wide layers, a power of two
+// apart, fall on few sets of the first-level cache.
+template <int size, int stride, class T>
+void row(const Depthwise& given) {
+  const int64_t channel = leading_channels<size, stride, T>(given);
+  if (channel == given.channels) return;
+  const Typed<T> args = typed<T>(given);  // a copy that the stores to output cannot change
+  int64_t x = 0;
+  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
+  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
+  x = run_of_tiles<size, stride, 4>(args, x, channel);
+  run_of_tiles<size, stride, 1>(args, x, channel);
+}
+
+template <class T>
+void run(const Depthwise& given) {
   if (given.kernel_size == 3) {
-    given.stride == 1 ? row<3, 1>(args, given) : row<3, 2>(args, given);
+    given.stride == 1 ? row<3, 1, T>(given) : row<3, 2, T>(given);
   } else {
-    given.stride == 1 ? row<5, 1>(args, given) : row<5, 2>(args, given);
+    given.stride == 1 ? row<5, 1, T>(given) : row<5, 2, T>(given);
   }
 }
 
