@@ -67,6 +67,7 @@ docs/paper-and-code
 :hidden:
 :caption: Results
 
+docs/results/accuracy
 docs/results/x86
 docs/results/arm
 benchmarks/README
