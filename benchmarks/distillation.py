@@ -42,6 +42,11 @@ STUDENTS: dict[str, dict[str, Any]] = {
 }
 
 
+def input_size(name: str) -> InputSize:
+    """What of an image the teacher or a student reads."""
+    return InputSize(scale=1.0 if name == TEACHER else 0.5)
+
+
 def train(
     data: str, folder: Path, teacher: Path, name: str, run: Path, options: Sequence[str]
 ) -> None:
@@ -65,8 +70,7 @@ def timed(models: dict[str, torch.nn.Module], size: tuple[int, int], seconds: fl
     calls = {}
     for name, model in models.items():
         fused = sk.optimize(model, whole_graph=True)
-        half = InputSize(scale=1.0 if name == TEACHER else 0.5)
-        image = torch.randn(1, 3, *half.of(size))
+        image = torch.randn(1, 3, *input_size(name).of(size))
         calls[name] = lambda fused=fused, image=image: fused.predict(image, size=(height, width))
     with machine.pinned(1), torch.inference_mode():
         return interleave(calls, seconds, 5)[0]
@@ -102,9 +106,8 @@ def main(
     rounds = timed(models, size, seconds)
     record = {}
     for name, model in models.items():
-        scale = InputSize(scale=1.0 if name == TEACHER else 0.5)
-        result = evaluate_segmentation(model, data, input_size=scale)
-        meta = torch.zeros(1, 3, *scale.of(size), device="meta")
+        result = evaluate_segmentation(model, data, input_size=input_size(name))
+        meta = torch.zeros(1, 3, *input_size(name).of(size), device="meta")
         record[name] = {
             "miou": result.miou,
             "multiply_adds": count_multiply_adds(model.to("meta"), meta).total,

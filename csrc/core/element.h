@@ -7,8 +7,6 @@ namespace seaformer {
 
 enum class Element : int32_t { kF32, kF16 };
 
-constexpr int64_t element_bytes(Element element) { return element == Element::kF32 ? 4 : 2; }
-
 // A float16 in memory, by its bits.
 struct Half {
   uint16_t bits;
