@@ -2,6 +2,7 @@
 
 #include "kernels/axial/variants.h"
 #include "kernels/bilinear/variants.h"
+#include "kernels/convert/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/fma_peak/variants.h"
 #include "kernels/pointwise/variants.h"
@@ -33,6 +34,7 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 std::vector<KernelStatus> kernel_statuses() {
   return {status("axial", kAxialVariants),
           status("bilinear", kBilinearVariants),
+          status("convert", kConvertVariants),
           float_status("depthwise", kDepthwiseVariants),
           float_status("pointwise", kPointwiseVariants),
           status("stem", kStemVariants),

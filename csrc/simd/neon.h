@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 #include <stdint.h>
 
+#include "core/element.h"
 #include "simd/macros.h"
 
 namespace seaformer {
@@ -62,11 +63,33 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   if (n > 2) vst1q_lane_f32(p + 2, a, 2);
 }
 
+SEAFORMER_INLINE F32 widened(uint16x4_t bits) { return vcvt_f32_f16(vreinterpret_f16_u16(bits)); }
+SEAFORMER_INLINE uint16x4_t narrowed(F32 a) { return vreinterpret_u16_f16(vcvt_f16_f32(a)); }
+SEAFORMER_INLINE F32 load(const Half* p) { return widened(vld1_u16(&p->bits)); }
+SEAFORMER_INLINE void store(Half* p, F32 a) { vst1_u16(&p->bits, narrowed(a)); }
+SEAFORMER_INLINE F32 load_first(const Half* p, int n) {
+  if (n == kLanes) return load(p);
+  uint16x4_t r = vld1_lane_u16(&p[0].bits, vdup_n_u16(0), 0);
+  if (n > 1) r = vld1_lane_u16(&p[1].bits, r, 1);
+  if (n > 2) r = vld1_lane_u16(&p[2].bits, r, 2);
+  return widened(r);
+}
+SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  const uint16x4_t r = narrowed(a);
+  vst1_lane_u16(&p[0].bits, r, 0);
+  if (n > 1) vst1_lane_u16(&p[1].bits, r, 1);
+  if (n > 2) vst1_lane_u16(&p[2].bits, r, 2);
+}
+
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 // Four consecutive scalars, each to be multiplied with whole vectors.
 using Scalars4 = float32x4_t;
-SEAFORMER_INLINE Scalars4 load_scalars4(const float* p) { return vld1q_f32(p); }
+template <class T>
+SEAFORMER_INLINE Scalars4 load_scalars4(const T* p) {
+  return load(p);
+}
 template <int i>
 SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, F32 b, F32 c) {
   // Into the register of c: left to itself, gcc 12 moves long-lived sums between registers.

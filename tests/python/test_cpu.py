@@ -37,6 +37,7 @@ def test_info_tells_isas_reasons_and_choices():
     assert [kernel.name for kernel in info.kernels] == [
         "axial",
         "bilinear",
+        "convert",
         "depthwise",
         "pointwise",
         "stem",
