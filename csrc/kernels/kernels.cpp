@@ -32,7 +32,7 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {status("axial", kAxialVariants),
+  return {float_status("axial", kAxialVariants),
           status("bilinear", kBilinearVariants),
           status("convert", kConvertVariants),
           float_status("depthwise", kDepthwiseVariants),

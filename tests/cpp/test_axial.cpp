@@ -14,6 +14,7 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::in_type;
 using test::on_every_variant;
 
 namespace {
@@ -23,15 +24,17 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr double kEps = 0x1p-24;
 constexpr int64_t kSizes[] = {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33};
 
-void fill(Guarded<float>& array, float scale = 1.0f) {
+template <class T>
+void fill(Guarded<T>& array, float scale = 1.0f) {
   std::mt19937 random(static_cast<unsigned>(array.size()));
   std::normal_distribution<float> normal(0.0f, scale);
-  for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+  for (std::size_t i = 0; i < array.size(); ++i) array[i] = from_float<T>(normal(random));
 }
 
+template <class T>
 void squeeze_case(const AxialKernel& kernel, int64_t width, int64_t channels, Against side) {
   const int64_t stride = channels + 3, column_stride = channels + 2;
-  Guarded<float> input((width - 1) * stride + channels, side);
+  Guarded<T> input((width - 1) * stride + channels, side);
   Guarded<float> row(channels, side), column((width - 1) * column_stride + channels, side);
   fill(input);
   fill(column);
@@ -46,7 +49,7 @@ void squeeze_case(const AxialKernel& kernel, int64_t width, int64_t channels, Ag
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0, magnitude = 0;
     for (int64_t x = 0; x < width; ++x) {
-      const float value = input[x * stride + c];
+      const float value = to_float(input[x * stride + c]);
       sum += value, magnitude += std::abs(value);
       const int64_t at = x * column_stride + c;
       check(column[at] == before[at] + value, "column ", x, " channel ", c);
@@ -137,17 +140,19 @@ std::vector<float> attend_scalars(const AxialKernel& kernel, const float (&q)[le
 
 float relu6(float x) { return x < 0 ? 0 : x > 6 ? 6 : x; }
 
+template <class T>
 void combine_case(const AxialKernel& kernel, int64_t width, int64_t channels, Against side) {
   const int64_t v_stride = channels + 3, output_stride = channels + 1;
-  Guarded<float> v((width - 1) * v_stride + channels, side), row(channels, side);
-  Guarded<float> column(width * channels, side);
-  Guarded<float> output((width - 1) * output_stride + channels, side);
+  Guarded<T> v((width - 1) * v_stride + channels, side);
+  Guarded<float> row(channels, side), column(width * channels, side);
+  Guarded<T> output((width - 1) * output_stride + channels, side);
   fill(v, 3.0f);
   fill(row, 2.0f);
   fill(column, 2.0f);
-  v[0] = kNaN;
-  v[v.size() - 1] = kInfinity;
-  std::fill_n(output.data(), output.size(), 12345.0f);
+  v[0] = from_float<T>(kNaN);
+  v[v.size() - 1] = from_float<T>(kInfinity);
+  const float untouched = 12344.0f;
+  std::fill_n(output.data(), output.size(), from_float<T>(untouched));
   AxialCombine args;
   args.v = {v.data(), v_stride};
   args.row = row.data();
@@ -158,13 +163,15 @@ void combine_case(const AxialKernel& kernel, int64_t width, int64_t channels, Ag
   kernel.combine(args);
   for (std::size_t i = 0; i < output.size(); ++i) {
     const int64_t x = i / output_stride, c = i % output_stride;
+    const float got = to_float(output[i]);
     if (c >= channels) {
-      check(output[i] == 12345.0f, "wrote between pixels");
+      check(got == untouched, "wrote between pixels");
       continue;
     }
-    const float sum = v[x * v_stride + c] + row[c] + column[x * channels + c];
-    check(output[i] == relu6(sum) || (std::isnan(sum) && std::isnan(output[i])), "pixel ", x,
-          " channel ", c, " is ", output[i], ", expected ", relu6(sum));
+    const float sum = to_float(v[x * v_stride + c]) + row[c] + column[x * channels + c];
+    const float expected = to_float(from_float<T>(relu6(sum)));
+    check(got == expected || (std::isnan(expected) && std::isnan(got)), "pixel ", x, " channel ", c,
+          " is ", got, ", expected ", expected);
   }
 }
 
@@ -175,7 +182,8 @@ TEST(axial_squeeze) {
     for (int64_t width : {1, 2, 5, 16}) {
       for (int64_t channels : kSizes) {
         for (Against side : {Against::kStart, Against::kEnd}) {
-          squeeze_case(kernel, width, channels, side);
+          in_type(kernel.element,
+                  [&](auto zero) { squeeze_case<decltype(zero)>(kernel, width, channels, side); });
         }
       }
     }
@@ -232,7 +240,8 @@ TEST(axial_combine) {
     for (int64_t width : {1, 2, 5, 16}) {
       for (int64_t channels : kSizes) {
         for (Against side : {Against::kStart, Against::kEnd}) {
-          combine_case(kernel, width, channels, side);
+          in_type(kernel.element,
+                  [&](auto zero) { combine_case<decltype(zero)>(kernel, width, channels, side); });
         }
       }
     }

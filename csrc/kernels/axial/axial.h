@@ -8,8 +8,9 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel or position contiguous; strides count bytes between
-//           pixels or positions. Sums and columns are dense.
+// Element   of the map, squeeze's input and combine's v and output; all else is float32.
+// Layout    the channels of a pixel or position contiguous; strides count bytes between pixels or
+//           positions. Rows of sums, and combine's columns, are dense.
 // Aliasing  none.
 // Alignment of elements only.
 // Softmax   subtracts the largest score; exp is within 2 units in the last place of the float64
@@ -20,6 +21,7 @@
 
 #include <stdint.h>
 
+#include "core/element.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
@@ -56,15 +58,16 @@ constexpr int64_t axial_scratch_floats(int64_t length, int64_t key_dim) {
 
 struct AxialKernel {
   Isa isa;
+  Element element;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*squeeze)(const AxialSqueeze& args);
   void (*attend)(const AxialAttend& args);
   void (*combine)(const AxialCombine& args);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_AXIAL_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(axial, X, __VA_ARGS__)
-
-SEAFORMER_AXIAL_VARIANTS(SEAFORMER_DECLARE_VARIANT, AxialKernel, axial_kernel)
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(axial, isa, SEAFORMER_DECLARE_VARIANT, AxialKernel, axial_##element)
+#include "kernels/axial/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

@@ -11,13 +11,14 @@ namespace {
 #include "simd/each_span.inc"
 #include "simd/exp.inc"
 
+template <class T>
 void squeeze(const AxialSqueeze& given) {
   const AxialSqueeze args = given;  // a copy that the stores cannot change
-  const auto from = view<float>(args.input);
+  const auto from = view<T>(args.input);
   const auto column_sum = view<float>(args.column_sum);
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     auto sum = splat_span(span, 0.0f);
-    const float* input = from.data + c;
+    const T* input = from.data + c;
     float* column = column_sum.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto value = span.load(input);
@@ -85,15 +86,17 @@ void attend(const AxialAttend& given) {
   }
 }
 
+template <class T>
 void combine(const AxialCombine& given) {
   const AxialCombine args = given;
-  const auto values = view<float>(args.v);
-  const auto to = view<float>(args.output);
+  const auto values = view<T>(args.v);
+  const auto to = view<T>(args.output);
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto low = splat_span(span, 0.0f), high = splat_span(span, 6.0f);
     const auto row = span.load(args.row + c);
-    const float *v = values.data + c, *column = args.column + c;
-    float* output = to.data + c;
+    const T* v = values.data + c;
+    const float* column = args.column + c;
+    T* output = to.data + c;
     for (int64_t x = 0; x < args.width; ++x) {
       const auto sum = add(add(span.load(v), row), span.load(column));
       span.store(output, at_most(at_least(sum, low), high));
@@ -106,8 +109,11 @@ void combine(const AxialCombine& given) {
 
 }  // namespace
 
-extern const AxialKernel axial_kernel;
-const AxialKernel axial_kernel = {SEAFORMER_ISA_ENUM, kLanes, squeeze, attend, combine};
+extern const AxialKernel axial_f32, axial_f16;
+const AxialKernel axial_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kLanes,
+                               squeeze<float>,     attend,        combine<float>};
+const AxialKernel axial_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kLanes,
+                               squeeze<Half>,      attend,        combine<Half>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -7,8 +7,14 @@
 namespace seaformer {
 
 inline constexpr const AxialKernel* kAxialVariants[] = {
-    SEAFORMER_AXIAL_VARIANTS(SEAFORMER_VARIANT_ADDRESS, axial_kernel)};
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(axial, isa, SEAFORMER_VARIANT_ADDRESS, axial_##element)
+#include "kernels/axial/variants.inc"
+#undef SEAFORMER_ROW
+};
 
-inline const AxialKernel& axial_kernel() { return choose_variant(kAxialVariants); }
+inline const AxialKernel& axial_kernel(Element element = Element::kF32) {
+  return choose_variant(kAxialVariants, element);
+}
 
 }  // namespace seaformer
