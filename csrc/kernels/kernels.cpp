@@ -33,7 +33,7 @@ KernelStatus status(const char* name, const Variant* const (&table)[N]) {
 
 std::vector<KernelStatus> kernel_statuses() {
   return {float_status("axial", kAxialVariants),
-          status("bilinear", kBilinearVariants),
+          float_status("bilinear", kBilinearVariants),
           status("convert", kConvertVariants),
           float_status("depthwise", kDepthwiseVariants),
           float_status("pointwise", kPointwiseVariants),

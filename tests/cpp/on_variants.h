@@ -1,6 +1,7 @@
 // Runs a test on every variant of a kernel that this machine supports.
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "check.h"
@@ -25,6 +26,12 @@ void on_every_variant(const Variant* const (&variants)[N], const Body& body) {
 template <class Body>
 void in_type(Element element, const Body& body) {
   element == Element::kF32 ? body(float{}) : body(Half{});
+}
+
+// How far x may be from what a type that it is stored in makes of it.
+template <class T>
+double storage_error(double x) {
+  return sizeof(T) == sizeof(Half) ? std::ldexp(std::abs(x), -11) + std::ldexp(1.0, -25) : 0;
 }
 
 }  // namespace seaformer::test

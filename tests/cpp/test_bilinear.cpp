@@ -16,13 +16,21 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::in_type;
 using test::on_every_variant;
+using test::storage_error;
 
 namespace {
 
 constexpr double kEps = 0x1p-24;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
+
+template <class T>
+void fill(Guarded<T>& array, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  for (std::size_t i = 0; i < array.size(); ++i) array[i] = from_float<T>(normal(random));
+}
 
 struct Axis {
   Axis(int64_t in, int64_t out) : memory(size(in, out)) {
@@ -38,21 +46,19 @@ struct Axis {
   ResizeAxis axis;
 };
 
+template <class T>
 void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t begin, int64_t end,
                   int64_t channels, int64_t gap, bool shifts, Against side) {
   std::mt19937 random(static_cast<unsigned>(in * 31 + out * 7 + channels));
-  std::normal_distribution<float> normal;
-  const auto fill = [&](Guarded<float>& array) {
-    for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
-  };
   const Axis columns(in, out);
   const int64_t step = channels + gap;
-  Guarded<float> row(in * channels, side), shift(channels, side);
-  Guarded<float> output((end - begin - 1) * step + channels, side);
-  fill(row);
-  fill(shift);
-  fill(output);
-  const std::vector<float> before(output.data(), output.data() + output.size());
+  Guarded<T> row(in * channels, side), output((end - begin - 1) * step + channels, side);
+  Guarded<float> shift(channels, side);
+  fill(row, random);
+  fill(shift, random);
+  fill(output, random);
+  std::vector<float> before(output.size());
+  for (std::size_t i = 0; i < output.size(); ++i) before[i] = to_float(output[i]);
   BilinearMultiply args;
   args.row = row.data();
   args.runs = find_run(columns.axis, begin);
@@ -69,93 +75,147 @@ void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t
     check(run.begin <= x && x < run.end, "no run holds column ", x);
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t at = (x - begin) * step + c;
-      const double low = double{columns.axis.low_weight[x]} * row[run.low * channels + c];
-      const double high = double{columns.axis.high_weight[x]} * row[run.high * channels + c];
+      const double low = double{columns.axis.low_weight[x]} * to_float(row[run.low * channels + c]);
+      const double high =
+          double{columns.axis.high_weight[x]} * to_float(row[run.high * channels + c]);
       double expected = before[at] * (low + high);
       double magnitude = std::abs(before[at]) * (std::abs(low) + std::abs(high));
       if (shifts) {
         expected = std::max(expected + shift[c], 0.0);
         magnitude += std::abs(shift[c]);
       }
-      // Rounding: two products and two sums.
-      const double bound = 4 * kEps * magnitude + 1e-37;
-      check(std::abs(output[at] - expected) <= bound, in, " to ", out, ", ", channels,
-            " channels, from ", begin, ": column ", x, " channel ", c, " is ", output[at],
-            ", expected ", expected, " within ", bound);
+      // Rounding: two products and two sums, and of what is stored.
+      double bound = 4 * kEps * magnitude + 1e-37;
+      bound += storage_error<T>(std::abs(expected) + bound);
+      const float got = to_float(output[at]);
+      check(std::abs(got - expected) <= bound, in, " to ", out, ", ", channels, " channels, from ",
+            begin, ": column ", x, " channel ", c, " is ", got, ", expected ", expected, " within ",
+            bound);
     }
     for (int64_t i = (x - begin) * step + channels; i < (x - begin + 1) * step && x + 1 < end;
          ++i) {
-      check(output[i] == before[i], "wrote between columns ", x, " and ", x + 1);
+      check(to_float(output[i]) == before[i], "wrote between columns ", x, " and ", x + 1);
     }
   }
+}
+
+template <class T>
+void run_blend(const BilinearKernel& kernel, int64_t count, Against side) {
+  std::mt19937 random(3);
+  Guarded<T> low(count, side), high(count, side), output(count, side);
+  fill(low, random);
+  fill(high, random);
+  kernel.blend(low.data(), high.data(), 0.3f, 0.7f, count, output.data());
+  for (int64_t i = 0; i < count; ++i) {
+    const double a = double{0.3f} * to_float(low[i]), b = double{0.7f} * to_float(high[i]);
+    double bound = 2 * kEps * (std::abs(a) + std::abs(b)) + 1e-37;
+    bound += storage_error<T>(std::abs(a + b) + bound);
+    const float got = to_float(output[i]);
+    check(std::abs(got - (a + b)) <= bound, count, " elements: ", i, " is ", got, ", expected ",
+          a + b, " within ", bound);
+  }
+}
+
+template <class T>
+void run_resize(const BilinearKernel& kernel, const Axis& columns, int64_t out, int64_t begin,
+                int64_t channels, Against side) {
+  std::mt19937 random(7);
+  // The row has the columns that are looked at, and no other.
+  const int64_t first = find_run(columns.axis, begin)->low;
+  const int64_t last = find_run(columns.axis, out - 1)->high, step = channels + 3;
+  Guarded<T> row((last - first + 1) * channels, side);
+  Guarded<T> output((out - begin - 1) * step + channels, side);
+  fill(row, random);
+  std::fill_n(output.data(), output.size(), from_float<T>(kNaN));  // is not read
+  BilinearResize args;
+  args.row = row.data();
+  args.first = first;
+  args.runs = find_run(columns.axis, begin);
+  args.low_weight = columns.axis.low_weight;
+  args.high_weight = columns.axis.high_weight;
+  args.begin = begin, args.end = out;
+  args.output = {output.data(), step};
+  args.channels = channels;
+  kernel.resize(args);
+  for (int64_t x = begin; x < out; ++x) {
+    const ResizeRun& run = *find_run(columns.axis, x);
+    for (int64_t c = 0; c < step && (x + 1 < out || c < channels); ++c) {
+      const float got = to_float(output[(x - begin) * step + c]);
+      if (c >= channels) {
+        check(std::isnan(got), "wrote behind column ", x);
+        continue;
+      }
+      const double low =
+          double{columns.axis.low_weight[x]} * to_float(row[(run.low - first) * channels + c]);
+      const double high =
+          double{columns.axis.high_weight[x]} * to_float(row[(run.high - first) * channels + c]);
+      double bound = 2 * kEps * (std::abs(low) + std::abs(high)) + 1e-37;
+      bound += storage_error<T>(std::abs(low + high) + bound);
+      check(std::abs(got - (low + high)) <= bound, "to ", out, ": column ", x, " channel ", c,
+            " is ", got, ", expected ", low + high, " within ", bound);
+    }
+  }
+}
+
+// As in PyTorch: an infinity is lost to a weight of zero, and NaN to nothing.
+template <class T>
+void run_special(const BilinearKernel& kernel, float value) {
+  const std::vector<T> ones(20, from_float<T>(1.0f)), low(20, from_float<T>(value));
+  const std::vector<float> zeros(20, 0.0f);
+  std::vector<T> output(20);
+  kernel.blend(low.data(), ones.data(), 0.0f, 1.0f, 20, output.data());
+  for (T y : output) check(std::isnan(to_float(y)), value, " with weight 0 gives ", to_float(y));
+  kernel.blend(ones.data(), low.data(), 0.5f, 0.5f, 20, output.data());
+  for (T stored : output) {
+    const float y = to_float(stored);
+    check(std::isnan(value) ? std::isnan(y) : y == value, value, " gives ", y);
+  }
+  const Axis columns(1, 1);
+  output = ones;
+  BilinearMultiply args;
+  args.row = low.data();
+  args.runs = columns.axis.runs;
+  args.low_weight = columns.axis.low_weight;
+  args.high_weight = columns.axis.high_weight;
+  args.end = 1;
+  args.output = {output.data(), 20};
+  args.shift = zeros.data();
+  args.channels = 20;
+  kernel.multiply(args);
+  for (T y : output) {
+    check(std::isnan(to_float(y)), value, " on an equal size gives ", to_float(y));
+  }
+}
+
+// Calls body with each variant and a zero of its element type.
+template <class Body>
+void on_every_element(const Body& body) {
+  on_every_variant(kBilinearVariants, [&](const BilinearKernel& kernel) {
+    in_type(kernel.element, [&](auto zero) { body(kernel, zero); });
+  });
 }
 
 }  // namespace
 
 TEST(bilinear_blend) {
-  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
-    std::mt19937 random(3);
-    std::normal_distribution<float> normal;
+  on_every_element([](const BilinearKernel& kernel, auto zero) {
     for (int64_t count : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 67}) {
       for (Against side : {Against::kStart, Against::kEnd}) {
-        Guarded<float> low(count, side), high(count, side), output(count, side);
-        for (int64_t i = 0; i < count; ++i) low[i] = normal(random), high[i] = normal(random);
-        kernel.blend(low.data(), high.data(), 0.3f, 0.7f, count, output.data());
-        for (int64_t i = 0; i < count; ++i) {
-          const double a = double{0.3f} * low[i], b = double{0.7f} * high[i];
-          const double bound = 2 * kEps * (std::abs(a) + std::abs(b)) + 1e-37;
-          check(std::abs(output[i] - (a + b)) <= bound, count, " floats: ", i, " is ", output[i],
-                ", expected ", a + b, " within ", bound);
-        }
+        run_blend<decltype(zero)>(kernel, count, side);
       }
     }
   });
 }
 
 TEST(bilinear_resize) {
-  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
-    std::mt19937 random(7);
-    std::normal_distribution<float> normal;
+  on_every_element([](const BilinearKernel& kernel, auto zero) {
     const int64_t sizes[][2] = {{1, 1}, {1, 2}, {5, 5}, {4, 8}, {3, 13}, {7, 3}, {9, 1}};
     for (const auto& [in, out] : sizes) {
       const Axis columns(in, out);
       for (int64_t channels : {int64_t{1}, kernel.lanes, kernel.lanes + 1, int64_t{37}}) {
         for (const int64_t begin : {int64_t{0}, out / 2}) {
           for (Against side : {Against::kStart, Against::kEnd}) {
-            // The row has the columns that are looked at, and no other.
-            const int64_t first = find_run(columns.axis, begin)->low;
-            const int64_t last = find_run(columns.axis, out - 1)->high, step = channels + 3;
-            Guarded<float> row((last - first + 1) * channels, side);
-            Guarded<float> output((out - begin - 1) * step + channels, side);
-            for (std::size_t i = 0; i < row.size(); ++i) row[i] = normal(random);
-            for (std::size_t i = 0; i < output.size(); ++i) output[i] = kNaN;  // is not read
-            BilinearResize args;
-            args.row = row.data();
-            args.first = first;
-            args.runs = find_run(columns.axis, begin);
-            args.low_weight = columns.axis.low_weight;
-            args.high_weight = columns.axis.high_weight;
-            args.begin = begin, args.end = out;
-            args.output = {output.data(), step};
-            args.channels = channels;
-            kernel.resize(args);
-            for (int64_t x = begin; x < out; ++x) {
-              const ResizeRun& run = *find_run(columns.axis, x);
-              for (int64_t c = 0; c < step && (x + 1 < out || c < channels); ++c) {
-                const float got = output[(x - begin) * step + c];
-                if (c >= channels) {
-                  check(std::isnan(got), "wrote behind column ", x);
-                  continue;
-                }
-                const double low =
-                    double{columns.axis.low_weight[x]} * row[(run.low - first) * channels + c];
-                const double high =
-                    double{columns.axis.high_weight[x]} * row[(run.high - first) * channels + c];
-                const double bound = 2 * kEps * (std::abs(low) + std::abs(high)) + 1e-37;
-                check(std::abs(got - (low + high)) <= bound, in, " to ", out, ": column ", x,
-                      " channel ", c, " is ", got, ", expected ", low + high);
-              }
-            }
+            run_resize<decltype(zero)>(kernel, columns, out, begin, channels, side);
           }
         }
       }
@@ -164,15 +224,16 @@ TEST(bilinear_resize) {
 }
 
 TEST(bilinear_multiply) {
-  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
+  on_every_element([](const BilinearKernel& kernel, auto zero) {
+    using T = decltype(zero);
     const int64_t sizes[][2] = {{1, 1}, {1, 5}, {5, 5}, {4, 8}, {3, 13}, {7, 3}, {9, 1}};
     for (const auto& [in, out] : sizes) {
       for (int64_t channels : {int64_t{1}, int64_t{3}, kernel.lanes, kernel.lanes + 1,
-                               2 * kernel.lanes - 1, int64_t{37}}) {
+                               2 * kernel.lanes - 1, int64_t{37}, int64_t{70}}) {
         for (Against side : {Against::kStart, Against::kEnd}) {
           for (bool shifts : {false, true}) {
-            run_multiply(kernel, in, out, 0, out, channels, 0, shifts, side);
-            run_multiply(kernel, in, out, out / 3, out - out / 4, channels, 5, shifts, side);
+            run_multiply<T>(kernel, in, out, 0, out, channels, 0, shifts, side);
+            run_multiply<T>(kernel, in, out, out / 3, out - out / 4, channels, 5, shifts, side);
           }
         }
       }
@@ -181,31 +242,7 @@ TEST(bilinear_multiply) {
 }
 
 TEST(bilinear_special_values) {
-  // As in PyTorch: an infinity is lost to a weight of zero, and NaN to nothing.
-  on_every_variant(kBilinearVariants, [](const BilinearKernel& kernel) {
-    const std::vector<float> ones(20, 1.0f), zeros(20, 0.0f);
-    for (float value : {kNaN, kInf, -kInf}) {
-      const std::vector<float> low(20, value);
-      std::vector<float> output(20);
-      kernel.blend(low.data(), ones.data(), 0.0f, 1.0f, 20, output.data());
-      for (float y : output) check(std::isnan(y), value, " with weight 0 gives ", y);
-      kernel.blend(ones.data(), low.data(), 0.5f, 0.5f, 20, output.data());
-      for (float y : output) {
-        check(std::isnan(value) ? std::isnan(y) : y == value, value, " gives ", y);
-      }
-      const Axis columns(1, 1);
-      output = ones;
-      BilinearMultiply args;
-      args.row = low.data();
-      args.runs = columns.axis.runs;
-      args.low_weight = columns.axis.low_weight;
-      args.high_weight = columns.axis.high_weight;
-      args.end = 1;
-      args.output = {output.data(), 20};
-      args.shift = zeros.data();
-      args.channels = 20;
-      kernel.multiply(args);
-      for (float y : output) check(std::isnan(y), value, " on an equal size gives ", y);
-    }
+  on_every_element([](const BilinearKernel& kernel, auto zero) {
+    for (float value : {kNaN, kInf, -kInf}) run_special<decltype(zero)>(kernel, value);
   });
 }

@@ -8,8 +8,9 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    float32, the channels of a pixel contiguous; pixels of the coarse row are `channels`
-//           floats apart; strides count bytes.
+// Element   of all maps; weights and shifts are float32.
+// Layout    the channels of a pixel contiguous; pixels of the coarse row are `channels` elements
+//           apart; strides count bytes.
 // Aliasing  none.
 // Alignment of elements only.
 // NaN       stays NaN, as does an infinity with a weight of zero, as in PyTorch.
@@ -18,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "core/element.h"
 #include "core/isa.h"
 #include "core/pixels.h"
 #include "core/resize_axis.h"
@@ -25,7 +27,7 @@
 namespace seaformer {
 
 struct BilinearResize {
-  const float* row = nullptr;       // of the coarse map, from its column `first` on
+  const void* row = nullptr;        // of the coarse map, from its column `first` on
   int64_t first = 0;                // not above what the first run looks at
   const ResizeRun* runs = nullptr;  // from that which holds `begin` to that which holds `end` - 1
   const float* low_weight = nullptr;
@@ -41,16 +43,17 @@ struct BilinearMultiply : BilinearResize {
 
 struct BilinearKernel {
   Isa isa;
+  Element element;
   int64_t lanes;  // of a vector
-  void (*blend)(const float* low, const float* high, float low_weight, float high_weight,
-                int64_t count, float* output);
+  void (*blend)(const void* low, const void* high, float low_weight, float high_weight,
+                int64_t count, void* output);
   void (*resize)(const BilinearResize& args);
   void (*multiply)(const BilinearMultiply& args);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_BILINEAR_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(bilinear, X, __VA_ARGS__)
-
-SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_DECLARE_VARIANT, BilinearKernel, bilinear_kernel)
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(bilinear, isa, SEAFORMER_DECLARE_VARIANT, BilinearKernel, bilinear_##element)
+#include "kernels/bilinear/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

@@ -16,8 +16,11 @@ SEAFORMER_INLINE F32Group<N> between(F32Group<N> low_weight, F32Group<N> low,
   return fma(high_weight, high, mul(low_weight, low));
 }
 
-void blend(const float* low, const float* high, float low_weight, float high_weight, int64_t count,
-           float* output) {
+template <class T>
+void blend(const void* lows, const void* highs, float low_weight, float high_weight, int64_t count,
+           void* outputs) {
+  const T *low = static_cast<const T*>(lows), *high = static_cast<const T*>(highs);
+  T* output = static_cast<T*>(outputs);
   each_span(count, [&](int64_t i, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto l = splat_span(span, low_weight), h = splat_span(span, high_weight);
     span.store(output + i, between(l, span.load(low + i), h, span.load(high + i)));
@@ -28,17 +31,18 @@ void blend(const float* low, const float* high, float low_weight, float high_wei
 enum class Use { kAlone, kGate, kShiftedGate };
 
 // The columns of a run share their two sources, which are loaded once for all of them.
-template <Use use>
-SEAFORMER_INLINE void resize_run(const BilinearResize& args, View<float> to, const float* shifts,
+template <Use use, class T>
+SEAFORMER_INLINE void resize_run(const BilinearResize& args, View<T> to, const float* shifts,
                                  const ResizeRun& run, int64_t begin, int64_t end) {
-  const float *low = args.row + (run.low - args.first) * args.channels,
-              *high = args.row + (run.high - args.first) * args.channels;
-  float* output = to.data + (begin - args.begin) * to.stride;
+  const T* row = static_cast<const T*>(args.row);
+  const T *low = row + (run.low - args.first) * args.channels,
+          *high = row + (run.high - args.first) * args.channels;
+  T* output = to.data + (begin - args.begin) * to.stride;
   each_span(args.channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
     const auto l = span.load(low + c), h = span.load(high + c);
     const auto zero = splat_span(span, 0.0f);
     const auto shift = use == Use::kShiftedGate ? span.load(shifts + c) : zero;
-    float* at = output + c;
+    T* at = output + c;
     for (int64_t x = begin; x < end; ++x, at += to.stride) {
       const auto y = between(splat_span(span, args.low_weight[x]), l,
                              splat_span(span, args.high_weight[x]), h);
@@ -53,29 +57,36 @@ SEAFORMER_INLINE void resize_run(const BilinearResize& args, View<float> to, con
   });
 }
 
-template <Use use>
+template <Use use, class T>
 void resize_runs(const BilinearResize& given, const float* shift) {
   const BilinearResize args = given;  // a copy that the stores to output cannot change
-  const auto to = view<float>(args.output);
+  const auto to = view<T>(args.output);
   const ResizeRun* run = args.runs;
   for (int64_t x = args.begin; x < args.end; ++run) {
     const int64_t end = run->end < args.end ? run->end : args.end;
-    resize_run<use>(args, to, shift, *run, x, end);
+    resize_run<use, T>(args, to, shift, *run, x, end);
     x = end;
   }
 }
 
-void resize(const BilinearResize& args) { resize_runs<Use::kAlone>(args, nullptr); }
+template <class T>
+void resize(const BilinearResize& args) {
+  resize_runs<Use::kAlone, T>(args, nullptr);
+}
 
+template <class T>
 void multiply(const BilinearMultiply& args) {
-  args.shift == nullptr ? resize_runs<Use::kGate>(args, nullptr)
-                        : resize_runs<Use::kShiftedGate>(args, args.shift);
+  args.shift == nullptr ? resize_runs<Use::kGate, T>(args, nullptr)
+                        : resize_runs<Use::kShiftedGate, T>(args, args.shift);
 }
 
 }  // namespace
 
-extern const BilinearKernel bilinear_kernel;
-const BilinearKernel bilinear_kernel = {SEAFORMER_ISA_ENUM, kLanes, blend, resize, multiply};
+extern const BilinearKernel bilinear_f32, bilinear_f16;
+const BilinearKernel bilinear_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kLanes,
+                                     blend<float>,       resize<float>, multiply<float>};
+const BilinearKernel bilinear_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kLanes,
+                                     blend<Half>,        resize<Half>,  multiply<Half>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -7,8 +7,14 @@
 namespace seaformer {
 
 inline constexpr const BilinearKernel* kBilinearVariants[] = {
-    SEAFORMER_BILINEAR_VARIANTS(SEAFORMER_VARIANT_ADDRESS, bilinear_kernel)};
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(bilinear, isa, SEAFORMER_VARIANT_ADDRESS, bilinear_##element)
+#include "kernels/bilinear/variants.inc"
+#undef SEAFORMER_ROW
+};
 
-inline const BilinearKernel& bilinear_kernel() { return choose_variant(kBilinearVariants); }
+inline const BilinearKernel& bilinear_kernel(Element element = Element::kF32) {
+  return choose_variant(kBilinearVariants, element);
+}
 
 }  // namespace seaformer
