@@ -37,7 +37,7 @@ std::vector<KernelStatus> kernel_statuses() {
           status("convert", kConvertVariants),
           float_status("depthwise", kDepthwiseVariants),
           float_status("pointwise", kPointwiseVariants),
-          status("stem", kStemVariants),
+          float_status("stem", kStemVariants),
           status("upsample_argmax", kUpsampleArgmaxVariants)};
 }
 

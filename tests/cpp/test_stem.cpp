@@ -22,7 +22,9 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::in_type;
 using test::on_every_variant;
+using test::storage_error;
 
 namespace {
 
@@ -32,9 +34,10 @@ struct KernelCase {
   bool interleaved;
   int64_t width, out_channels;
   bool bias = true;
-  int64_t gap = 0;  // floats between the pixels of the output
+  int64_t gap = 0;  // elements between the pixels of the output
 };
 
+template <class T>
 void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   std::mt19937 random(static_cast<unsigned>(c.width * 31 + c.out_channels));
   std::normal_distribution<float> normal;
@@ -58,9 +61,9 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   Guarded<float> packed(packed_pointwise_floats(27, c.out_channels), side);
   pack_pointwise(27, c.out_channels, weight.data(), c.bias ? bias.data() : nullptr, packed.data());
   const int64_t step = c.out_channels + c.gap;
-  Guarded<float> output((c.width - 1) * step + c.out_channels, side);
-  const float untouched = 12345.0f;
-  std::fill_n(output.data(), output.size(), untouched);
+  Guarded<T> output((c.width - 1) * step + c.out_channels, side);
+  const float untouched = 12344.0f;
+  std::fill_n(output.data(), output.size(), from_float<T>(untouched));
   Stem args;
   args.rows = pointers.data();
   args.interleaved = c.interleaved;
@@ -78,15 +81,18 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
         sum += term;
         magnitude += std::abs(term);
       }
-      // Rounding: a product and a sum for each of the 27 terms.
-      const double bound = 2 * 27 * kEps * magnitude + 1e-37, expected = std::max(sum, 0.0);
-      const float got = output[x * step + n];
+      // Rounding: a product and a sum for each of the 27 terms, and of what is stored.
+      const double expected = std::max(sum, 0.0);
+      double bound = 2 * 27 * kEps * magnitude + 1e-37;
+      bound += storage_error<T>(expected + bound);
+      const float got = to_float(output[x * step + n]);
       check(std::abs(got - expected) <= bound, c.interleaved ? "interleaved" : "planar", ", width ",
             c.width, ", ", c.out_channels, " channels: pixel ", x, " channel ", n, " is ", got,
             ", expected ", expected, " within ", bound);
     }
     for (int64_t i = c.out_channels; i < step && x + 1 < c.width; ++i) {
-      check(output[x * step + i] == untouched, "wrote between pixels ", x, " and ", x + 1);
+      check(to_float(output[x * step + i]) == untouched, "wrote between pixels ", x, " and ",
+            x + 1);
     }
   }
 }
@@ -203,17 +209,21 @@ void run_block(const BlockCase& c) {
 
 TEST(stem_kernel_sizes_around_the_tile) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
+    const auto run = [&](const KernelCase& c, Against side) {
+      in_type(kernel.element, [&](auto zero) { run_case<decltype(zero)>(kernel, c, side); });
+    };
     for (bool interleaved : {false, true}) {
       for (int64_t width : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 23}) {
         for (int64_t channels : {int64_t{1}, kernel.lanes - 1, kernel.lanes, kernel.lanes + 1,
                                  kPanel - 1, kPanel, kPanel + 1, 2 * kPanel, 2 * kPanel + 3}) {
           if (channels < 1) continue;
           for (Against side : {Against::kStart, Against::kEnd}) {
-            run_case(kernel, {interleaved, width, channels}, side);
+            run({interleaved, width, channels}, side);
           }
         }
       }
-      run_case(kernel, {interleaved, 11, kPanel + 1, false, 5}, Against::kEnd);
+      run({interleaved, 11, kPanel + 1, false, 5}, Against::kEnd);
+      run({interleaved, 11, 2 * kPanel, false, 5}, Against::kEnd);
     }
   });
 }
@@ -229,22 +239,24 @@ TEST(stem_kernel_keeps_nan) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
     const std::vector<float> image(3 * 19, std::numeric_limits<float>::quiet_NaN());
     const std::vector<float> weight(27 * kPanel, 1.0f);
-    std::vector<float> packed(packed_pointwise_floats(27, kPanel)), output(9 * kPanel);
+    std::vector<float> packed(packed_pointwise_floats(27, kPanel));
     pack_pointwise(27, kPanel, weight.data(), nullptr, packed.data());
     const float* rows[9];
     std::fill_n(rows, 9, image.data());
-    for (bool interleaved : {false, true}) {
-      std::fill(output.begin(), output.end(), 0.0f);
-      Stem args;
-      args.rows = rows;
-      args.interleaved = interleaved;
-      args.weights = packed.data();
-      args.output = {output.data(), kPanel};
-      args.width = 9;
-      args.out_channels = kPanel;
-      kernel.run(args);
-      for (float y : output) check(std::isnan(y), "got ", y);
-    }
+    in_type(kernel.element, [&](auto zero) {
+      for (bool interleaved : {false, true}) {
+        std::vector<decltype(zero)> output(9 * kPanel);
+        Stem args;
+        args.rows = rows;
+        args.interleaved = interleaved;
+        args.weights = packed.data();
+        args.output = {output.data(), kPanel};
+        args.width = 9;
+        args.out_channels = kPanel;
+        kernel.run(args);
+        for (auto y : output) check(std::isnan(to_float(y)), "got ", to_float(y));
+      }
+    });
   });
 }
 

@@ -51,9 +51,9 @@ struct Scalars<3> {
 
 // `pixels` outputs of a panel of channels; `at` floats lead to the first one's columns in each row,
 // which has `channels` of the image, 1 or 3. `lanes` of the panel's channels exist.
-template <int channels, int pixels>
-SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* weights,
-                           float* output, int64_t output_stride, int lanes) {
+template <int channels, int pixels, class T>
+SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* weights, T* output,
+                           int64_t output_stride, int lanes) {
   F32x16 sum[pixels];
   SEAFORMER_UNROLL
   for (int p = 0; p < pixels; ++p) sum[p] = load16(weights);
@@ -100,10 +100,10 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
 }
 
 // All output channels of `pixels` outputs from x on. `whole`: they fill their panels.
-template <int channels, bool whole, int pixels>
+template <int channels, bool whole, int pixels, class T>
 SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
-  const auto to = view<float>(args.output);
-  float* output = to.data + x * to.stride;
+  const auto to = view<T>(args.output);
+  T* output = to.data + x * to.stride;
   const auto* weights = static_cast<const float*>(args.weights);
   int64_t left = args.out_channels;
   do {
@@ -116,38 +116,41 @@ SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
 }
 
 // What is left of a row behind its whole tiles is computed by one that ends with the row.
-template <int channels, bool whole>
+template <int channels, bool whole, class T>
 void row(const Stem& given) {
   const Stem args = given;  // a copy that the stores to output cannot change
   if (args.width < kTilePixels) {
-    for (int64_t x = 0; x < args.width; ++x) tiles<channels, whole, 1>(args, x);
+    for (int64_t x = 0; x < args.width; ++x) tiles<channels, whole, 1, T>(args, x);
     return;
   }
   for (int64_t x = 0;; x += kTilePixels) {
     const int64_t last = args.width - kTilePixels;
-    tiles<channels, whole, kTilePixels>(args, x < last ? x : last);
+    tiles<channels, whole, kTilePixels, T>(args, x < last ? x : last);
     if (x >= last) break;
   }
 }
 
 #if !defined(SEAFORMER_ROW_BY_HAND)
 // An ISA with rows written by hand defines this and row_by_hand before.
-template <int channels>
+template <int channels, class T>
 SEAFORMER_INLINE bool row_by_hand(const Stem&) {
   return false;
 }
 #endif
 
-template <int channels>
+template <int channels, class T>
 void any_row(const Stem& args) {
-  if (row_by_hand<channels>(args)) return;
-  args.out_channels % kPanel == 0 ? row<channels, true>(args) : row<channels, false>(args);
+  if (row_by_hand<channels, T>(args)) return;
+  args.out_channels % kPanel == 0 ? row<channels, true, T>(args) : row<channels, false, T>(args);
 }
 
-void run(const Stem& args) { args.interleaved ? any_row<3>(args) : any_row<1>(args); }
+template <class T>
+void run(const Stem& args) {
+  args.interleaved ? any_row<3, T>(args) : any_row<1, T>(args);
+}
 
-template <class Element>
-void normalize(const Element* from, int64_t count, const Normalization& by, float* to) {
+template <class T>
+void normalize(const T* from, int64_t count, const Normalization& by, float* to) {
   int64_t i = 0;
   for (; i + kNormalizationPeriod <= count; i += kNormalizationPeriod) {
     SEAFORMER_UNROLL
@@ -163,9 +166,11 @@ void normalize(const Element* from, int64_t count, const Normalization& by, floa
 
 }  // namespace
 
-extern const StemKernel stem_kernel;
-const StemKernel stem_kernel = {SEAFORMER_ISA_ENUM, kLanes, run, normalize<uint8_t>,
-                                normalize<float>};
+extern const StemKernel stem_f32, stem_f16;
+const StemKernel stem_f32 = {SEAFORMER_ISA_ENUM, Element::kF32,      kLanes,
+                             run<float>,         normalize<uint8_t>, normalize<float>};
+const StemKernel stem_f16 = {SEAFORMER_ISA_ENUM, Element::kF16,      kLanes,
+                             run<Half>,          normalize<uint8_t>, normalize<float>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

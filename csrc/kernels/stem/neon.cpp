@@ -8,16 +8,17 @@ namespace {
 
 constexpr int64_t kHandPixels = 4;
 
-// `tiles` tiles of kHandPixels outputs from x on, in all panels of channels.
-template <int channels>
+// `tiles` tiles of kHandPixels outputs of type T from x on, in all panels of channels.
+template <int channels, class T>
 void sum_tiles(const Stem& args, int64_t x, int64_t tiles);
 
 // Steps are bytes. In rows of three channels the weights of a channel follow each other for three
 // taps; those of the next channel lie nine taps behind them.
-#define SEAFORMER_TILES(channels, code)                                                           \
+#define SEAFORMER_TILES(channels, T, code)                                                        \
   template <>                                                                                     \
-  void sum_tiles<channels>(const Stem& args, int64_t x, int64_t tiles) {                          \
+  void sum_tiles<channels, T>(const Stem& args, int64_t x, int64_t tiles) {                       \
     constexpr int64_t kBytes = sizeof(float), kTap = kBytes * kPanel, kRows = 9 / channels;       \
+    constexpr int64_t kOutputs = sizeof(T) * kPanel;                                              \
     const int64_t panels = args.out_channels / kPanel, output_step = args.output.stride;          \
     int64_t offset = kBytes * 2 * x * channels, panel;                                            \
     void* output = after(args.output.data, x * output_step);                                      \
@@ -32,8 +33,8 @@ void sum_tiles(const Stem& args, int64_t x, int64_t tiles);
           [row7] "r"(args.rows[7 % kRows]), [row8] "r"(args.rows[8 % kRows]),                     \
           [first_weights] "r"(args.weights), [panels] "r"(panels), [next_channel] "r"(7 * kTap),  \
           [next_row] "r"(-17 * kTap), [output_step] "r"(output_step),                             \
-          [next_panel] "r"(kTap - kHandPixels * output_step),                                     \
-          [next_pixels] "r"(kHandPixels * output_step - panels * kTap)                            \
+          [next_panel] "r"(kOutputs - kHandPixels * output_step),                                 \
+          [next_pixels] "r"(kHandPixels * output_step - panels * kOutputs)                        \
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
           "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
@@ -42,12 +43,12 @@ void sum_tiles(const Stem& args, int64_t x, int64_t tiles);
 #undef SEAFORMER_TILES
 
 // Computes a row if the assembly serves it; where tiles do not fit, the last begins early.
-template <int channels>
+template <int channels, class T>
 SEAFORMER_INLINE bool row_by_hand(const Stem& args) {
   const int64_t tiles = args.width / kHandPixels;
   if (tiles == 0 || args.out_channels % kPanel != 0) return false;
-  sum_tiles<channels>(args, 0, tiles);
-  if (args.width % kHandPixels != 0) sum_tiles<channels>(args, args.width - kHandPixels, 1);
+  sum_tiles<channels, T>(args, 0, tiles);
+  if (args.width % kHandPixels != 0) sum_tiles<channels, T>(args, args.width - kHandPixels, 1);
   return true;
 }
 

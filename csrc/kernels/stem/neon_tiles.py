@@ -8,13 +8,19 @@ vector of sums that is begun or stored. This takes 1.2.
 A tile is 4 output pixels by a panel of 16 channels, its sums in v16 to v31. Row by row of the
 image, the columns below all four are loaded as scalars in lanes of v0 to v7, two vectors with each
 ldp, and the weights of each tap with one ld1 into v8 to v15, all as early as registers are free. A
-fifth pixel would leave too few of them for rows that have three channels side by side.
+fifth pixel would leave too few of them for rows that have three channels side by side. Outputs are
+floats or narrowed to halves.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from neon_elements import ELEMENTS
 
 PIXELS = VECTORS = 4
 COLUMNS = 2 * PIXELS + 1
@@ -30,21 +36,17 @@ class Product(NamedTuple):
     weights: tuple[int, int, int]  # channel, row, column
 
 
-def registers(first: int) -> str:
-    """The register list that ld1 and st1 take."""
-    return "{" + ", ".join(f"v{first + v}.4s" for v in range(VECTORS)) + "}"
-
-
 class Tile:
-    """For rows of one channel, nine of them, or of three side by side."""
+    """For rows of one channel, nine of them, or of three side by side, and a type of output."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, output: str) -> None:
+        self.output = output
         self.channels, self.rows = channels, 9 // channels
         self.floats = COLUMNS * channels
         self.last_pair = self.floats // 8  # a single vector, which ends with the row
 
     def sums(self, pixel: int) -> str:
-        return registers(FIRST_SUM + pixel * VECTORS)
+        return ELEMENTS["f32"].registers(FIRST_SUM + pixel * VECTORS, VECTORS)
 
     def last_start(self) -> int:
         """Where the last vector of a row starts, unless it is a single float."""
@@ -73,7 +75,7 @@ class Tile:
         step = "#64"
         if self.channels == 3 and column == 2 and (channel, row) != (2, 2):
             step = "%[next_channel]" if channel < 2 else "%[next_row]"
-        yield f"ld1 {registers(to)}, [%[weights]], {step}"
+        yield f"ld1 {ELEMENTS['f32'].registers(to, VECTORS)}, [%[weights]], {step}"
 
     def multiply(self) -> Iterator[str]:
         """All multiply-adds, and the loads before them."""
@@ -101,6 +103,16 @@ class Tile:
                 if last_use[key] == i:
                     free[len(key)].append(held.pop(key))
 
+    def store(self, pixel: int) -> Iterator[str]:
+        outputs = self.sums(pixel)
+        if self.output == "f16":
+            first, to = FIRST_SUM + pixel * VECTORS, pixel * VECTORS // 2
+            for v in range(0, VECTORS, 2):
+                yield f"fcvtn v{to + v // 2}.4h, v{first + v}.4s"
+                yield f"fcvtn2 v{to + v // 2}.8h, v{first + v + 1}.4s"
+            outputs = ELEMENTS["f16"].registers(to, VECTORS // 2)
+        yield f"st1 {outputs}, [%[output]], %[output_step]"
+
     def loops(self) -> Iterator[str]:
         pixels = range(PIXELS)
         yield "1:"  # the channels of some pixels
@@ -115,7 +127,7 @@ class Tile:
         for r in range(FIRST_SUM, FIRST_SUM + PIXELS * VECTORS):
             yield f"fmax v{r}.4s, v{r}.4s, v0.4s"
         for p in pixels:
-            yield f"st1 {self.sums(p)}, [%[output]], %[output_step]"
+            yield from self.store(p)
         yield "add %[output], %[output], %[next_panel]"
         yield "subs %[panel], %[panel], #1"
         yield "b.ne 2b"
@@ -127,9 +139,10 @@ class Tile:
 
 def main() -> None:
     print("// Written by neon_tiles.py, which explains it.")
-    for channels in (1, 3):
-        print(f"SEAFORMER_TILES({channels},")
-        print("\n".join(f'"{line}\\n"' for line in Tile(channels).loops()) + ")")
+    for output, name in (("f32", "float"), ("f16", "Half")):
+        for channels in (1, 3):
+            print(f"SEAFORMER_TILES({channels}, {name},")
+            print("\n".join(f'"{line}\\n"' for line in Tile(channels, output).loops()) + ")")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Layout    rows of float32 hold their padding: 2 * width + 1 columns are read of each. Planar
+// Element   of the output; rows and weights are float32.
+// Layout    rows hold their padding: 2 * width + 1 columns are read of each. Planar
 //           images give nine rows, the three of the first channel first; interleaved ones give
 //           three, in which the channels of a column lie side by side. Output has the channels of
 //           a pixel contiguous; its stride counts bytes between pixels.
@@ -18,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "core/element.h"
 #include "core/isa.h"
 #include "core/panel.h"
 #include "core/pixels.h"
@@ -41,6 +43,7 @@ struct Normalization {
 
 struct StemKernel {
   Isa isa;
+  Element element;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Stem& args);
   // to[i] = (from[i] - mean[i]) * inverse_std[i]
@@ -48,9 +51,9 @@ struct StemKernel {
   void (*normalize_f32)(const float* from, int64_t count, const Normalization& by, float* to);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_STEM_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(stem, X, __VA_ARGS__)
-
-SEAFORMER_STEM_VARIANTS(SEAFORMER_DECLARE_VARIANT, StemKernel, stem_kernel)
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(stem, isa, SEAFORMER_DECLARE_VARIANT, StemKernel, stem_##element)
+#include "kernels/stem/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

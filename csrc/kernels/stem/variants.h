@@ -7,8 +7,14 @@
 namespace seaformer {
 
 inline constexpr const StemKernel* kStemVariants[] = {
-    SEAFORMER_STEM_VARIANTS(SEAFORMER_VARIANT_ADDRESS, stem_kernel)};
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(stem, isa, SEAFORMER_VARIANT_ADDRESS, stem_##element)
+#include "kernels/stem/variants.inc"
+#undef SEAFORMER_ROW
+};
 
-inline const StemKernel& stem_kernel() { return choose_variant(kStemVariants); }
+inline const StemKernel& stem_kernel(Element element = Element::kF32) {
+  return choose_variant(kStemVariants, element);
+}
 
 }  // namespace seaformer
