@@ -22,14 +22,20 @@ SEAFORMER_INLINE F16 splat(float x) { return vdupq_n_f16(static_cast<float16_t>(
 SEAFORMER_INLINE F16 mul(F16 a, F16 b) { return vmulq_f16(a, b); }
 SEAFORMER_INLINE F16 add(F16 a, F16 b) { return vaddq_f16(a, b); }
 
-SEAFORMER_INLINE F16 accumulate(F16 a, F16 b, F16 c) { return vfmaq_f16(c, a, b); }
+SEAFORMER_INLINE F16 fma(F16 a, F16 b, F16 c) { return vfmaq_f16(c, a, b); }
+SEAFORMER_INLINE F16 accumulate(F16 a, F16 b, F16 c) { return fma(a, b, c); }
 SEAFORMER_INLINE F16 at_least(F16 x, F16 low) { return vmaxq_f16(x, low); }
 SEAFORMER_INLINE F16 at_most(F16 x, F16 high) { return vminq_f16(x, high); }
 
-SEAFORMER_INLINE F16 load_first(const Half* p, int n) {
+// From numbers of either type.
+SEAFORMER_INLINE F16 load(const float* p) {
+  return vcombine_f16(vcvt_f16_f32(vld1q_f32(p)), vcvt_f16_f32(vld1q_f32(p + 4)));
+}
+template <class T>
+SEAFORMER_INLINE F16 load_first(const T* p, int n) {
   if (n == kLanes) return load(p);
-  Half lanes[kLanes] = {};
-  __builtin_memcpy(lanes, p, n * sizeof(Half));
+  T lanes[kLanes] = {};
+  __builtin_memcpy(lanes, p, n * sizeof(T));
   return load(lanes);
 }
 SEAFORMER_INLINE void store_first(Half* p, F16 a, int n) {
@@ -38,6 +44,10 @@ SEAFORMER_INLINE void store_first(Half* p, F16 a, int n) {
   store(lanes, a);
   __builtin_memcpy(p, lanes, n * sizeof(Half));
 }
+
+#include "simd/group.inc"
+#undef SEAFORMER_BINARY
+#undef SEAFORMER_EACH
 
 }  // namespace
 }  // namespace neon_fp16

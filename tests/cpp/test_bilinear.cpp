@@ -46,6 +46,16 @@ struct Axis {
   ResizeAxis axis;
 };
 
+// How far `operations` roundings of what amounts to `magnitude` may lead from a result.
+template <class T>
+double error_bound(const BilinearKernel& kernel, int operations, double magnitude, double result) {
+  if (kernel.sums == Element::kF16) {  // to which the weights are rounded too
+    return (operations + 1) * std::ldexp(magnitude, -11) + std::ldexp(1.0, -22);
+  }
+  const double bound = operations * kEps * magnitude + 1e-37;
+  return bound + storage_error<T>(std::abs(result) + bound);
+}
+
 template <class T>
 void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t begin, int64_t end,
                   int64_t channels, int64_t gap, bool shifts, Against side) {
@@ -84,9 +94,7 @@ void run_multiply(const BilinearKernel& kernel, int64_t in, int64_t out, int64_t
         expected = std::max(expected + shift[c], 0.0);
         magnitude += std::abs(shift[c]);
       }
-      // Rounding: two products and two sums, and of what is stored.
-      double bound = 4 * kEps * magnitude + 1e-37;
-      bound += storage_error<T>(std::abs(expected) + bound);
+      const double bound = error_bound<T>(kernel, 4, magnitude, expected);  // products and sums
       const float got = to_float(output[at]);
       check(std::abs(got - expected) <= bound, in, " to ", out, ", ", channels, " channels, from ",
             begin, ": column ", x, " channel ", c, " is ", got, ", expected ", expected, " within ",
@@ -108,8 +116,7 @@ void run_blend(const BilinearKernel& kernel, int64_t count, Against side) {
   kernel.blend(low.data(), high.data(), 0.3f, 0.7f, count, output.data());
   for (int64_t i = 0; i < count; ++i) {
     const double a = double{0.3f} * to_float(low[i]), b = double{0.7f} * to_float(high[i]);
-    double bound = 2 * kEps * (std::abs(a) + std::abs(b)) + 1e-37;
-    bound += storage_error<T>(std::abs(a + b) + bound);
+    const double bound = error_bound<T>(kernel, 2, std::abs(a) + std::abs(b), a + b);
     const float got = to_float(output[i]);
     check(std::abs(got - (a + b)) <= bound, count, " elements: ", i, " is ", got, ", expected ",
           a + b, " within ", bound);
@@ -149,8 +156,7 @@ void run_resize(const BilinearKernel& kernel, const Axis& columns, int64_t out, 
           double{columns.axis.low_weight[x]} * to_float(row[(run.low - first) * channels + c]);
       const double high =
           double{columns.axis.high_weight[x]} * to_float(row[(run.high - first) * channels + c]);
-      double bound = 2 * kEps * (std::abs(low) + std::abs(high)) + 1e-37;
-      bound += storage_error<T>(std::abs(low + high) + bound);
+      const double bound = error_bound<T>(kernel, 2, std::abs(low) + std::abs(high), low + high);
       check(std::abs(got - (low + high)) <= bound, "to ", out, ": column ", x, " channel ", c,
             " is ", got, ", expected ", low + high, " within ", bound);
     }

@@ -8,7 +8,8 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Element   of all maps; weights and shifts are float32.
+// Element   of all maps; weights and shifts are float32. Sums have a type of their own, which those
+//           are first rounded to.
 // Layout    the channels of a pixel contiguous; pixels of the coarse row are `channels` elements
 //           apart; strides count bytes.
 // Aliasing  none.
@@ -43,7 +44,7 @@ struct BilinearMultiply : BilinearResize {
 
 struct BilinearKernel {
   Isa isa;
-  Element element;
+  Element element, sums;
   int64_t lanes;  // of a vector
   void (*blend)(const void* low, const void* high, float low_weight, float high_weight,
                 int64_t count, void* output);

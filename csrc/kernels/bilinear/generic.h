@@ -1,5 +1,6 @@
 // The bilinear kernel over the vector wrapper. An ISA file includes its wrapper, defines
-// SEAFORMER_ISA and SEAFORMER_ISA_ENUM, then includes this.
+// SEAFORMER_ISA and SEAFORMER_ISA_ENUM, and SEAFORMER_HALF_SUMS if the wrapper calculates with
+// float16, then includes this.
 #pragma once
 
 #include "kernels/bilinear/bilinear.h"
@@ -10,9 +11,15 @@ namespace {
 
 #include "simd/each_span.inc"
 
+#if defined(SEAFORMER_HALF_SUMS)
+constexpr Element kSums = Element::kF16;
+#else
+constexpr Element kSums = Element::kF32;
+#endif
+
 template <int N>
-SEAFORMER_INLINE F32Group<N> between(F32Group<N> low_weight, F32Group<N> low,
-                                     F32Group<N> high_weight, F32Group<N> high) {
+SEAFORMER_INLINE VectorGroup<N> between(VectorGroup<N> low_weight, VectorGroup<N> low,
+                                        VectorGroup<N> high_weight, VectorGroup<N> high) {
   return fma(high_weight, high, mul(low_weight, low));
 }
 
@@ -82,11 +89,14 @@ void multiply(const BilinearMultiply& args) {
 
 }  // namespace
 
-extern const BilinearKernel bilinear_f32, bilinear_f16;
-const BilinearKernel bilinear_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kLanes,
-                                     blend<float>,       resize<float>, multiply<float>};
-const BilinearKernel bilinear_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kLanes,
+extern const BilinearKernel bilinear_f16;
+const BilinearKernel bilinear_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kSums,         kLanes,
                                      blend<Half>,        resize<Half>,  multiply<Half>};
+#if !defined(SEAFORMER_HALF_SUMS)
+extern const BilinearKernel bilinear_f32;
+const BilinearKernel bilinear_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kSums,          kLanes,
+                                     blend<float>,       resize<float>, multiply<float>};
+#endif
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer
