@@ -25,10 +25,10 @@
 
 namespace seaformer {
 
-// Floats between pixels of so many channels. A multiple of 256 bytes would put pixels on few sets
+// Elements between pixels of so many channels. A multiple of 256 bytes would put pixels on few sets
 // of the first-level cache.
-constexpr int64_t spread_pixels(int64_t channels) {
-  return channels % 64 == 0 ? channels + kPanel : channels;
+constexpr int64_t spread_pixels(int64_t channels, Element element) {
+  return channels * bytes_of(element) % 256 == 0 ? channels + 64 / bytes_of(element) : channels;
 }
 
 class BandedFilter {
@@ -37,13 +37,13 @@ class BandedFilter {
   struct Pixels {
     int64_t image, y, x, count;
     InPixels unfiltered;  // the same of the map; for stride 1
-    float* extra;         // theirs, `extra` floats each
+    OutPixels extra;      // theirs
   };
   // Some more of them, in the order of the output.
   struct Chunk {
     InPixels filtered;
     InPixels unfiltered;  // as in Pixels, if chunks end with rows
-    float* extra;
+    OutPixels extra;
     int64_t first, count;  // the output pixel where they begin, and their number
   };
   // What becomes of filtered pixels.
@@ -56,8 +56,8 @@ class BandedFilter {
   struct Options {
     bool keep_map = false;
     bool chunks_end_with_rows = false;
-    int64_t extra = 0;           // floats a pixel that the consumer asks for
-    int64_t source_scratch = 0;  // floats a pixel of a row that the source asks for
+    int64_t extra = 0;           // elements a pixel that the consumer asks for
+    int64_t source_scratch = 0;  // bytes a pixel of a row that the source asks for
   };
 
   // `packed` has the shape of the block and begins with the expansion, if there is one, and the
@@ -76,31 +76,34 @@ class BandedFilter {
   // The map that is kept.
   PixelMaps kept_maps() const;
   // The packed sections behind the depthwise convolution.
-  const float* next_sections() const { return next_sections_; }
+  const void* next_sections() const { return next_sections_; }
 
  private:
   struct Scratch {
-    float* ring;    // [kernel_size][columns(strip)][pixel]
-    float* chunk;   // [chunk][pixel]
-    float* extra;   // [chunk][extra]
-    float* source;  // [columns(strip)][source_scratch]
+    void* ring;    // [kernel_size][columns(strip)][pixel]
+    void* chunk;   // [chunk][pixel]
+    void* extra;   // [chunk][extra]
+    void* source;  // [columns(strip)][source_scratch]
   };
 
   int64_t columns(int64_t outputs) const;
-  int64_t zero_floats() const;
+  int64_t zero_pixels() const;
   int64_t first_output(int64_t band) const;
   int64_t first_row(int64_t band) const;
-  const float* kept_row(int64_t image, int64_t row) const;
+  const void* kept_row(int64_t image, int64_t row) const;
   Scratch take_scratch(Carver& carver) const;
   Scratch scratch_of(int64_t worker) const;
-  void clear_padding(int64_t column, int64_t count, float* row) const;
+  const void* pixel(const void* first, int64_t pixels) const;
+  void* pixel(void* first, int64_t pixels) const;
+  void clear(void* first, int64_t pixels) const;
+  void clear_padding(int64_t column, int64_t count, void* row) const;
   void fill_row(const RowSource& source, int64_t image, int64_t row, bool follows, int64_t column,
-                int64_t count, float* to, const Scratch& scratch) const;
-  void fill_whole_row(const RowSource& source, int64_t image, int64_t row, bool follows, float* to,
+                int64_t count, void* to, const Scratch& scratch) const;
+  void fill_whole_row(const RowSource& source, int64_t image, int64_t row, bool follows, void* to,
                       const Scratch& scratch) const;
   void run_strip(const RowSource& source, int64_t image, int64_t band, int64_t x0, int64_t x1,
                  const Scratch& scratch, const Consumer& consumer) const;
-  void filter(const float* const* rows, int64_t first, int64_t count, float* to) const;
+  void filter(const void* const* rows, int64_t first, int64_t count, void* to) const;
 
   MapShape shape_;
   const PackedHeader& packed_;
@@ -110,13 +113,14 @@ class BandedFilter {
   int64_t seam_rows_;       // rows that two neighbouring bands share
   int64_t workers_;         // bands of all images are divided among them
   int64_t strip_;           // output columns that go through a ring together
-  int64_t pixel_;           // floats between pixels of rows
+  Element element_;
+  int64_t pixel_;           // elements between pixels of rows
   int64_t chunk_;           // output pixels that are handed on together
-  float* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
-  float* zeros_ = nullptr;  // stand for rows outside of the image
+  void* rows_ = nullptr;    // of the seams or the map: [...][columns(out_width)][pixel]
+  void* zeros_ = nullptr;   // stand for rows outside of the image
   WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
-  const float *depthwise_, *next_sections_;
+  const void *depthwise_, *next_sections_;
 };
 
 }  // namespace seaformer

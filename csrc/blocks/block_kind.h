@@ -7,6 +7,7 @@
 
 #include "blocks/map_shape.h"
 #include "blocks/packed.h"
+#include "blocks/section_reader.h"
 #include "blocks/stem.h"
 #include "core/parallel.h"
 
@@ -15,7 +16,7 @@ namespace seaformer {
 // Of dense maps [batch, height, width, channels]; all from 1 up.
 struct MapSize : MapShape {
   int64_t channels;
-  int64_t floats() const { return pixels() * channels; }
+  int64_t elements() const { return pixels() * channels; }
 };
 
 // A block and the sizes of what it reads; the second is of use to those that read two maps.
@@ -27,8 +28,9 @@ struct BlockCall {
 
 struct BlockArrays {
   const StemImages& images;  // what a stem reads
-  const float *input, *coarse;
-  float* output;
+  // Of the weights' element type, as is what is written.
+  const void *input, *coarse;
+  void* output;
   int32_t* winners;  // of a segmentation head: its pixels' best classes, or null
   void* workspace;
 };
@@ -36,8 +38,7 @@ struct BlockArrays {
 // Weights are those that check() let through, but in check() itself.
 class BlockKind {
  public:
-  // Floats of all sections.
-  virtual int64_t section_floats(const PackedHeader& weights) const = 0;
+  virtual Sections sections(const PackedHeader& weights) const = 0;
 
   // Throws std::invalid_argument, which names `op`, unless the fields are possible. Input and
   // output channels are already known to be.

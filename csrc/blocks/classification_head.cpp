@@ -3,30 +3,66 @@
 #include <algorithm>
 
 #include "blocks/block_kind.h"
-#include "blocks/over_channels.h"
+#include "blocks/few_pixels.h"
+#include "blocks/section_reader.h"
 #include "core/workspace.h"
-#include "kernels/pointwise/variants.h"
+#include "kernels/convert/variants.h"
 
 namespace seaformer {
 namespace {
 
+// What threads need to average images.
+struct Scratch {
+  float* row;  // sums of a row of pixels
+  float* pixels;  // those of a row as float32, if they are not
+};
+
+Scratch take_scratch(const MapShape& shape, const PackedHeader& packed, Carver& carver) {
+  const bool is_float = element_of(packed) == Element::kF32;
+  return {carver.take<float>(packed.in_channels),
+          carver.take<float>(is_float ? 0 : shape.width * packed.in_channels)};
+}
+
+struct Layout {
+  Layout(const MapShape& shape, const PackedHeader& packed, int64_t threads, Carver& carver)
+      : means(carver.take<float>(shape.batch * packed.in_channels)),
+        linear(element_of(packed), packed.in_channels, threads),
+        averaging(std::min(shape.batch, threads)),
+        scratch(averaging, [&](Carver& own) { take_scratch(shape, packed, own); }, carver) {
+    linear.take(carver);
+    const bool is_float = element_of(packed) == Element::kF32;
+    logits = carver.take<float>(is_float ? 0 : shape.batch * packed.out_channels);
+  }
+  float* means;
+  FewPixels linear;
+  int64_t averaging;  // threads
+  WorkerScratch scratch;
+  float* logits;  // if what is wanted is not float32
+};
+
 // Means of every channel. Rows are summed first, which rounds less than one long sum.
-void mean_pixel(const MapShape& shape, int64_t channels, const float* input, float* row,
-                float* mean) {
+void mean_pixel(const MapShape& shape, const PackedHeader& packed, const void* input,
+                const Scratch& scratch, float* mean) {
+  const Element element = element_of(packed);
+  const int64_t channels = packed.in_channels;
+  float* const row = scratch.row;
   std::fill_n(mean, channels, 0.0f);
   for (int64_t y = 0; y < shape.height; ++y) {
+    const float* pixel = static_cast<const float*>(input);
+    if (element != Element::kF32) {
+      convert_kernel().widen(static_cast<const Half*>(input), shape.width * channels,
+                             scratch.pixels);
+      pixel = scratch.pixels;
+    }
     std::fill_n(row, channels, 0.0f);
-    for (int64_t x = 0; x < shape.width; ++x, input += channels) {
-      for (int64_t c = 0; c < channels; ++c) row[c] += input[c];
+    for (int64_t x = 0; x < shape.width; ++x, pixel += channels) {
+      for (int64_t c = 0; c < channels; ++c) row[c] += pixel[c];
     }
     for (int64_t c = 0; c < channels; ++c) mean[c] += row[c];
+    input = after(input, shape.width * channels, element);
   }
   const float pixels = static_cast<float>(shape.height * shape.width);
   for (int64_t c = 0; c < channels; ++c) mean[c] /= pixels;
-}
-
-WorkerScratch take_rows(const PackedHeader& packed, int64_t workers, Carver& carver) {
-  return {workers, [&](Carver& own) { own.take<float>(packed.in_channels); }, carver};
 }
 
 }  // namespace
@@ -34,40 +70,38 @@ WorkerScratch take_rows(const PackedHeader& packed, int64_t workers, Carver& car
 std::size_t classification_head_workspace(const MapShape& shape, const PackedHeader& packed,
                                           int64_t threads) {
   Carver carver(nullptr);
-  carver.take<float>(shape.batch * packed.in_channels);
-  take_rows(packed, threads, carver);
+  const Layout layout(shape, packed, threads, carver);
   return carver.used();
 }
 
-void classification_head(const MapShape& shape, const PackedHeader& packed, const float* input,
-                         float* logits, void* workspace, const Parallel& parallel) {
+void classification_head(const MapShape& shape, const PackedHeader& packed, const void* input,
+                         void* logits, void* workspace, const Parallel& parallel) {
   const int64_t in = packed.in_channels, out = packed.out_channels;
+  const Element element = element_of(packed);
   Carver carver(workspace);
-  float* const means = carver.take<float>(shape.batch * in);
-  const int64_t averaging = std::min(shape.batch, parallel.threads());
-  const WorkerScratch rows = take_rows(packed, averaging, carver);
-  parallel.run(averaging, [&](int64_t worker) {
-    Carver own = rows.of(worker);
-    float* const row = own.take<float>(in);
-    const int64_t end = shape.batch * (worker + 1) / averaging;
-    for (int64_t image = shape.batch * worker / averaging; image < end; ++image) {
-      mean_pixel(shape, in, input + image * shape.height * shape.width * in, row,
-                 means + image * in);
+  const Layout layout(shape, packed, parallel.threads(), carver);
+  parallel.run(layout.averaging, [&](int64_t worker) {
+    Carver own = layout.scratch.of(worker);
+    const Scratch scratch = take_scratch(shape, packed, own);
+    const int64_t end = shape.batch * (worker + 1) / layout.averaging;
+    for (int64_t image = shape.batch * worker / layout.averaging; image < end; ++image) {
+      mean_pixel(shape, packed, after(input, image * shape.height * shape.width * in, element),
+                 scratch, layout.means + image * in);
     }
   });
 
-  // Threads share the panels of the linear layer, as there is often one image only.
-  const PointwiseKernel& linear = pointwise_kernel();
-  over_channels(out, parallel, [&](int64_t first, int64_t count) {
-    Pointwise args;
-    args.input = {means, in};
-    args.weights = packed_sections(packed) + packed_pointwise_offset(in, first);
-    args.output = {logits + first, out};
-    args.pixels = shape.batch;
-    args.in_channels = in;
-    args.out_channels = count;
-    linear.run(args);
-  });
+  float* const sums = element == Element::kF32 ? static_cast<float*>(logits) : layout.logits;
+  Pointwise args;
+  args.input = {layout.means, in};
+  args.weights = packed_sections(packed);
+  args.output = {sums, out};
+  args.pixels = shape.batch;
+  args.in_channels = in;
+  args.out_channels = out;
+  layout.linear.run(args, parallel);
+  if (element != Element::kF32) {
+    convert_kernel().narrow(sums, shape.batch * out, static_cast<Half*>(logits));
+  }
 }
 
 namespace {
@@ -75,8 +109,8 @@ namespace {
 // Sections: pointwise(in, out).
 class ClassificationHeadKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    return packed_pointwise_floats(w.in_channels, w.out_channels);
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(w).pointwise(w.in_channels, w.out_channels);
   }
   MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
     return {{input.batch, 1, 1}, w.out_channels};

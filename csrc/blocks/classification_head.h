@@ -16,7 +16,7 @@ std::size_t classification_head_workspace(const MapShape& shape, const PackedHea
 
 // From dense input [batch, height, width, in_channels] to dense logits [batch, out_channels], which
 // do not depend on the number of threads. `packed` was checked by checked_header.
-void classification_head(const MapShape& shape, const PackedHeader& packed, const float* input,
-                         float* logits, void* workspace, const Parallel& parallel);
+void classification_head(const MapShape& shape, const PackedHeader& packed, const void* input,
+                         void* logits, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

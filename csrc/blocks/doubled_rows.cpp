@@ -4,16 +4,17 @@
 
 namespace seaformer {
 
-DoubledRows::DoubledRows(const MapShape& shape, int64_t channels, const float* input,
-                         Carver& carver)
+DoubledRows::DoubledRows(const MapShape& shape, int64_t channels, Element element,
+                         const void* input, Carver& carver)
     : shape_(shape),
       channels_(channels),
+      element_(element),
       input_(input),
       vertical_(make_resize_axis(shape.height, 2 * shape.height, carver)),
       horizontal_(make_resize_axis(shape.width, 2 * shape.width, carver)),
-      kernel_(bilinear_kernel()) {}
+      kernel_(bilinear_kernel(element)) {}
 
-void DoubledRows::fill(const Part& part, float* to, int64_t stride, float* scratch) const {
+void DoubledRows::fill(const Part& part, const OutPixels& to, void* scratch) const {
   const ResizeRun& rows = *find_run(vertical_, part.row);
   BilinearResize args;
   args.runs = find_run(horizontal_, part.first);
@@ -21,7 +22,8 @@ void DoubledRows::fill(const Part& part, float* to, int64_t stride, float* scrat
   args.first = args.runs->low;
   const int64_t columns = find_run(horizontal_, part.last - 1)->high - args.first + 1;
   const auto row = [&](int64_t y) {
-    return input_ + ((part.image * shape_.height + y) * shape_.width + args.first) * channels_;
+    const int64_t pixel = (part.image * shape_.height + y) * shape_.width + args.first;
+    return after(input_, pixel * channels_, element_);
   };
   kernel_.blend(row(rows.low), row(rows.high), vertical_.low_weight[part.row],
                 vertical_.high_weight[part.row], columns * channels_, scratch);
@@ -30,7 +32,7 @@ void DoubledRows::fill(const Part& part, float* to, int64_t stride, float* scrat
   args.high_weight = horizontal_.high_weight;
   args.begin = part.first;
   args.end = part.last;
-  args.output = {to, stride};
+  args.output = to;
   args.channels = channels_;
   kernel_.resize(args);
 }

@@ -17,14 +17,16 @@ inline MapShape doubled(const MapShape& shape) {
 class DoubledRows final : public RowSource {
  public:
   // Of [batch, height, width, channels]; takes what all threads share from `carver`. The scratch
-  // has `channels` floats a pixel.
-  DoubledRows(const MapShape& shape, int64_t channels, const float* input, Carver& carver);
-  void fill(const Part& part, float* to, int64_t stride, float* scratch) const override;
+  // has `channels` elements a pixel.
+  DoubledRows(const MapShape& shape, int64_t channels, Element element, const void* input,
+              Carver& carver);
+  void fill(const Part& part, const OutPixels& to, void* scratch) const override;
 
  private:
   MapShape shape_;
   int64_t channels_;
-  const float* input_;
+  Element element_;
+  const void* input_;
   ResizeAxis vertical_, horizontal_;
   const BilinearKernel& kernel_;
 };

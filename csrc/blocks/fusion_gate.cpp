@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "blocks/block_kind.h"
+#include "blocks/section_reader.h"
 
 namespace seaformer {
 namespace {
@@ -21,8 +22,8 @@ std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& pa
   return carver.used();
 }
 
-void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float* local,
-                 const float* coarse, float* output, void* workspace, const Parallel& parallel) {
+void fusion_gate(const GateShape& shape, const PackedHeader& packed, const void* local,
+                 const void* coarse, void* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
   const int64_t width = shape.local.width;
@@ -36,7 +37,7 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float
       gate.enter_row(row, rows);
       for (int64_t x = 0; x < width; x += kGateChunk) {
         gate.pixels(row, x, std::min(x + kGateChunk, width), rows, /*shift=*/nullptr,
-                    output + (row * width + x) * packed.out_channels);
+                    after(output, (row * width + x) * packed.out_channels, element_of(packed)));
       }
     }
   });
@@ -47,9 +48,10 @@ namespace {
 // Sections: pointwise(in, out), pointwise(hidden, out); hidden: of the coarse map.
 class FusionGateKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    return packed_pointwise_floats(w.in_channels, w.out_channels) +
-           packed_pointwise_floats(w.hidden_channels, w.out_channels);
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(w)
+        .pointwise(w.in_channels, w.out_channels)
+        .pointwise(w.hidden_channels, w.out_channels);
   }
   void check(const char* op, const PackedHeader& w) const override { check_hidden_channels(op, w); }
   int maps() const override { return 2; }

@@ -17,7 +17,7 @@ std::size_t fusion_gate_workspace(const GateShape& shape, const PackedHeader& pa
 // From dense local [batch, height, width, in_channels] and coarse [batch, coarse_height,
 // coarse_width, hidden_channels] to dense output [batch, height, width, out_channels], which does
 // not depend on the number of threads. `packed` was checked by checked_header.
-void fusion_gate(const GateShape& shape, const PackedHeader& packed, const float* local,
-                 const float* coarse, float* output, void* workspace, const Parallel& parallel);
+void fusion_gate(const GateShape& shape, const PackedHeader& packed, const void* local,
+                 const void* coarse, void* output, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

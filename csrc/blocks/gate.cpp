@@ -5,16 +5,17 @@
 
 namespace seaformer {
 
-Gate::Gate(const GateShape& shape, const PackedHeader& packed, const float* local,
-           const float* coarse, Carver& carver)
+Gate::Gate(const GateShape& shape, const PackedHeader& packed, const void* local,
+           const void* coarse, Carver& carver)
     : shape_(shape),
       packed_(packed),
+      element_(element_of(packed)),
       local_(local),
       coarse_(coarse),
       vertical_(make_resize_axis(shape.coarse.height, shape.local.height, carver)),
       horizontal_(make_resize_axis(shape.coarse.width, shape.local.width, carver)),
-      bilinear_(bilinear_kernel()),
-      pointwise_(pointwise_kernel()) {
+      bilinear_(bilinear_kernel(element_)),
+      pointwise_(pointwise_kernel(element_)) {
   SectionReader sections(packed);
   local_weights_ = sections.pointwise(packed.in_channels, packed.out_channels);
   coarse_weights_ = sections.pointwise(packed.hidden_channels, packed.out_channels);
@@ -22,13 +23,13 @@ Gate::Gate(const GateShape& shape, const PackedHeader& packed, const float* loca
 }
 
 Gate::Rows Gate::take_rows(Carver& carver) const {
-  const int64_t floats = shape_.coarse.width * packed_.out_channels;
+  const int64_t elements = shape_.coarse.width * packed_.out_channels;
   Rows rows{};
   for (int slot = 0; slot < 2; ++slot) {
-    rows.gates[slot] = carver.take<float>(floats);
+    rows.gates[slot] = carver.take(elements, element_);
     rows.held[slot] = -1;
   }
-  rows.blended = carver.take<float>(floats);
+  rows.blended = carver.take(elements, element_);
   return rows;
 }
 
@@ -39,9 +40,9 @@ int Gate::hold(int64_t coarse_row, int64_t keep, Rows& rows) const {
   const int slot = rows.held[0] == keep ? 1 : 0;
   const int64_t width = shape_.coarse.width, in = packed_.hidden_channels;
   Pointwise args;
-  args.input = {coarse_ + coarse_row * width * in, in};
+  args.input = {after(coarse_, coarse_row * width * in, element_), in, element_};
   args.weights = coarse_weights_;
-  args.output = {rows.gates[slot], packed_.out_channels};
+  args.output = {rows.gates[slot], packed_.out_channels, element_};
   args.pixels = width;
   args.in_channels = in;
   args.out_channels = packed_.out_channels;
@@ -63,12 +64,12 @@ void Gate::enter_row(int64_t row, Rows& rows) const {
 }
 
 void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
-                  float* output) const {
+                  void* output) const {
   const int64_t in = packed_.in_channels, out = packed_.out_channels;
   Pointwise product;
-  product.input = {local_ + (row * shape_.local.width + begin) * in, in};
+  product.input = {after(local_, (row * shape_.local.width + begin) * in, element_), in, element_};
   product.weights = local_weights_;
-  product.output = {output, out};
+  product.output = {output, out, element_};
   product.pixels = end - begin;
   product.in_channels = in;
   product.out_channels = out;
@@ -81,7 +82,7 @@ void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, con
   gating.high_weight = horizontal_.high_weight;
   gating.begin = begin;
   gating.end = end;
-  gating.output = {output, out};
+  gating.output = product.output;
   gating.shift = shift;
   gating.channels = out;
   bilinear_.multiply(gating);

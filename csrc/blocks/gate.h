@@ -26,14 +26,14 @@ class Gate {
  public:
   // Of dense maps of in_channels and hidden_channels. `packed` begins with the two convolutions.
   // Takes what all threads share from `carver`.
-  Gate(const GateShape& shape, const PackedHeader& packed, const float* local, const float* coarse,
+  Gate(const GateShape& shape, const PackedHeader& packed, const void* local, const void* coarse,
        Carver& carver);
 
   // What one thread needs: coarse rows, made when an output row first looks at them.
   struct Rows {
-    float* gates[2];
+    void* gates[2];
     int64_t held[2];  // which coarse rows they are, counted through all images; or -1
-    float* blended;   // the gates of an output row, at coarse columns
+    void* blended;    // the gates of an output row, at coarse columns
   };
   Rows take_rows(Carver& carver) const;
 
@@ -46,10 +46,10 @@ class Gate {
   // Writes columns [begin, end) of the row that was entered, densely. A shift [out_channels] that
   // is not null is added behind the product, and the sum rectified.
   void pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
-              float* output) const;
+              void* output) const;
 
   // The packed sections behind the convolutions.
-  const float* next_sections() const { return next_sections_; }
+  const void* next_sections() const { return next_sections_; }
 
  private:
   // The slot that holds a coarse row, after filling the one that does not hold `keep`.
@@ -57,8 +57,9 @@ class Gate {
 
   const GateShape& shape_;
   const PackedHeader& packed_;
-  const float *local_, *coarse_;
-  const float *local_weights_, *coarse_weights_, *next_sections_;
+  const Element element_;
+  const void *local_, *coarse_;
+  const void *local_weights_, *coarse_weights_, *next_sections_;
   ResizeAxis vertical_, horizontal_;
   const BilinearKernel& bilinear_;
   const PointwiseKernel& pointwise_;

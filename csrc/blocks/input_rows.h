@@ -12,13 +12,13 @@ class InputRows final : public RowSource {
  public:
   // `packed` begins with the expansion, if there is one; input is [batch, height, width,
   // in_channels].
-  InputRows(const MapShape& shape, const PackedHeader& packed, const float* input);
-  void fill(const Part& part, float* to, int64_t stride, float* scratch) const override;
+  InputRows(const MapShape& shape, const PackedHeader& packed, const void* input);
+  void fill(const Part& part, const OutPixels& to, void* scratch) const override;
 
  private:
   MapShape shape_;
   const PackedHeader& packed_;
-  const float* input_;
+  const void* input_;
   const PointwiseKernel& kernel_;
 };
 

@@ -3,6 +3,7 @@
 #include "blocks/banded_filter.h"
 #include "blocks/block_kind.h"
 #include "blocks/input_rows.h"
+#include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
@@ -22,24 +23,25 @@ BandedFilter make_filter(const MapShape& shape, const PackedHeader& packed, bool
 class Project final : public BandedFilter::Consumer {
  public:
   // The residual is added from `input` or, if that is null, from what was filtered.
-  Project(const PackedHeader& packed, const float* weights, bool residual, const float* input,
-          float* output)
+  Project(const PackedHeader& packed, const void* weights, bool residual, const void* input,
+          void* output)
       : packed_(packed),
         weights_(weights),
         residual_(residual),
         input_(input),
         output_(output),
-        kernel_(pointwise_kernel()) {}
+        kernel_(pointwise_kernel(element_of(packed))) {}
 
   void finish(const BandedFilter::Chunk& chunk) const override {
-    const int64_t out = packed_.out_channels;
+    const int64_t out = packed_.out_channels, first = chunk.first * out;
+    const Element element = element_of(packed_);
     Pointwise args;
     args.input = chunk.filtered;
     args.weights = weights_;
-    args.output = {output_ + chunk.first * out, out};
+    args.output = {after(output_, first, element), out, element};
     if (residual_) {
-      args.residual =
-          input_ == nullptr ? chunk.unfiltered : InPixels{input_ + chunk.first * out, out};
+      args.residual = input_ == nullptr ? chunk.unfiltered
+                                        : InPixels{after(input_, first, element), out, element};
     }
     args.pixels = chunk.count;
     args.in_channels = packed_.hidden_channels;
@@ -49,15 +51,15 @@ class Project final : public BandedFilter::Consumer {
 
  private:
   const PackedHeader& packed_;
-  const float* weights_;
+  const void* weights_;
   bool residual_;
-  const float* input_;
-  float* output_;
+  const void* input_;
+  void* output_;
   const PointwiseKernel& kernel_;
 };
 
 void run(const MapShape& shape, const PackedHeader& packed, bool residual, const RowSource& source,
-         int64_t source_scratch, const float* input, float* output, void* workspace,
+         int64_t source_scratch, const void* input, void* output, void* workspace,
          const Parallel& parallel) {
   BandedFilter filter = make_filter(shape, packed, residual, parallel.threads(), source_scratch);
   Carver carver(workspace);
@@ -81,7 +83,7 @@ std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeade
 }
 
 void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
-                       const float* input, float* output, void* workspace,
+                       const void* input, void* output, void* workspace,
                        const Parallel& parallel) {
   const InputRows rows(shape, packed, input);
   run(shape, packed, residual, rows, 0, expands(packed) ? input : nullptr, output, workspace,
@@ -89,7 +91,7 @@ void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool r
 }
 
 void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed, bool residual,
-                               const RowSource& source, int64_t source_scratch, float* output,
+                               const RowSource& source, int64_t source_scratch, void* output,
                                void* workspace, const Parallel& parallel) {
   run(shape, packed, residual, source, source_scratch, nullptr, output, workspace, parallel);
 }
@@ -99,11 +101,11 @@ namespace {
 // Sections: pointwise(in, hidden) if it expands, depthwise(hidden), pointwise(hidden, out).
 class InvertedResidualKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    const int64_t hidden = w.hidden_channels;
-    return (expands(w) ? packed_pointwise_floats(w.in_channels, hidden) : 0) +
-           packed_depthwise_floats(hidden, w.kernel_size) +
-           packed_pointwise_floats(hidden, w.out_channels);
+  Sections sections(const PackedHeader& w) const override {
+    Sections sections(w);
+    if (expands(w)) sections.pointwise(w.in_channels, w.hidden_channels);
+    sections.depthwise(w.hidden_channels, w.kernel_size);
+    return sections.pointwise(w.hidden_channels, w.out_channels);
   }
   void check(const char* op, const PackedHeader& w) const override {
     check_hidden_channels(op, w);

@@ -6,7 +6,7 @@
 namespace seaformer {
 
 int64_t packed_bytes(const PackedHeader& header) {
-  return int64_t{sizeof header} + kind_of(header).section_floats(header) * int64_t{sizeof(float)};
+  return int64_t{sizeof header} + kind_of(header).sections(header).bytes();
 }
 
 const PackedHeader& checked_header(const char* op, PackedKind kind, const void* packed,
@@ -22,6 +22,8 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
   require(h.version >= 1 && h.version <= kPackedVersion, op,
           ": expected packed weights of layout version 1 to ", kPackedVersion, ", got version ",
           h.version);
+  require(h.version < 3 || is_element(h.element), op,
+          ": expected packed weights of element type 0 (float32) or 1 (float16), got ", h.element);
   require(h.kind == static_cast<int32_t>(kind), op, ": expected packed weights of kind ",
           static_cast<int32_t>(kind), ", got kind ", h.kind);
   require(is_packed_channels(h.in_channels) && is_packed_channels(h.out_channels), op,

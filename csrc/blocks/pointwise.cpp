@@ -3,14 +3,16 @@
 #include <algorithm>
 
 #include "blocks/block_kind.h"
+#include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
 
-void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, float* output,
+void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, void* output,
                const Parallel& parallel) {
-  const PointwiseKernel& kernel = pointwise_kernel();
+  const Element element = element_of(packed);
+  const PointwiseKernel& kernel = pointwise_kernel(element);
   const int64_t in = packed.in_channels, out = packed.out_channels;
   constexpr int64_t kGrain = 24;  // pixels, a multiple of every tile's
   const int64_t grains = (pixels + kGrain - 1) / kGrain;
@@ -19,9 +21,9 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, f
     const int64_t begin = grains * task / tasks * kGrain;
     const int64_t end = std::min(grains * (task + 1) / tasks * kGrain, pixels);
     Pointwise args;
-    args.input = {input + begin * in, in};
+    args.input = {after(input, begin * in, element), in, element};
     args.weights = packed_sections(packed);
-    args.output = {output + begin * out, out};
+    args.output = {after(output, begin * out, element), out, element};
     args.pixels = end - begin;
     args.in_channels = in;
     args.out_channels = out;
@@ -35,8 +37,8 @@ namespace {
 // Sections: pointwise(in, out). It is an op of its own, not yet a step of networks.
 class PointwiseKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    return packed_pointwise_floats(w.in_channels, w.out_channels);
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(w).pointwise(w.in_channels, w.out_channels);
   }
   void check(const char* op, const PackedHeader& w) const override {
     require(is_activation(w.expand_activation), op,

@@ -10,7 +10,7 @@ namespace seaformer {
 
 // From `pixels` dense pixels of in_channels to as many of out_channels, which do not depend on the
 // number of threads. `packed` was checked by checked_header.
-void pointwise(int64_t pixels, const PackedHeader& packed, const float* input, float* output,
+void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, void* output,
                const Parallel& parallel);
 
 }  // namespace seaformer

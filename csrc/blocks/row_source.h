@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/pixels.h"
+
 namespace seaformer {
 
 class RowSource {
@@ -13,9 +15,9 @@ class RowSource {
     bool follows;  // the scratch was last used for the same pixels of the row above
   };
   virtual ~RowSource() = default;
-  // Writes them to `to`, `stride` floats apart. The scratch has the floats a pixel that whoever
-  // drives the source was told of.
-  virtual void fill(const Part& part, float* to, int64_t stride, float* scratch) const = 0;
+  // Writes them to `to`, of the element type that whoever drives the source expects. The scratch
+  // has the bytes a pixel that it was told of.
+  virtual void fill(const Part& part, const OutPixels& to, void* scratch) const = 0;
 };
 
 }  // namespace seaformer

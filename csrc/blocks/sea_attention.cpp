@@ -1,13 +1,14 @@
 #include "blocks/sea_attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "blocks/axial_heads.h"
 #include "blocks/axial_mean.h"
 #include "blocks/banded_filter.h"
 #include "blocks/block_kind.h"
+#include "blocks/few_pixels.h"
 #include "blocks/input_rows.h"
-#include "blocks/over_channels.h"
 #include "blocks/resize_axis.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
@@ -31,7 +32,7 @@ namespace {
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
 constexpr int64_t kPositions = 16;           // learned ones of an axis
-constexpr int64_t kKeptFloats = 160 * 1024;  // a map up to this size is kept
+constexpr int64_t kKeptBytes = 640 * 1024;  // a map up to this size is kept
 
 // What the header's numbers mean here.
 struct Widths {
@@ -53,7 +54,7 @@ struct Weights {
     project = sections.pointwise(widths.values, widths.channels);
     for (const float*& p : position) p = sections.array(kPositions * widths.keys);
   }
-  const float *detail, *row, *column, *project;
+  const void *detail, *row, *column, *project;
   const float* position[4];  // of queries and keys of rows, then of columns: [kPositions][keys]
 };
 
@@ -78,17 +79,20 @@ AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
   return axial;
 }
 
-bool keeps_map(const MapShape& shape, const Widths& widths, SeaAttentionWay way) {
+bool keeps_map(const MapShape& shape, const Widths& widths, Element element,
+               SeaAttentionWay way) {
   if (way != SeaAttentionWay::kMeasuredBest) return way == SeaAttentionWay::kKeepMap;
-  return shape.height * shape.width * widths.all <= kKeptFloats;
+  return shape.height * shape.width * widths.all * bytes_of(element) <= kKeptBytes;
 }
 
-int64_t gate_stride(const Widths& widths) { return spread_pixels(widths.values + widths.channels); }
+int64_t gate_stride(const Widths& widths, Element element) {
+  return spread_pixels(widths.values + widths.channels, element);
+}
 
-BandedFilter::Options filter_options(const Widths& widths, bool keep_map) {
+BandedFilter::Options filter_options(const Widths& widths, Element element, bool keep_map) {
   BandedFilter::Options options;
   options.keep_map = keep_map;
-  options.extra = gate_stride(widths);
+  options.extra = gate_stride(widths, element);
   return options;
 }
 
@@ -98,17 +102,20 @@ class SeaAttention {
                SeaAttentionWay way)
       : shape_(shape),
         packed_(packed),
+        element_(element_of(packed)),
         widths_(packed),
-        keep_map_(keeps_map(shape, widths_, way)),
-        filter_(shape, packed, threads, filter_options(widths_, keep_map_)),
-        weights_(widths_, SectionReader(filter_.next_sections())),
+        keep_map_(keeps_map(shape, widths_, element_, way)),
+        filter_(shape, packed, threads, filter_options(widths_, element_, keep_map_)),
+        weights_(widths_, SectionReader(filter_.next_sections(), element_)),
         heads_(heads_shape(shape, packed, widths_), threads),
-        axial_(axial_kernel()),
-        pointwise_(pointwise_kernel()) {}
+        means_(element_, std::max(widths_.channels, widths_.values), threads),
+        axial_(axial_kernel(element_)),
+        pointwise_(pointwise_kernel(element_)) {}
 
   void take(Carver& carver) {
     filter_.take(carver);
     heads_.take(carver);
+    means_.take(carver);
     const int64_t positions = heads_.positions();
     squeezed_.input = carver.take<float>(keep_map_ ? 0 : positions * widths_.channels);
     squeezed_.attended = carver.take<float>(positions * widths_.values);
@@ -117,7 +124,7 @@ class SeaAttention {
     squeezed_.columns = make_resize_axis(kPositions, shape_.width, carver);
   }
 
-  void run(bool residual, const float* input, float* output, const Parallel& parallel) const {
+  void run(bool residual, const void* input, void* output, const Parallel& parallel) const {
     const InputRows rows(shape_, packed_, input);
     filter_.prepare(rows, parallel);
     squeeze(input, parallel);
@@ -141,24 +148,22 @@ class SeaAttention {
   }
 
   // Means of the rows and columns of queries, keys and values.
-  void squeeze(const float* input, const Parallel& parallel) const {
+  void squeeze(const void* input, const Parallel& parallel) const {
     if (keep_map_) {
       axial_mean(filter_.kept_maps(), heads_.rows(), heads_.columns(), widths_.all, parallel);
       return;
     }
     const int64_t channels = widths_.channels;
-    axial_mean(dense_maps(input, shape_, channels), squeezed_.input,
+    axial_mean(dense_maps(input, shape_, channels, element_), squeezed_.input,
                squeezed_.input + column_position(0) * channels, channels, parallel);
-    over_channels(widths_.all, parallel, [&](int64_t begin, int64_t count) {
-      Pointwise args;
-      args.input = {squeezed_.input, channels};
-      args.weights = packed_sections(packed_) + packed_pointwise_offset(channels, begin);
-      args.output = {heads_.rows() + begin, widths_.all};
-      args.pixels = heads_.positions();
-      args.in_channels = channels;
-      args.out_channels = count;
-      pointwise_.run(args);
-    });
+    Pointwise args;
+    args.input = {squeezed_.input, channels};
+    args.weights = packed_sections(packed_);
+    args.output = {heads_.rows(), widths_.all};
+    args.pixels = heads_.positions();
+    args.in_channels = channels;
+    args.out_channels = widths_.all;
+    means_.run(args, parallel);
   }
 
   void attend(const Parallel& parallel) const {
@@ -167,26 +172,24 @@ class SeaAttention {
                   all_columns = shape_.batch * shape_.width;
     float* attended = squeezed_.attended;
     heads_.attend(attended, attended + all_rows * values, parallel);
-    over_channels(values, parallel, [&](int64_t begin, int64_t count) {
-      const auto project = [&](const float* weights, int64_t first, int64_t positions) {
-        Pointwise args;
-        args.input = {attended + first * values, values};
-        args.weights = weights + packed_pointwise_offset(values, begin);
-        args.output = {squeezed_.projected + first * values + begin, values};
-        args.pixels = positions;
-        args.in_channels = values;
-        args.out_channels = count;
-        pointwise_.run(args);
-      };
-      project(weights_.row, 0, all_rows);
-      project(weights_.column, all_rows, all_columns);
-    });
+    const auto project = [&](const void* weights, int64_t first, int64_t positions) {
+      Pointwise args;
+      args.input = {attended + first * values, values};
+      args.weights = weights;
+      args.output = {squeezed_.projected + first * values, values};
+      args.pixels = positions;
+      args.in_channels = values;
+      args.out_channels = values;
+      means_.run(args, parallel);
+    };
+    project(weights_.row, 0, all_rows);
+    project(weights_.column, all_rows, all_columns);
   }
 
   // The gated detail: h_sigmoid(project(relu6(v + row + column))) * detail, plus the input.
   class Gate final : public BandedFilter::Consumer {
    public:
-    Gate(const SeaAttention& block, const float* residual, float* output)
+    Gate(const SeaAttention& block, const void* residual, void* output)
         : block_(block), residual_(residual), output_(output) {}
 
     void filtered(const BandedFilter::Pixels& pixels) const override {
@@ -196,10 +199,10 @@ class SeaAttention {
       const int64_t column = block_.column_position(pixels.image) + pixels.x;
       AxialCombine args;
       args.v = pixels.unfiltered;
-      args.v.data = after(args.v.data, 2 * widths.keys * static_cast<int64_t>(sizeof(float)));
+      args.v.data = after(args.v.data, 2 * widths.keys, block_.element_);
       args.row = projected + row * widths.values;
       args.column = projected + column * widths.values;
-      args.output = {pixels.extra, gate_stride(widths)};
+      args.output = pixels.extra;
       args.width = pixels.count;
       args.channels = widths.values;
       block_.axial_.combine(args);
@@ -207,22 +210,27 @@ class SeaAttention {
 
     void finish(const BandedFilter::Chunk& chunk) const override {
       const Widths& widths = block_.widths_;
-      const int64_t channels = widths.channels, extra_stride = gate_stride(widths);
+      const Element element = block_.element_;
+      const int64_t channels = widths.channels, first = chunk.first * channels;
+      const int64_t extra_stride = gate_stride(widths, element);
+      void* const detail_pixels = after(chunk.extra.data, widths.values, element);
       Pointwise detail;
       detail.input = chunk.filtered;
       detail.weights = block_.weights_.detail;
-      detail.output = {chunk.extra + widths.values, extra_stride};
+      detail.output = {detail_pixels, extra_stride, element};
       detail.pixels = chunk.count;
       detail.in_channels = widths.all;
       detail.out_channels = channels;
       block_.pointwise_.run(detail);
 
       Pointwise gate;
-      gate.input = {chunk.extra, extra_stride};
+      gate.input = {chunk.extra.data, extra_stride, element};
       gate.weights = block_.weights_.project;
-      gate.output = {output_ + chunk.first * channels, channels};
-      gate.multiplier = {chunk.extra + widths.values, extra_stride};
-      if (residual_ != nullptr) gate.residual = {residual_ + chunk.first * channels, channels};
+      gate.output = {after(output_, first, element), channels, element};
+      gate.multiplier = {detail_pixels, extra_stride, element};
+      if (residual_ != nullptr) {
+        gate.residual = {after(residual_, first, element), channels, element};
+      }
       gate.pixels = chunk.count;
       gate.in_channels = widths.values;
       gate.out_channels = channels;
@@ -232,17 +240,19 @@ class SeaAttention {
 
    private:
     const SeaAttention& block_;
-    const float* residual_;  // or null
-    float* output_;
+    const void* residual_;  // or null
+    void* output_;
   };
 
   MapShape shape_;
   const PackedHeader& packed_;
+  Element element_;
   Widths widths_;
   bool keep_map_;
   BandedFilter filter_;
   Weights weights_;
   AxialHeads heads_;
+  FewPixels means_;
   Squeezed squeezed_{};
   const AxialKernel& axial_;
   const PointwiseKernel& pointwise_;
@@ -258,7 +268,7 @@ std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& p
 }
 
 void sea_attention(const MapShape& shape, const PackedHeader& packed, bool residual,
-                   const float* input, float* output, void* workspace, const Parallel& parallel,
+                   const void* input, void* output, void* workspace, const Parallel& parallel,
                    SeaAttentionWay way) {
   SeaAttention block(shape, packed, parallel.threads(), way);
   Carver carver(workspace);
@@ -269,17 +279,19 @@ void sea_attention(const MapShape& shape, const PackedHeader& packed, bool resid
 namespace {
 
 // Sections: pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
-// pointwise(values, values) of rows and of columns, pointwise(values, in), 16 positions of keys
-// floats four times: queries and keys of rows, then of columns. keys = heads * key_dim,
+// pointwise(values, values) of rows and of columns, pointwise(values, in), an array of 16 positions
+// of keys floats four times: queries and keys of rows, then of columns. keys = heads * key_dim,
 // values = hidden - 2 * keys.
 class SeaAttentionKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
+  Sections sections(const PackedHeader& w) const override {
     const int64_t in = w.in_channels, hidden = w.hidden_channels;
     const int64_t keys = int64_t{w.heads} * w.key_dim, values = hidden - 2 * keys;
-    return packed_pointwise_floats(in, hidden) + packed_depthwise_floats(hidden, 3) +
-           packed_pointwise_floats(hidden, in) + 2 * packed_pointwise_floats(values, values) +
-           packed_pointwise_floats(values, in) + 4 * 16 * keys;
+    Sections sections(w);
+    sections.pointwise(in, hidden).depthwise(hidden, 3).pointwise(hidden, in);
+    sections.pointwise(values, values).pointwise(values, values).pointwise(values, in);
+    for (int i = 0; i < 4; ++i) sections.array(kPositions * keys);
+    return sections;
   }
   void check(const char* op, const PackedHeader& w) const override {
     check_hidden_channels(op, w);

@@ -24,7 +24,7 @@ std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& p
 // not depend on the number of threads. A residual adds the input, as a SEA layer does. `packed` was
 // checked by checked_header.
 void sea_attention(const MapShape& shape, const PackedHeader& packed, bool residual,
-                   const float* input, float* output, void* workspace, const Parallel& parallel,
+                   const void* input, void* output, void* workspace, const Parallel& parallel,
                    SeaAttentionWay way = SeaAttentionWay::kMeasuredBest);
 
 }  // namespace seaformer

@@ -12,11 +12,11 @@ namespace {
 
 struct Scratch {
   Gate::Rows rows;
-  float* fused;  // [kGateChunk][out_channels]
+  void* fused;  // [kGateChunk][out_channels]
 };
 
 Scratch take_scratch(const Gate& gate, const PackedHeader& packed, Carver& carver) {
-  return {gate.take_rows(carver), carver.take<float>(kGateChunk * packed.out_channels)};
+  return {gate.take_rows(carver), carver.take(kGateChunk * packed.out_channels, element_of(packed))};
 }
 
 WorkerScratch take_scratch(const Gate& gate, const PackedHeader& packed, int64_t workers,
@@ -34,19 +34,20 @@ std::size_t segmentation_head_workspace(const GateShape& shape, const PackedHead
   return carver.used();
 }
 
-void segmentation_head(const GateShape& shape, const PackedHeader& packed, const float* local,
-                       const float* coarse, float* logits, int32_t* winners, void* workspace,
+void segmentation_head(const GateShape& shape, const PackedHeader& packed, const void* local,
+                       const void* coarse, void* logits, int32_t* winners, void* workspace,
                        const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   const WorkerScratch all_scratch = take_scratch(gate, packed, workers, carver);
 
-  const PointwiseKernel& classify = pointwise_kernel();
+  const Element element = element_of(packed);
+  const PointwiseKernel& classify = pointwise_kernel(element);
   const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
-  SectionReader sections(gate.next_sections());
+  SectionReader sections(gate.next_sections(), element);
   const float* const shift = sections.array(packed.out_channels);
-  const float* const weights = sections.rest();
+  const void* const weights = sections.rest();
   const int64_t width = shape.local.width, fused = packed.out_channels,
                 classes = class_count(packed);
   parallel.run(workers, [&](int64_t worker) {
@@ -59,17 +60,19 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
         const int64_t count = std::min(kGateChunk, width - x);
         gate.pixels(row, x, x + count, scratch.rows, shift, scratch.fused);
         const int64_t pixel = row * width + x;
-        float* to = logits + pixel * classes;
+        void* const to = after(logits, pixel * classes, element);
         Pointwise args;
-        args.input = {scratch.fused, fused};
+        args.input = {scratch.fused, fused, element};
         args.weights = weights;
-        args.output = {to, classes};
+        args.output = {to, classes, element};
         args.pixels = count;
         args.in_channels = fused;
         args.out_channels = classes;
         classify.run(args);
         // While they are in the first-level cache.
-        if (winners != nullptr) labels.first_argmax(to, count, classes, winners + pixel);
+        if (winners != nullptr) {
+          labels.first_argmax(static_cast<const float*>(to), count, classes, winners + pixel);
+        }
       }
     }
   });
@@ -80,11 +83,12 @@ namespace {
 // Sections: as fusion_gate, shift(out), pointwise(out, classes).
 class SegmentationHeadKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    const int64_t out = w.out_channels;
-    return packed_pointwise_floats(w.in_channels, out) +
-           packed_pointwise_floats(w.hidden_channels, out) + panels(out) * kPanel +
-           packed_pointwise_floats(out, class_count(w));
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(w)
+        .pointwise(w.in_channels, w.out_channels)
+        .pointwise(w.hidden_channels, w.out_channels)
+        .array(w.out_channels)
+        .pointwise(w.out_channels, class_count(w));
   }
   void check(const char* op, const PackedHeader& w) const override {
     check_hidden_channels(op, w);

@@ -18,9 +18,10 @@ std::size_t segmentation_head_workspace(const GateShape& shape, const PackedHead
 // From dense local [batch, height, width, in_channels] and coarse [batch, coarse_height,
 // coarse_width, hidden_channels] to dense logits [batch, height, width, classes], which do not
 // depend on the number of threads. `packed` was checked by checked_header. If winners is not null
-// it becomes each pixel's best class, as upsample_argmax takes it; for kMinClasses or more.
-void segmentation_head(const GateShape& shape, const PackedHeader& packed, const float* local,
-                       const float* coarse, float* logits, int32_t* winners, void* workspace,
+// it becomes each pixel's best class, as upsample_argmax takes it; for kMinClasses or more, and
+// float32 logits.
+void segmentation_head(const GateShape& shape, const PackedHeader& packed, const void* local,
+                       const void* coarse, void* logits, int32_t* winners, void* workspace,
                        const Parallel& parallel);
 
 }  // namespace seaformer

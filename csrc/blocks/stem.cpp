@@ -35,8 +35,8 @@ StemImages interleaved(const void* data, bool bytes, const MapShape& shape) {
   return images;
 }
 
-float* take_row(const MapShape& shape, Carver& carver) {
-  return carver.take<float>(StemRows::kScratch * stem_out(shape.width));
+unsigned char* take_row(const MapShape& shape, Carver& carver) {
+  return carver.take<unsigned char>(StemRows::kScratch * stem_out(shape.width));
 }
 
 WorkerScratch take_rows(const MapShape& shape, int64_t workers, Carver& carver) {
@@ -64,8 +64,9 @@ StemImages interleaved_images(const uint8_t* data, const MapShape& shape) {
 bool normalizes(const PackedHeader& stem) {
   if ((stem.flags & kPackedNormalizes) != 0) return true;
   constexpr float kNothing[] = {0, 0, 0, 1, 1, 1};  // means and inverse standard deviations
-  return !std::equal(std::begin(kNothing), std::end(kNothing),
-                     packed_sections(stem) + packed_pointwise_floats(27, stem.out_channels));
+  SectionReader sections = stem_sections(stem);
+  sections.pointwise(27, stem.out_channels);
+  return !std::equal(std::begin(kNothing), std::end(kNothing), sections.array(6));
 }
 
 std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
@@ -76,32 +77,33 @@ std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
 }
 
 void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
-          float* output, void* workspace, const Parallel& parallel) {
+          void* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
   std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);
   const StemRows source(shape, packed, images, zeros);
+  const Element element = element_of(packed);
   const int64_t height = stem_out(shape.height), width = stem_out(shape.width);
+  const int64_t out = packed.out_channels;
   const int64_t rows = shape.batch * height, workers = std::min(rows, parallel.threads());
   const WorkerScratch scratch = take_rows(shape, workers, carver);
   parallel.run(workers, [&](int64_t worker) {
     Carver own = scratch.of(worker);
-    float* const row = take_row(shape, own);
+    void* const row = take_row(shape, own);
     const int64_t begin = rows * worker / workers, end = rows * (worker + 1) / workers;
     for (int64_t i = begin; i < end; ++i) {
       source.fill({i / height, i % height, 0, width, i > begin && i % height > 0},
-                  output + i * width * packed.out_channels, packed.out_channels, row);
+                  {after(output, i * width * out, element), out, element}, row);
     }
   });
 }
 
 namespace {
 
-// Sections: pointwise(27, out), 3 means, 3 inverse standard deviations, 10 zeros.
 class StemKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    return packed_pointwise_floats(27, w.out_channels) + kPanel;
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(Element::kF32).pointwise(27, w.out_channels).array(6);
   }
   void check(const char* op, const PackedHeader& w) const override {
     require(w.in_channels == 3, op, ": expected packed weights for 3 input channels, got ",

@@ -7,6 +7,7 @@
 
 #include "blocks/map_shape.h"
 #include "blocks/packed.h"
+#include "blocks/section_reader.h"
 #include "core/parallel.h"
 
 namespace seaformer {
@@ -30,6 +31,12 @@ StemImages interleaved_images(const uint8_t* data, const MapShape& shape);
 // for it tell by their numbers.
 bool normalizes(const PackedHeader& stem);
 
+// Its sections: pointwise(27, out), then an array of 3 means and 3 inverse standard deviations. All
+// are float32; the element type is that of what the stem writes.
+inline SectionReader stem_sections(const PackedHeader& stem) {
+  return {packed_sections(stem), Element::kF32};
+}
+
 // Rows of output for that many of input; columns likewise.
 constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }
 
@@ -40,6 +47,6 @@ std::size_t stem_workspace(const MapShape& shape, int64_t threads);
 // To dense output [batch, stem_out(height), stem_out(width), out_channels], which does not depend
 // on the number of threads. `packed` was checked by checked_header.
 void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
-          float* output, void* workspace, const Parallel& parallel);
+          void* output, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

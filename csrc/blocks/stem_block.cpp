@@ -23,7 +23,7 @@ std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights
 }
 
 void stem_block(const MapShape& shape, const StemBlock& weights, const StemImages& images,
-                float* output, void* workspace, const Parallel& parallel) {
+                void* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
   std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);

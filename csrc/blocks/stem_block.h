@@ -22,7 +22,7 @@ struct StemBlock {
 // Whether the two can be a StemBlock, but for a residual.
 inline bool joins(const PackedHeader& stem, const PackedHeader& block) {
   return static_cast<PackedKind>(block.kind) == PackedKind::kInvertedResidual && !expands(block) &&
-         block.in_channels == stem.out_channels;
+         block.in_channels == stem.out_channels && element_of(block) == element_of(stem);
 }
 
 // `shape` is that of the images. Bytes that stem_block needs, kWorkspaceAlignment aligned, when
@@ -32,6 +32,6 @@ std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights
 // To dense output as stem and inverted_residual in turn would write it, bit by bit, whatever the
 // number of threads.
 void stem_block(const MapShape& shape, const StemBlock& weights, const StemImages& images,
-                float* output, void* workspace, const Parallel& parallel);
+                void* output, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

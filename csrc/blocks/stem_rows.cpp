@@ -20,12 +20,12 @@ StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const Stem
     : shape_(shape),
       images_(images),
       zeros_(zeros),
-      kernel_(stem_kernel()),
+      kernel_(stem_kernel(element_of(packed))),
       out_channels_(packed.out_channels) {
   interleaved_ = images.channel_stride == 1 && images.column_stride == 3 && shape.width > 1;
-  SectionReader sections(packed);
+  SectionReader sections = stem_sections(packed);
   weights_ = sections.pointwise(kInputs, out_channels_);
-  const float* mean = sections.rest();
+  const float* mean = sections.array(6);
   const float* inverse_std = mean + 3;
   in_place_ = !images.bytes;
   for (int c = 0; c < 3; ++c) {
@@ -37,17 +37,18 @@ StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const Stem
   }
 }
 
-void StemRows::fill(const Part& part, float* to, int64_t stride, float* scratch) const {
-  if (in_place_) return fill_in_place(part, to, stride, scratch);
+void StemRows::fill(const Part& part, const OutPixels& to, void* scratch) const {
+  float* const image = static_cast<float*>(scratch);
+  if (in_place_) return fill_in_place(part, to, image);
   const int64_t plane = columns(part) * channels();
-  const auto in_ring = [&](int64_t row) { return scratch + row % kRows * planes() * plane; };
+  const auto in_ring = [&](int64_t row) { return image + row % kRows * planes() * plane; };
   const int64_t first = std::max<int64_t>(2 * part.row - (part.follows ? 0 : 1), 0);
   for (int64_t row = first; row < std::min(2 * part.row + 2, shape_.height); ++row) {
     normalize_row(part, row, in_ring(row));
   }
   const float* rows[3 * kRows];
   point_at_rows(rows, part.row, [&](int64_t row, int c) { return in_ring(row) + c * plane; });
-  run_kernel(rows, part.last - part.first, to, stride);
+  run_kernel(rows, part.last - part.first, to);
 }
 
 int64_t StemRows::element(int64_t image, int64_t row, int c) const {
@@ -65,13 +66,12 @@ void StemRows::point_at_rows(const float** rows, int64_t y, const RowAt& row_at)
   }
 }
 
-void StemRows::run_kernel(const float* const* rows, int64_t width, float* to,
-                          int64_t stride) const {
+void StemRows::run_kernel(const float* const* rows, int64_t width, const OutPixels& to) const {
   Stem args;
   args.rows = rows;
   args.interleaved = interleaved_;
   args.weights = weights_;
-  args.output = {to, stride};
+  args.output = to;
   args.width = width;
   args.out_channels = out_channels_;
   kernel_.run(args);
@@ -96,7 +96,12 @@ void StemRows::normalize_row(const Part& part, int64_t row, float* to) const {
   }
 }
 
-void StemRows::fill_in_place(const Part& part, float* to, int64_t stride, float* patch) const {
+void StemRows::fill_in_place(const Part& part, const OutPixels& to, float* patch) const {
+  const auto output = [&](int64_t x) {
+    OutPixels here = to;
+    here.data = after(to.data, (x - part.first) * to.stride);
+    return here;
+  };
   const float* rows[3 * kRows];
   point_at_rows(rows, part.row, [&](int64_t row, int c) {
     return static_cast<const float*>(images_.data) + element(part.image, row, c);
@@ -108,15 +113,16 @@ void StemRows::fill_in_place(const Part& part, float* to, int64_t stride, float*
   if (first < last) {
     const float* from[3 * kRows];
     for (int i = 0; i < kRows * planes(); ++i) from[i] = rows[i] + (2 * first - 1) * channels();
-    run_kernel(from, last - first, to + (first - part.first) * stride, stride);
+    run_kernel(from, last - first, output(first));
   }
   if (part.last > std::max<int64_t>(inner, 1)) {
-    run_edge(rows, part.last - 1, patch, to + (part.last - 1 - part.first) * stride);
+    run_edge(rows, part.last - 1, patch, output(part.last - 1));
   }
 }
 
 // Computes output x of rows without padding.
-void StemRows::run_edge(const float* const* rows, int64_t x, float* patch, float* to) const {
+void StemRows::run_edge(const float* const* rows, int64_t x, float* patch,
+                        const OutPixels& to) const {
   const float* from[3 * kRows];
   for (int i = 0; i < kRows * planes(); ++i) {
     from[i] = patch;
@@ -127,7 +133,7 @@ void StemRows::run_edge(const float* const* rows, int64_t x, float* patch, float
       }
     }
   }
-  run_kernel(from, 1, to, out_channels_);
+  run_kernel(from, 1, to);
 }
 
 }  // namespace seaformer

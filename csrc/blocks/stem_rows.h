@@ -17,16 +17,16 @@ namespace seaformer {
 
 class StemRows final : public RowSource {
  public:
-  // Floats of scratch for each pixel of a row: what an output at an edge looks at, or its share of
+  // Bytes of scratch for each pixel of a row: what an output at an edge looks at, or its share of
   // the ring.
-  static constexpr int64_t kScratch = 27;
+  static constexpr int64_t kScratch = 27 * sizeof(float);
 
   // `zeros` has zero_floats(shape) floats.
   StemRows(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
            const float* zeros);
   static int64_t zero_floats(const MapShape& shape) { return 3 * (shape.width + 2); }
 
-  void fill(const Part& part, float* to, int64_t stride, float* scratch) const override;
+  void fill(const Part& part, const OutPixels& to, void* scratch) const override;
 
  private:
   int channels() const { return interleaved_ ? 3 : 1; }  // of a row that the kernel reads
@@ -34,16 +34,16 @@ class StemRows final : public RowSource {
   int64_t element(int64_t image, int64_t row, int c) const;
   template <class RowAt>
   void point_at_rows(const float** rows, int64_t y, const RowAt& row_at) const;
-  void run_kernel(const float* const* rows, int64_t width, float* to, int64_t stride) const;
-  void fill_in_place(const Part& part, float* to, int64_t stride, float* patch) const;
-  void run_edge(const float* const* rows, int64_t x, float* patch, float* to) const;
+  void run_kernel(const float* const* rows, int64_t width, const OutPixels& to) const;
+  void fill_in_place(const Part& part, const OutPixels& to, float* patch) const;
+  void run_edge(const float* const* rows, int64_t x, float* patch, const OutPixels& to) const;
   void normalize_row(const Part& part, int64_t row, float* to) const;
 
   MapShape shape_;
   StemImages images_;
   const float* zeros_;
   const StemKernel& kernel_;
-  const float* weights_;
+  const void* weights_;
   int64_t out_channels_;
   bool interleaved_, in_place_;
   Normalization normalization_[3];  // of each plane

@@ -4,7 +4,9 @@
 #include <type_traits>
 
 #include "blocks/resize_axis.h"
+#include "core/pixels.h"
 #include "core/workspace.h"
+#include "kernels/convert/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -36,13 +38,17 @@ bool rows_are_dense(const UpsampleArgmaxShape& shape, const Logits& logits) {
          (logits.column_stride == shape.classes || shape.in_width == 1);
 }
 
+bool rows_need_copies(const UpsampleArgmaxShape& shape, const Logits& logits) {
+  return logits.element != Element::kF32 || !rows_are_dense(shape, logits);
+}
+
 // The arrays of one task behind the shared ones.
 void lay_out_task(const UpsampleArgmaxShape& shape, const Logits& logits, Carver& carver,
                   Layout& layout) {
   const int64_t classes = padded_classes(shape);
-  const bool dense = rows_are_dense(shape, logits);
+  const bool copied = rows_need_copies(shape, logits);
   for (int k = 0; k < 2; ++k) {
-    layout.source.copy[k] = dense ? nullptr : carver.take<float>(shape.in_width * classes);
+    layout.source.copy[k] = copied ? carver.take<float>(shape.in_width * classes) : nullptr;
     layout.source.found[k] = carver.take<int32_t>(shape.in_width);
     layout.source.row[k] = -1;
   }
@@ -64,8 +70,8 @@ WorkerScratch take_scratch(const UpsampleArgmaxShape& shape, const Logits& logit
 }
 
 // A row as dense pixels of at least kMinClasses, copied in tiles that stay in the cache.
-void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const float* from,
-              float* to) {
+template <class T>
+void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const T* from, float* to) {
   constexpr int64_t kTile = 16;
   const int64_t classes = padded_classes(shape);
   for (int64_t x0 = 0; x0 < shape.in_width; x0 += kTile) {
@@ -74,7 +80,7 @@ void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const floa
       const int64_t c1 = std::min(c0 + kTile, shape.classes);
       for (int64_t c = c0; c < c1; ++c) {
         for (int64_t x = x0; x < x1; ++x) {
-          to[x * classes + c] = from[c * logits.class_stride + x * logits.column_stride];
+          to[x * classes + c] = to_float(from[c * logits.class_stride + x * logits.column_stride]);
         }
       }
     }
@@ -85,6 +91,18 @@ void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const floa
   }
 }
 
+// A row of any element type, likewise.
+void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const void* from,
+              float* to) {
+  if (logits.element == Element::kF32) {
+    copy_row(shape, logits, static_cast<const float*>(from), to);
+  } else if (rows_are_dense(shape, logits)) {
+    convert_kernel().widen(static_cast<const Half*>(from), shape.in_width * shape.classes, to);
+  } else {
+    copy_row(shape, logits, static_cast<const Half*>(from), to);
+  }
+}
+
 // The slot that holds `row`, after loading it into the slot that does not hold `keep`.
 int hold_row(const UpsampleArgmaxKernel& kernel, const UpsampleArgmaxShape& shape,
              const Logits& logits, int64_t image, int64_t row, int64_t keep, SourceRows& source) {
@@ -92,9 +110,11 @@ int hold_row(const UpsampleArgmaxKernel& kernel, const UpsampleArgmaxShape& shap
     if (source.row[slot] == row) return slot;
   }
   const int slot = source.row[0] == keep ? 1 : 0;
-  const float* pixels = logits.data + image * logits.image_stride + row * logits.row_stride;
+  const void* const there =
+      after(logits.data, image * logits.image_stride + row * logits.row_stride, logits.element);
+  const float* pixels = static_cast<const float*>(there);
   if (source.copy[slot] != nullptr) {
-    copy_row(shape, logits, pixels, source.copy[slot]);
+    copy_row(shape, logits, there, source.copy[slot]);
     pixels = source.copy[slot];
   }
   if (logits.winners != nullptr && source.copy[slot] == nullptr) {
@@ -110,9 +130,9 @@ int hold_row(const UpsampleArgmaxKernel& kernel, const UpsampleArgmaxShape& shap
 
 }  // namespace
 
-Logits channels_last(const float* data, const UpsampleArgmaxShape& shape) {
+Logits channels_last(const void* data, const UpsampleArgmaxShape& shape, Element element) {
   const int64_t row = shape.in_width * shape.classes;
-  return {data, shape.in_height * row, 1, row, shape.classes};
+  return {data, shape.in_height * row, 1, row, shape.classes, nullptr, element};
 }
 
 std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, const Logits& logits,

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/element.h"
 #include "core/parallel.h"
 
 namespace seaformer {
@@ -16,17 +17,20 @@ struct UpsampleArgmaxShape {
 };
 
 // Where the logit of an image, class, row and column lies: strides count elements. Rows that are
-// not dense pixels of at least kMinClasses are copied, two at a time, as the work reaches them.
+// not dense float32 pixels of at least kMinClasses are copied, two at a time, as the work reaches
+// them.
 struct Logits {
-  const float* data;
+  const void* data;
   int64_t image_stride, class_stride, row_stride, column_stride;
   // The first best class of every pixel, [batch, in_height, in_width], if it is known, else null.
-  // Of use for channels_last logits of kMinClasses or more.
+  // Of use for channels_last float32 logits of kMinClasses or more.
   const int32_t* winners = nullptr;
+  Element element = Element::kF32;
 };
 
-// Dense [batch, in_height, in_width, classes]: the layout that needs no copy.
-Logits channels_last(const float* data, const UpsampleArgmaxShape& shape);
+// Dense [batch, in_height, in_width, classes]: as float32 the layout that needs no copy.
+Logits channels_last(const void* data, const UpsampleArgmaxShape& shape,
+                     Element element = Element::kF32);
 
 // Bytes that upsample_argmax needs, kWorkspaceAlignment aligned, when given this many threads.
 std::size_t upsample_argmax_workspace(const UpsampleArgmaxShape& shape, const Logits& logits,

@@ -14,21 +14,22 @@ namespace {
 BandedFilter make_filter(const MapShape& shape, const PackedHeader& packed, int64_t threads) {
   BandedFilter::Options options;
   options.extra = packed.out_channels;
-  options.source_scratch = packed.in_channels;
+  options.source_scratch = packed.in_channels * bytes_of(element_of(packed));
   return {doubled(shape), packed, threads, options};
 }
 
 class Classify final : public BandedFilter::Consumer {
  public:
-  Classify(const PackedHeader& packed, const float* sections, float* logits, int32_t* winners)
-      : hidden_(packed.hidden_channels),
+  Classify(const PackedHeader& packed, const void* sections, void* logits, int32_t* winners)
+      : element_(element_of(packed)),
+        hidden_(packed.hidden_channels),
         fused_(packed.out_channels),
         classes_(class_count(packed)),
         logits_(logits),
         winners_(winners),
-        pointwise_(pointwise_kernel()),
+        pointwise_(pointwise_kernel(element_)),
         labels_(upsample_argmax_kernel()) {
-    SectionReader reader(sections);
+    SectionReader reader(sections, element_);
     projection_ = reader.pointwise(hidden_, fused_);
     classifier_ = reader.rest();
   }
@@ -37,34 +38,37 @@ class Classify final : public BandedFilter::Consumer {
     Pointwise project;
     project.input = chunk.filtered;
     project.weights = projection_;
-    project.output = {chunk.extra, fused_};
+    project.output = chunk.extra;
     project.pixels = chunk.count;
     project.in_channels = hidden_;
     project.out_channels = fused_;
     project.activation = Activation::kRelu;
     pointwise_.run(project);
 
-    float* const to = logits_ + chunk.first * classes_;
+    void* const to = after(logits_, chunk.first * classes_, element_);
     Pointwise classify;
-    classify.input = {chunk.extra, fused_};
+    classify.input = {chunk.extra.data, fused_, element_};
     classify.weights = classifier_;
-    classify.output = {to, classes_};
+    classify.output = {to, classes_, element_};
     classify.pixels = chunk.count;
     classify.in_channels = fused_;
     classify.out_channels = classes_;
     pointwise_.run(classify);
     // While they are in the first-level cache.
-    if (winners_ != nullptr)
-      labels_.first_argmax(to, chunk.count, classes_, winners_ + chunk.first);
+    if (winners_ != nullptr) {
+      labels_.first_argmax(static_cast<const float*>(to), chunk.count, classes_,
+                           winners_ + chunk.first);
+    }
   }
 
  private:
+  const Element element_;
   const int64_t hidden_, fused_, classes_;
-  float* const logits_;
+  void* const logits_;
   int32_t* const winners_;
   const PointwiseKernel& pointwise_;
   const UpsampleArgmaxKernel& labels_;
-  const float *projection_, *classifier_;
+  const void *projection_, *classifier_;
 };
 
 }  // namespace
@@ -72,15 +76,15 @@ class Classify final : public BandedFilter::Consumer {
 std::size_t upsampling_head_workspace(const MapShape& shape, const PackedHeader& packed,
                                       int64_t threads) {
   Carver carver(nullptr);
-  const DoubledRows rows(shape, packed.in_channels, nullptr, carver);
+  const DoubledRows rows(shape, packed.in_channels, element_of(packed), nullptr, carver);
   make_filter(shape, packed, threads).take(carver);
   return carver.used();
 }
 
-void upsampling_head(const MapShape& shape, const PackedHeader& packed, const float* input,
-                     float* logits, int32_t* winners, void* workspace, const Parallel& parallel) {
+void upsampling_head(const MapShape& shape, const PackedHeader& packed, const void* input,
+                     void* logits, int32_t* winners, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
-  const DoubledRows rows(shape, packed.in_channels, input, carver);
+  const DoubledRows rows(shape, packed.in_channels, element_of(packed), input, carver);
   BandedFilter filter = make_filter(shape, packed, parallel.threads());
   filter.take(carver);
   filter.prepare(rows, parallel);
@@ -92,10 +96,11 @@ namespace {
 // Sections: depthwise(in), pointwise(in, out), pointwise(out, classes); hidden is in.
 class UpsamplingHeadKind final : public BlockKind {
  public:
-  int64_t section_floats(const PackedHeader& w) const override {
-    return packed_depthwise_floats(w.in_channels, w.kernel_size) +
-           packed_pointwise_floats(w.in_channels, w.out_channels) +
-           packed_pointwise_floats(w.out_channels, class_count(w));
+  Sections sections(const PackedHeader& w) const override {
+    return Sections(w)
+        .depthwise(w.in_channels, w.kernel_size)
+        .pointwise(w.in_channels, w.out_channels)
+        .pointwise(w.out_channels, class_count(w));
   }
   void check(const char* op, const PackedHeader& w) const override {
     require(w.hidden_channels == w.in_channels && w.flags == 0, op,

@@ -19,7 +19,7 @@ std::size_t upsampling_head_workspace(const MapShape& shape, const PackedHeader&
 // From a dense map [batch, height, width, in_channels] to dense logits [batch, 2 height, 2 width,
 // classes], which do not depend on the number of threads. `packed` was checked by checked_header.
 // If winners is not null it becomes each pixel's best class, as for segmentation_head.
-void upsampling_head(const MapShape& shape, const PackedHeader& packed, const float* input,
-                     float* logits, int32_t* winners, void* workspace, const Parallel& parallel);
+void upsampling_head(const MapShape& shape, const PackedHeader& packed, const void* input,
+                     void* logits, int32_t* winners, void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

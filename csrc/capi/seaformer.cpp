@@ -187,9 +187,9 @@ seaformer_status seaformer_logits(const seaformer_model* model, const uint8_t* r
     constexpr const char* kFunction = "seaformer_logits";
     require_pointers(kFunction, model, rgb, logits);
     const Image image = checked_image(kFunction, *model, rgb, height, width, row_stride);
-    const int64_t expected = model->network.logits_size(image.shape).floats();
+    const int64_t expected = model->network.logits_size(image.shape).elements();
     check_room(kFunction, "logits", static_cast<std::size_t>(expected), count);
-    model->network.logits(image.shape, image.view, logits, *model->parallel());
+    model->network.logits(image.shape, image.view, Element::kF32, logits, *model->parallel());
   });
 }
 

@@ -26,7 +26,6 @@ struct IsaFacts {
   Architecture architecture;
   Isa implied;                        // what it can run beside its own, and what that implies
   std::vector<const char*> features;  // that it requires beside those of what it implies
-  Adds adds = Adds::kFloat32;
 };
 
 // Those that are preferred first.
@@ -42,7 +41,7 @@ const std::vector<IsaFacts>& isa_facts() {
        Architecture::kX86_64,
        Isa::kScalar,
        {"avx2", "fma", "f16c", "bmi", "bmi2"}},
-      {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}, Adds::kTypes},
+      {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}},
       {Isa::kNeon, "neon", Architecture::kAarch64, Isa::kScalar, {"asimd"}},
       {Isa::kScalar, "scalar", Architecture::kAny, Isa::kScalar, {}},
   };
@@ -193,7 +192,6 @@ const std::vector<IsaStatus>& isa_statuses() {
   static const std::vector<IsaStatus> statuses = [] {
     std::vector<IsaStatus> all;
     for (const IsaFacts& facts : isa_facts()) {
-      if (facts.adds != Adds::kFloat32) continue;
       const std::string reason = why_unsupported(facts);
       all.push_back({facts.isa, reason.empty(), reason});
     }

@@ -5,7 +5,10 @@
 
 namespace seaformer {
 
+// The codes stand in packed weights, and stay.
 enum class Element : int32_t { kF32, kF16 };
+constexpr bool is_element(int32_t code) { return code >= 0 && code <= 1; }
+constexpr int64_t bytes_of(Element element) { return element == Element::kF32 ? 4 : 2; }
 
 // A float16 in memory, by its bits.
 struct Half {

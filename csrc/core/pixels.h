@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "core/element.h"
+
 namespace seaformer {
 
 struct InPixels {
@@ -15,6 +17,8 @@ struct InPixels {
   template <class T>
   __attribute__((always_inline)) InPixels(const T* first, int64_t elements)
       : data(first), stride(elements * static_cast<int64_t>(sizeof(T))) {}
+  __attribute__((always_inline)) InPixels(const void* first, int64_t elements, Element element)
+      : data(first), stride(elements * bytes_of(element)) {}
 };
 
 struct OutPixels {
@@ -25,6 +29,8 @@ struct OutPixels {
   template <class T>
   __attribute__((always_inline)) OutPixels(T* first, int64_t elements)
       : data(first), stride(elements * static_cast<int64_t>(sizeof(T))) {}
+  __attribute__((always_inline)) OutPixels(void* first, int64_t elements, Element element)
+      : data(first), stride(elements * bytes_of(element)) {}
 };
 
 // What lies so many bytes behind an address.
@@ -33,6 +39,16 @@ __attribute__((always_inline)) inline const void* after(const void* address, int
 }
 __attribute__((always_inline)) inline void* after(void* address, int64_t bytes) {
   return static_cast<unsigned char*>(address) + bytes;
+}
+
+// What lies so many elements of a type behind an address.
+__attribute__((always_inline)) inline const void* after(const void* address, int64_t elements,
+                                                        Element element) {
+  return after(address, elements * bytes_of(element));
+}
+__attribute__((always_inline)) inline void* after(void* address, int64_t elements,
+                                                  Element element) {
+  return after(address, elements * bytes_of(element));
 }
 
 // The same in a kernel that knows the type: stride counts elements.

@@ -6,6 +6,8 @@
 #include <memory>
 #include <new>
 
+#include "core/element.h"
+
 namespace seaformer {
 
 constexpr std::size_t kWorkspaceAlignment = 64;
@@ -38,6 +40,10 @@ class Carver {
     T* array = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += align_up(static_cast<std::size_t>(count) * sizeof(T));
     return array;
+  }
+  // An array of elements of a type.
+  void* take(int64_t count, Element element) {
+    return take<unsigned char>(count * bytes_of(element));
   }
   std::size_t used() const { return used_; }
 

@@ -1,5 +1,6 @@
 #include "network/network.h"
 
+#include "blocks/convert_elements.h"
 #include "core/require.h"
 #include "kernels/upsample_argmax/upsample_argmax.h"
 #include "network/arena.h"
@@ -23,13 +24,21 @@ void check_shape(const MapShape& shape) {
 
 // Runs every step in the block; `logits` is where the last one writes.
 void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& images,
-               unsigned char* block, float* logits, int32_t* winners, const Parallel& parallel) {
-  const auto map = [&](uint32_t id) { return reinterpret_cast<float*>(block + schedule.map(id)); };
+               unsigned char* block, void* logits, int32_t* winners, const Parallel& parallel) {
+  const auto map = [&](uint32_t id) -> void* { return block + schedule.map(id); };
+  // What step i reads, of its own element type.
+  const auto input = [&](int64_t i, int k) -> const void* {
+    const uint32_t id = plan.step(i).inputs[k];
+    if (!schedule.converts(i, k)) return map(id);
+    void* const converted = block + schedule.converted(i, k);
+    convert_elements(schedule.size(id).elements(), plan.map_element(id), map(id),
+                     element_of(plan.weights(i)), converted, parallel);
+    return converted;
+  };
   for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {
-    const StepRecord& record = plan.step(i);
-    float* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
+    void* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
     run_step(schedule.steps()[i],
-             {images, map(record.inputs[0]), map(record.inputs[1]), output, winners,
+             {images, input(i, 0), input(i, 1), output, winners,
               block + schedule.workspace(i)},
              parallel);
   }
@@ -49,12 +58,19 @@ void Network::check_images(const MapShape& shape, const StemImages& images) cons
           "uint8 ones");
 }
 
-void Network::logits(const MapShape& shape, const StemImages& images, float* logits,
+void Network::logits(const MapShape& shape, const StemImages& images, Element element, void* logits,
                      const Parallel& parallel) const {
   check_images(shape, images);
   Schedule schedule(plan_, shape, parallel.threads());
+  const bool converts = element != plan_.logits_element();
+  if (converts) schedule.keep_logits();
   const Arena arena(schedule.place());
-  run_steps(plan_, schedule, images, arena.data(), logits, nullptr, parallel);
+  void* const written = converts ? arena.data() + schedule.map(plan_.steps()) : logits;
+  run_steps(plan_, schedule, images, arena.data(), written, nullptr, parallel);
+  if (converts) {
+    convert_elements(schedule.logits().elements(), plan_.logits_element(), written, element, logits,
+                     parallel);
+  }
 }
 
 template <class Label>
@@ -68,16 +84,17 @@ void Network::labels(const MapShape& shape, const StemImages& images, int64_t he
           plan_.header().classes);
   check_side("labels with a height", height);
   check_side("labels with a width", width);
-  const bool with_winners = plan_.header().classes >= kMinClasses;
+  const Element element = plan_.logits_element();
+  const bool with_winners = element == Element::kF32 && plan_.header().classes >= kMinClasses;
   Schedule schedule(plan_, shape, parallel.threads());
   schedule.add_labels(height, width, with_winners);
   const Arena arena(schedule.place());
   unsigned char* const block = arena.data();
-  auto* const logits = reinterpret_cast<float*>(block + schedule.map(plan_.steps()));
+  void* const logits = block + schedule.map(plan_.steps());
   auto* const winners =
       with_winners ? reinterpret_cast<int32_t*>(block + schedule.winners()) : nullptr;
   run_steps(plan_, schedule, images, block, logits, winners, parallel);
-  Logits view = channels_last(logits, schedule.upsampling());
+  Logits view = channels_last(logits, schedule.upsampling(), element);
   view.winners = winners;
   upsample_argmax(schedule.upsampling(), view, labels, block + schedule.workspace(plan_.steps()),
                   parallel);

@@ -66,8 +66,8 @@ void Plan::check_header(uint64_t bytes) const {
   const PlanHeader& h = *header_;
   require(std::memcmp(h.magic, kPlanMagic, sizeof kPlanMagic) == 0,
           "plan: expected a SeaFormer model, got bytes that do not begin like one");
-  require(h.version == kPlanVersion, "plan: expected format version ", kPlanVersion,
-          ", got version ", h.version);
+  require(h.version >= 1 && h.version <= kPlanVersion, "plan: expected format version 1 to ",
+          kPlanVersion, ", got version ", h.version);
   require(h.bytes == bytes, "plan: expected the ", h.bytes, " bytes that its header states, got ",
           bytes);
   require(h.task == static_cast<uint32_t>(Task::kSegmentation) ||
@@ -97,6 +97,9 @@ void Plan::check_weights() const {
     const std::string name = "plan: step " + std::to_string(i);
     const PackedHeader& packed = checked_header(name.c_str(), static_cast<PackedKind>(step.kind),
                                                 &weights(i), static_cast<int64_t>(step.bytes));
+    require(header_->version > kFloatPlanVersion || element_of(packed) == Element::kF32, name,
+            ": expected float32 weights in a plan of format version ", header_->version,
+            ", got others");
     const bool last = i == steps() - 1;
     require(written_channels(packed) <= (last ? kMaxClasses : kMaxMapChannels) &&
                 packed.out_channels <= (last ? kMaxClasses : kMaxMapChannels) &&

@@ -6,7 +6,8 @@
 //   weights    of each step in turn, as blocks/packed.h describes them, each from the next multiple
 //              of 64 on; zeros in between; the last ends the plan
 //
-// Weights are used where they lie. The first step is the stem, the only one that reads the image;
+// Weights are used where they lie. Maps are of the element type of the step that writes them, and
+// converted for a step of another. The first step is the stem, the only one that reads the image;
 // the last is a head of the task, and every other map is read by a later step. How large the
 // logits of an image are follows from the steps.
 #pragma once
@@ -20,7 +21,8 @@ namespace seaformer {
 enum class Task : uint32_t { kSegmentation = 1, kClassification = 2 };
 
 constexpr char kPlanMagic[8] = {'S', 'e', 'a', 'F', 'o', 'r', 'm', '\n'};
-constexpr uint32_t kPlanVersion = 1;
+constexpr uint32_t kPlanVersion = 2;       // the newest, of steps of any element type
+constexpr uint32_t kFloatPlanVersion = 1;  // of float32 only: what older code reads
 constexpr uint64_t kPlanAlignment = 64;
 
 // Limits that keep the memory for an image of given size within what a network may need.
@@ -66,6 +68,9 @@ class Plan {
   int64_t steps() const { return header_->steps; }
   const StepRecord& step(int64_t i) const { return records_[i]; }
   const PackedHeader& weights(int64_t i) const;
+  // The type of a map's elements: that of the step that writes it.
+  Element map_element(int64_t map) const { return element_of(weights(map - 1)); }
+  Element logits_element() const { return map_element(steps()); }
 
  private:
   void check_header(uint64_t bytes) const;

@@ -30,7 +30,10 @@ std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images) {
 }
 
 Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
-    : threads_(threads), begin_(joins_stem(plan) ? 1 : 0), sizes_(map_sizes(plan, images)) {
+    : threads_(threads),
+      begin_(joins_stem(plan) ? 1 : 0),
+      logits_element_(plan.logits_element()),
+      sizes_(map_sizes(plan, images)) {
   const int64_t count = plan.steps();
   maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
   for (int64_t i = 0; i < count; ++i) {
@@ -43,21 +46,37 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
     }
     // The stem's map does not exist when it is joined, and the last one is the caller's.
     const bool none = i < begin_ || i == count - 1;
-    maps_.push_back(add(none ? 0 : sizes_[i + 1].floats() * sizeof(float), i, i));
+    maps_.push_back(add(none ? 0 : bytes(i + 1, plan.map_element(i + 1)), i, i));
     workspaces_.push_back(add(i < begin_ ? 0 : step_workspace(steps_.back(), threads), i, i));
-    for (const uint32_t map : record.inputs) slots_[maps_[map]].last = i;
+    std::array<std::size_t, 2> converted;
+    for (int k = 0; k < 2; ++k) {
+      const uint32_t map = record.inputs[k];
+      slots_[maps_[map]].last = i;
+      const Element wanted = element_of(plan.weights(i));
+      const bool differs = map != 0 && i >= begin_ && plan.map_element(map) != wanted;
+      converted[k] = add(differs ? bytes(map, wanted) : 0, i, i);
+    }
+    converted_.push_back(converted);
   }
+}
+
+void Schedule::keep_logits() {
+  slots_[maps_.back()].bytes = bytes(static_cast<int64_t>(steps_.size()), logits_element_);
+  slots_[maps_.back()].last = static_cast<int64_t>(steps_.size());
 }
 
 void Schedule::add_labels(int64_t height, int64_t width, bool with_winners) {
   const MapSize& size = logits();
   const auto step = static_cast<int64_t>(steps_.size());
-  slots_[maps_.back()].bytes = size.floats() * sizeof(float);
-  slots_[maps_.back()].last = step;
+  keep_logits();
   winners_ = add(with_winners ? size.pixels() * sizeof(int32_t) : 0, step - 1, step);
   upsampling_ = {size.batch, size.channels, size.height, size.width, height, width};
-  const Logits view = channels_last(nullptr, upsampling_);
+  const Logits view = channels_last(nullptr, upsampling_, logits_element_);
   workspaces_.push_back(add(upsample_argmax_workspace(upsampling_, view, threads_), step, step));
+}
+
+std::size_t Schedule::bytes(int64_t map, Element element) const {
+  return static_cast<std::size_t>(sizes_[map].elements() * bytes_of(element));
 }
 
 std::size_t Schedule::add(std::size_t bytes, int64_t first, int64_t last) {

@@ -1,6 +1,7 @@
 // What a plan does with images of one size: the steps with their maps, and where these lie.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -20,7 +21,10 @@ class Schedule {
   // Refers to the plan's bytes.
   Schedule(const Plan& plan, const MapShape& images, int64_t threads);
 
-  // Adds a last step that makes labels of the logits, which then lie in the block, too.
+  // Has the logits lie in the block, too, as another step converts them.
+  void keep_logits();
+
+  // Adds a last step that makes labels of them.
   void add_labels(int64_t height, int64_t width, bool with_winners);
 
   // Places everything; returns the size of the block.
@@ -29,23 +33,30 @@ class Schedule {
   // The first step to run: the second one does the work of the stem, too, if it can.
   int64_t begin() const { return begin_; }
   const std::vector<Step>& steps() const { return steps_; }
+  const MapSize& size(int64_t map) const { return sizes_[map]; }
   const MapSize& logits() const { return sizes_.back(); }
   const UpsampleArgmaxShape& upsampling() const { return upsampling_; }
 
   // Where the maps and workspaces of a step begin, once they are placed.
   std::size_t map(int64_t map) const { return slots_[maps_[map]].offset; }
+  // Whether a step's input is to be converted first, and where to.
+  bool converts(int64_t step, int k) const { return slots_[converted_[step][k]].bytes > 0; }
+  std::size_t converted(int64_t step, int k) const { return slots_[converted_[step][k]].offset; }
   std::size_t workspace(int64_t step) const { return slots_[workspaces_[step]].offset; }
   std::size_t winners() const { return slots_[winners_].offset; }
 
  private:
+  std::size_t bytes(int64_t map, Element element) const;
   std::size_t add(std::size_t bytes, int64_t first, int64_t last);
 
   const int64_t threads_;
   const int64_t begin_;
+  const Element logits_element_;
   const std::vector<MapSize> sizes_;
   std::vector<Step> steps_;
   std::vector<Slot> slots_;                     // maps, workspaces and winners
   std::vector<std::size_t> maps_, workspaces_;  // their slots, by map and by step
+  std::vector<std::array<std::size_t, 2>> converted_;  // of a step's inputs
   std::size_t winners_ = 0;
   UpsampleArgmaxShape upsampling_{};
 };

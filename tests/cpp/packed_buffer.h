@@ -18,9 +18,10 @@ class PackedBuffer {
  public:
   explicit PackedBuffer(const PackedHeader& header) : header_(header) {}
 
-  void append(const std::vector<float>& floats) {
-    sections_.insert(sections_.end(), floats.begin(), floats.end());
-    sections_.resize((sections_.size() + kPanel - 1) / kPanel * kPanel);
+  // An array of float32.
+  void append(std::vector<float> floats) {
+    floats.resize(panels(static_cast<int64_t>(floats.size())) * kPanel);
+    append_bytes(floats);
   }
   // Weights [out][in] and biases [out].
   void append_pointwise(const std::vector<float>& weight, const std::vector<float>& bias) {
@@ -28,7 +29,7 @@ class PackedBuffer {
     const int64_t in = static_cast<int64_t>(weight.size()) / out;
     std::vector<float> packed(packed_pointwise_floats(in, out));
     pack_pointwise(in, out, weight.data(), bias.data(), packed.data());
-    append(packed);
+    append_bytes(packed);
   }
 
   // Weights [channels][taps] and biases [channels].
@@ -37,12 +38,12 @@ class PackedBuffer {
     const int64_t channels = static_cast<int64_t>(bias.size());
     std::vector<float> packed(packed_depthwise_floats(channels, kernel_size));
     pack_depthwise(channels, kernel_size, weight.data(), bias.data(), packed.data());
-    append(packed);
+    append_bytes(packed);
   }
 
   // Copies all of it next to a guard page and checks it there.
   const PackedHeader& place(Against side) {
-    const std::size_t bytes = sizeof header_ + sections_.size() * sizeof(float);
+    const std::size_t bytes = sizeof header_ + sections_.size();
     memory_ = std::make_unique<Guarded<unsigned char>>(bytes, side);
     std::memcpy(memory_->data(), &header_, sizeof header_);
     std::memcpy(memory_->data() + sizeof header_, sections_.data(), bytes - sizeof header_);
@@ -51,8 +52,13 @@ class PackedBuffer {
   }
 
  private:
+  void append_bytes(const std::vector<float>& floats) {
+    const auto* from = reinterpret_cast<const unsigned char*>(floats.data());
+    sections_.insert(sections_.end(), from, from + floats.size() * sizeof(float));
+  }
+
   PackedHeader header_;
-  std::vector<float> sections_;
+  std::vector<unsigned char> sections_;
   std::unique_ptr<Guarded<unsigned char>> memory_;
 };
 
