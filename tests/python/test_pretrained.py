@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -452,6 +453,18 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, saved, monkeypatch, erro
     mini(3).save_pretrained(folder)
     assert sk.from_pretrained(folder).num_classes == 3
     assert (folder / "README.md").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_others_may_read_what_the_umask_lets_them(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        mini().save_pretrained(tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"config.json": mode, "model.safetensors": mode}
 
 
 def test_safetensors_is_asked_for(tmp_path, saved, monkeypatch):

@@ -49,7 +49,7 @@ def save_pretrained(
     """
     config, state = _describe(model, facts, dtype)
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError as error:
         raise ImportError(
             "save_pretrained needs the safetensors library, which "
@@ -63,7 +63,8 @@ def save_pretrained(
         # The description last: it is what makes the folder a model.
         write_whole(
             {
-                path / WEIGHTS: lambda file: save_file(state, file, metadata={"format": "pt"}),
+                # Not by save_file, whose files the owner alone may read, whatever the umask.
+                path / WEIGHTS: lambda file: file.write_bytes(save(state, {"format": "pt"})),
                 path / CONFIG: lambda file: file.write_text(text, "utf-8"),
             },
             flush=True,
