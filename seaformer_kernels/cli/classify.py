@@ -8,8 +8,9 @@ from typing import Any
 import click
 import numpy as np
 
-from seaformer_kernels.cli import batch, engines, inputs, outputs, pipeline, record
+from seaformer_kernels.cli import batch, inputs, outputs, pipeline, record
 from seaformer_kernels.cli.classes import name_of
+from seaformer_kernels.cli.engines import make_engine
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import (
     ClassificationOptions,
@@ -54,8 +55,7 @@ def classify(
         outputs.check([json_file], read, overwrite)
         outputs.make_folder(json_file.parent)
     model = load_model(options)
-    run = engines.eager if eager else engines.fused
-    engine = run(model, *options.normalisation)
+    engine = make_engine(model, options, eager)
 
     report = batch.Report(STEPS, "likeliest")
     images: list[dict[str, Any]] = []

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 import seaformer_kernels as sk
-from seaformer_kernels.cli import engines, outputs, pipeline, shares
+from seaformer_kernels.cli import outputs, pipeline, shares
+from seaformer_kernels.cli.engines import make_engine
 from seaformer_kernels.cli.errors import ImageError
 from seaformer_kernels.cli.options import SegmentationOptions, segmentation_options
 from seaformer_kernels.cli.outputs import show
@@ -119,7 +120,7 @@ def _measure(
     model: torch.nn.Module, image: Path, options: SegmentationOptions, repeats: int
 ) -> tuple[Segmented, Segmented, tuple[list[Times], list[Times]]]:
     """Results of this package and of eager PyTorch, and their times in turns after one warm-up."""
-    fused, eager = (run(model, *options.normalisation) for run in (engines.fused, engines.eager))
+    fused, eager = (make_engine(model, options, eager) for eager in (False, True))
     times: tuple[list[Times], list[Times]] = ([], [])
     for _ in range(repeats + 1):
         ours = pipeline.segment(fused, image, options)

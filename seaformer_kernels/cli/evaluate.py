@@ -26,7 +26,7 @@ from seaformer_kernels.cli.weights import load_shared, load_weights
 from seaformer_kernels.data.opening import LAYOUT_NAMES, open_data
 from seaformer_kernels.data.reading import DataError
 from seaformer_kernels.evaluate import InputSize, SlidingWindow, Views, pictures, sharding
-from seaformer_kernels.evaluate.classification import Classification
+from seaformer_kernels.evaluate.classification import CROP, SHORTER_SIDE, Classification
 from seaformer_kernels.evaluate.engines import ENGINES, Engine, make_engine
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import Evaluation, run
@@ -36,7 +36,6 @@ from seaformer_kernels.evaluate.views import usual_scale
 from seaformer_kernels.models import ModelFacts
 
 _ALL = "all"
-_SHORTER_SIDE, _CROP = 256, 224  # the usual evaluation on ImageNet
 _LISTED = 20  # failures
 
 
@@ -145,10 +144,10 @@ class EvaluateOptions:
             if getattr(self, name):
                 option = name.replace("_", "-")
                 raise click.UsageError(f"--{option} is for segmentation, got classification.")
-        width, height = self.crop or (_CROP, _CROP)
+        width, height = self.crop or (CROP, CROP)
         if width != height:
             raise click.UsageError(f"--crop is a square in classification, got {width}x{height}.")
-        return Classification(len(data.classes), self.short_side or _SHORTER_SIDE, width)
+        return Classification(len(data.classes), self.short_side or SHORTER_SIDE, width)
 
 
 @click.command()

@@ -1,9 +1,9 @@
-"""Reading images, and the network's input of them."""
+"""Reading images, and their pixels."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +71,3 @@ def _limit(max_pixels: int | None) -> Iterator[None]:
 def to_pixels(image: Image.Image) -> torch.Tensor:
     """The pixels of an RGB image, uint8 [1, 3, H, W], channels_last."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-
-
-def to_tensor(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Normalised float32 [1, 3, H, W] of an RGB image, channels_last."""
-    middle, spread = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
-    return to_pixels(image).float().sub_(middle).div_(spread)

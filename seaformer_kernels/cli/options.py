@@ -22,6 +22,7 @@ from seaformer_kernels.cli.params import (
     WeightsSource,
 )
 from seaformer_kernels.data import ADE20K, DATASETS, Dataset
+from seaformer_kernels.evaluate.views import InputSize, usual_scale
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.backbone import MIN_SIZE
 
@@ -153,12 +154,11 @@ class SegmentationOptions(ModelOptions):
         config = self.weights.config if self.weights else None
         if self.resize or not config:
             return super().input_size(size)
-        longer = config.facts.input_longer_side
-        factor = (longer / max(size) if longer else 1) * (0.5 if config.upsample else 1)
-        if factor == 1:
-            return size
-        factor = max(factor, MIN_SIZE / min(size))
-        return round(size[0] * factor), round(size[1] * factor)
+        usual = InputSize(long_side=config.facts.input_longer_side, scale=usual_scale(config))
+        found = usual.of(size)
+        if min(found) >= MIN_SIZE or found == size:
+            return found
+        return InputSize(short_side=MIN_SIZE).of(size)
 
     @property
     def classes(self) -> Classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,19 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli import drawing, images, outputs
 from seaformer_kernels.cli.classes import Share, shares_of
 from seaformer_kernels.cli.depth import Photo
-from seaformer_kernels.cli.engines import Engine
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory, reason
 from seaformer_kernels.cli.options import ClassificationOptions, ModelOptions, SegmentationOptions
 from seaformer_kernels.cli.times import Times
+from seaformer_kernels.evaluate.classification import centre
+from seaformer_kernels.evaluate.engines import TorchEngine
 from seaformer_kernels.models.backbone import MIN_SIZE
-
-# The usual evaluation on ImageNet: the shorter side, then the square in the middle.
-_SHORTER_SIDE, _CROP = 256, 224
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Classified:
 
 
 @torch.inference_mode()
-def segment(engine: Engine, path: Path, options: SegmentationOptions) -> Segmented:
+def segment(engine: TorchEngine, path: Path, options: SegmentationOptions) -> Segmented:
     """Reads an image, and labels every pixel of it.
 
     Raises:
@@ -57,16 +57,16 @@ def segment(engine: Engine, path: Path, options: SegmentationOptions) -> Segment
     times = Times()
     with times.step("read"):
         photo = images.read(path, options.reading)
-        x = _to_input(engine, photo.image, options)
+        x = _scaled(photo.image, options)
     height, width = x.shape[-2:]
     with out_of_memory(width, height), times.step("predict"):
         size = photo.image.height, photo.image.width
-        labels = engine.labels(x, size, options.sigmoid_threshold)
+        labels = _labels(engine, x, size, options.sigmoid_threshold)
     return Segmented(photo, labels[0].numpy(), times)
 
 
 @torch.inference_mode()
-def classify(engine: Engine, path: Path, options: ClassificationOptions) -> Classified:
+def classify(engine: TorchEngine, path: Path, options: ClassificationOptions) -> Classified:
     """Reads an image, and tells how likely each class is.
 
     Raises:
@@ -75,16 +75,31 @@ def classify(engine: Engine, path: Path, options: ClassificationOptions) -> Clas
     times = Times()
     with times.step("read"):
         photo = images.read(path, options.reading)
-        image = photo.image if options.resize else _middle(photo.image)
-        x = _to_input(engine, image, options)
+        x = _scaled(photo.image, options) if options.resize else _middle(photo.image)
     height, width = x.shape[-2:]
     with out_of_memory(width, height), times.step("predict"):
-        logits = engine.network(x)
+        logits = engine.logits(x)
         scores = logits.softmax(1) if options.class_count > 1 else logits.sigmoid()
     return Classified(photo, scores[0].numpy(), times)
 
 
-def _to_input(engine: Engine, image: Image.Image, options: ModelOptions) -> torch.Tensor:
+def _labels(
+    engine: TorchEngine, x: Tensor, size: tuple[int, int], threshold: float | None
+) -> Tensor:
+    """Labels [1, *size] of pixels; with a threshold, of a network of one class.
+
+    A pixel then has label 1 where the sigmoid of the logit is above the threshold, else 0.
+    """
+    if threshold is None:
+        return engine.labels(x, size)
+    logits = engine.logits(x)
+    # Beside a class that is as likely as the threshold everywhere, argmax tells what is above.
+    other = torch.full_like(logits, math.log(threshold / (1 - threshold)))
+    return engine.to_labels(torch.cat([other, logits], 1), size)
+
+
+def _scaled(image: Image.Image, options: ModelOptions) -> Tensor:
+    """The pixels [1, 3, H, W] of an image at the size at which the network sees it."""
     width, height = size = options.input_size(image.size)
     if min(width, height) < MIN_SIZE:
         raise ImageError(
@@ -95,17 +110,13 @@ def _to_input(engine: Engine, image: Image.Image, options: ModelOptions) -> torc
     with out_of_memory(width, height):
         if size != image.size:
             image = image.resize(size, Image.Resampling.BILINEAR)
-        return engine.to_input(image)
+        return images.to_pixels(image)
 
 
-def _middle(image: Image.Image) -> Image.Image:
-    """What the usual evaluation on ImageNet looks at, rounded as it does."""
-    shorter = min(image.size)
-    width, height = (_SHORTER_SIDE * side // shorter for side in image.size)
-    with out_of_memory(width, height):
-        scaled = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (round((side - _CROP) / 2) for side in scaled.size)
-    return scaled.crop((left, top, left + _CROP, top + _CROP))
+def _middle(image: Image.Image) -> Tensor:
+    """The pixels [1, 3, H, W] that the usual evaluation on ImageNet looks at."""
+    with out_of_memory(*image.size):
+        return centre(images.to_pixels(image)[0])[None]
 
 
 def save(result: Segmented, options: SegmentationOptions, paths: outputs.Outputs) -> None:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from seaformer_kernels.cli import engines, outputs, pipeline
+from seaformer_kernels.cli import outputs, pipeline
 from seaformer_kernels.cli.classes import Share
+from seaformer_kernels.cli.engines import make_engine
 from seaformer_kernels.cli.inputs import Input
 from seaformer_kernels.cli.options import SegmentationOptions
 from seaformer_kernels.cli.times import Times
@@ -38,8 +39,7 @@ class Segmenting:
     def __init__(
         self, model: torch.nn.Module, options: SegmentationOptions, out: Path, eager: bool
     ):
-        run = engines.eager if eager else engines.fused
-        self.engine = run(model, *options.normalisation)
+        self.engine = make_engine(model, options, eager)
         self.options = options
         self.out = out
 

@@ -13,6 +13,8 @@ from seaformer_kernels.evaluate.metrics import ClassificationMetrics, Classifica
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import run
 
+SHORTER_SIDE, CROP = 256, 224  # the usual evaluation on ImageNet
+
 
 class Classification:
     """Classes of images: what `run` asks of engines.
@@ -23,7 +25,7 @@ class Classification:
         crop: side of the square in the middle that the network sees.
     """
 
-    def __init__(self, num_classes: int, shorter_side: int | None = 256, crop: int = 224):
+    def __init__(self, num_classes: int, shorter_side: int | None = SHORTER_SIDE, crop: int = CROP):
         self.num_classes = num_classes
         self.shorter_side = shorter_side
         self.crop = crop
@@ -48,7 +50,7 @@ class Classification:
         return 1
 
 
-def centre(image: Tensor, shorter_side: int | None, crop: int) -> Tensor:
+def centre(image: Tensor, shorter_side: int | None = SHORTER_SIDE, crop: int = CROP) -> Tensor:
     """The square in the middle of an image, uint8 [3, H, W]; scaled bicubically, as Pillow does.
 
     Raises:
@@ -68,8 +70,8 @@ def evaluate_classification(
     model: nn.Module,
     data: Any,
     *,
-    shorter_side: int | None = 256,
-    crop: int = 224,
+    shorter_side: int | None = SHORTER_SIDE,
+    crop: int = CROP,
     progress: bool = True,
 ) -> ClassificationResult:
     """How often the class of an image is the likeliest, or among the five likeliest.

@@ -80,7 +80,7 @@ class TorchEngine:
     def input(self, x: Tensor) -> Tensor:
         """What the model takes of images."""
         x = x.to(self._device).contiguous(memory_format=torch.channels_last)
-        return x if self._reads_rgb else ((x.float() - self._mean) / self._std).to(self._dtype)
+        return x if self._reads_rgb else x.float().sub_(self._mean).div_(self._std).to(self._dtype)
 
     def logits(self, x: Tensor) -> Tensor:
         with evaluating(self.model):
@@ -89,15 +89,22 @@ class TorchEngine:
     def labels(self, x: Tensor, size: Size) -> Tensor:
         predict = getattr(self.model, "predict", None)
         if predict is None:
-            return sk.ops.upsample_argmax(self.logits(x), size)
+            return self.to_labels(self.logits(x), size)
         return predict(self.input(x), size)
+
+    def to_labels(self, logits: Tensor, size: Size) -> Tensor:
+        """Labels `[B, *size]` of logits."""
+        return sk.ops.upsample_argmax(logits, size)
 
 
 class PlainEngine(TorchEngine):
     """Plain PyTorch in every step, without this package's kernels."""
 
     def labels(self, x: Tensor, size: Size) -> Tensor:
-        return reference.upsample_argmax(self.logits(x), size)
+        return self.to_labels(self.logits(x), size)
+
+    def to_labels(self, logits: Tensor, size: Size) -> Tensor:
+        return reference.upsample_argmax(logits, size)
 
 
 class NativeEngine:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.evaluate.engines import Engine, Size
@@ -60,8 +60,8 @@ class InputSize:
         return -(-side // self.divisor) * self.divisor
 
 
-def usual_scale(model: nn.Module) -> float:
-    """The scale of an `InputSize` for a model: half the image for one that upsamples."""
+def usual_scale(model: object) -> float:
+    """The scale of an `InputSize` for a model, or its config: half if it upsamples."""
     return 0.5 if getattr(model, "upsample", False) else 1.0
 
 

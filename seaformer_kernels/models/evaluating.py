@@ -10,7 +10,8 @@ from torch import nn
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; afterwards every submodule is in the mode it had before."""
     training = [module for module in model.modules() if module.training]
-    model.eval()
+    if training:  # for a network of many modules this takes a millisecond
+        model.eval()
     try:
         yield
     finally:
