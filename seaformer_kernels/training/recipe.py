@@ -365,8 +365,9 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
         check(0 <= augment.erasing <= 1, "augment.erasing", "a number from 0 to 1")
         check(0 <= augment.randaugment <= 30, "augment.randaugment", "an integer from 0 to 30")
     if isinstance(recipe, SegmentationRecipe):
-        fine = not recipe.half or min(recipe.augment.crop) >= 64
-        check(fine, "augment.crop", "a height and width from 64 up, of which the model reads half")
+        fine = not recipe.half or min(recipe.augment.crop) * min(recipe.augment.sizes) >= 64
+        expected = "a height and width from 64 up, of which the model reads half"
+        check(fine, "augment.crop", f"{expected}, at each of augment.sizes")
         if recipe.distillation is not None:
             teacher = recipe.distillation.teacher_model
             fine = teacher is None or teacher in list_models()

@@ -94,6 +94,8 @@ def test_what_a_recipe_says(tmp_path):
         ("{name: poly}", "poly", "schedule: expected a mapping of keys, got 'poly'"),
         ("[64, 96]", "[64]", "augment.crop: expected a list of 2 integers, got"),
         ("[64, 96]", "[64, 16]", "augment.crop: expected a height and width from 32 up"),
+        ("[64, 96]}", "[62, 96]}\nhalf: true", "from 64 up, of which the model reads half"),
+        ("[64, 96]}", "[64, 96], sizes: [1, 0.9]}\nhalf: true", "half, at each of augment.sizes"),
         ("task: segmentation", "task: detection", "task: expected segmentation or classification"),
         ("task: segmentation\n", "", "task: expected segmentation or classification, got '(none)'"),
         ("task: segmentation", "loss: {label_smoothing: 1}\ntask: segmentation", "unknown key 'la"),
@@ -165,7 +167,7 @@ def test_every_recipe_takes_two_steps(path, make, labels, tmp_path, monkeypatch,
         "validate_every": 9,
     }
     task = load_recipe(path).task
-    small = {"augment.crop": [64, 64]} if task == "segmentation" else {"augment.size": 64}
+    small = {"augment.crop": [160, 160]} if task == "segmentation" else {"augment.size": 64}
     if getattr(load_recipe(path).augment, "resize", None):
         small["augment.resize"] = [64, 96]
     recipe = load_recipe(path, {**changes, **small})
