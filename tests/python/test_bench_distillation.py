@@ -52,7 +52,8 @@ def test_the_ablation(tmp_path, monkeypatch, one_thread):
     words = [
         *("people", "--data", tmp_path / "data", "--teacher", tmp_path / "teacher", "--seconds", 0),
         *("--out", tmp_path / "out", "--", "--epochs", 1, "--batch", 2, "--workers", 0),
-        *("--set", "augment.crop=[64, 64]", "--device", "cpu"),
+        *("--set", "augment.crop=[64, 64]", "--set", "augment.sizes=[1.0]", "--device", "cpu"),
+        *("--weights", tmp_path / "teacher"),
     ]
     for first in True, False:
         commands.clear()
@@ -61,9 +62,18 @@ def test_the_ablation(tmp_path, monkeypatch, one_thread):
         assert len(commands) == 5
         assert all(("--resume" in command) == (not first) for command in commands)
     record = json.loads((tmp_path / "out/ablation.json").read_text())
-    assert [*record] == [distillation.TEACHER, *distillation.STUDENTS]
-    assert len((tmp_path / "out/ablation.md").read_text().splitlines()) == 2 + 6
-    teacher, alone, upsampled, *others = (row["multiply_adds"] for row in record.values())
+    assert [record[key] for key in ("data", "split", "size")] == ["people", "test", [66, 88]]
+    assert record["options"][:2] == ["--epochs", "1"] and record["machine"]["cpu"]
+    models = record["models"]
+    assert [*models] == [distillation.TEACHER, *distillation.STUDENTS]
+    facts, _, *rows = (tmp_path / "out/ablation.md").read_text().splitlines()
+    assert "88x66" in facts and len(rows) == 2 + 6
+    for name, row in zip(models, rows[2:], strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[:2] == [name, f"{100 * models[name]['miou']:.1f}"]
+        assert float(cells[2]) == round(models[name]["multiply_adds"] / 1e6)
+        assert len(models[name]["seconds"]) >= 5 and min(models[name]["seconds"]) > 0
+    teacher, alone, upsampled, *others = (row["multiply_adds"] for row in models.values())
     assert teacher > upsampled > alone and {*others} == {upsampled}
     said = [RunFolder(tmp_path / "out" / str(i)).recipe.read_text() for i in range(5)]
     assert "upsample: false" in said[0] and "distillation: null" in said[1]
