@@ -111,8 +111,7 @@ void BandedFilter::clear_padding(int64_t column, int64_t count, void* row) const
 
 // Makes what the map has of `count` columns from `column` on.
 void BandedFilter::fill_row(const RowSource& source, int64_t image, int64_t row, bool follows,
-                            int64_t column, int64_t count, void* to,
-                            const Scratch& scratch) const {
+                            int64_t column, int64_t count, void* to, const Scratch& scratch) const {
   const int64_t first = std::max<int64_t>(column, 0);
   source.fill({image, row, first, std::min(column + count, shape_.width), follows},
               {pixel(to, first - column), pixel_, element_}, scratch.source);
@@ -225,13 +224,13 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
       }
       const int64_t count = std::min(chunk_ - waiting, x1 - x);
       filter(rows, (x - x0) * packed_.stride, count, pixel(scratch.chunk, waiting));
-      consumer.filtered({image,
-                         y,
-                         x,
-                         count,
-                         {unfiltered, pixel_, element_},
-                         {after(scratch.extra, waiting * options_.extra, element_), options_.extra,
-                          element_}});
+      consumer.filtered(
+          {image,
+           y,
+           x,
+           count,
+           {unfiltered, pixel_, element_},
+           {after(scratch.extra, waiting * options_.extra, element_), options_.extra, element_}});
       waiting += count;
       x += count;
       if (waiting == chunk_ || (x == x1 && (!joined || y + 1 == y1))) {

@@ -109,15 +109,15 @@ class BandedFilter {
   const PackedHeader& packed_;
   Options options_;
   int64_t padding_, out_height_, out_width_;
-  int64_t bands_;           // of an image
-  int64_t seam_rows_;       // rows that two neighbouring bands share
-  int64_t workers_;         // bands of all images are divided among them
-  int64_t strip_;           // output columns that go through a ring together
+  int64_t bands_;      // of an image
+  int64_t seam_rows_;  // rows that two neighbouring bands share
+  int64_t workers_;    // bands of all images are divided among them
+  int64_t strip_;      // output columns that go through a ring together
   Element element_;
-  int64_t pixel_;           // elements between pixels of rows
-  int64_t chunk_;           // output pixels that are handed on together
-  void* rows_ = nullptr;    // of the seams or the map: [...][columns(out_width)][pixel]
-  void* zeros_ = nullptr;   // stand for rows outside of the image
+  int64_t pixel_;          // elements between pixels of rows
+  int64_t chunk_;          // output pixels that are handed on together
+  void* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
+  void* zeros_ = nullptr;  // stand for rows outside of the image
   WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
   const void *depthwise_, *next_sections_;

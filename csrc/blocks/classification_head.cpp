@@ -13,7 +13,7 @@ namespace {
 
 // What threads need to average images.
 struct Scratch {
-  float* row;  // sums of a row of pixels
+  float* row;     // sums of a row of pixels
   float* pixels;  // those of a row as float32, if they are not
 };
 

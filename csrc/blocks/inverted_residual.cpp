@@ -83,8 +83,7 @@ std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeade
 }
 
 void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
-                       const void* input, void* output, void* workspace,
-                       const Parallel& parallel) {
+                       const void* input, void* output, void* workspace, const Parallel& parallel) {
   const InputRows rows(shape, packed, input);
   run(shape, packed, residual, rows, 0, expands(packed) ? input : nullptr, output, workspace,
       parallel);

@@ -23,8 +23,7 @@ std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeade
 // not depend on the number of threads. A residual adds the input; for stride 1 and equal widths.
 // `packed` was checked by checked_header.
 void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
-                       const void* input, void* output, void* workspace,
-                       const Parallel& parallel);
+                       const void* input, void* output, void* workspace, const Parallel& parallel);
 
 // The same of a map that is never stored: `source` makes its rows, with source_scratch floats a
 // pixel. `packed` does not expand.

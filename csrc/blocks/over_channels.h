@@ -9,7 +9,8 @@
 
 namespace seaformer {
 
-// Calls f(task, begin, count) for channels that different threads can work on, a panel at least each.
+// Calls f(task, begin, count) for channels that different threads can work on, a panel at least
+// each.
 template <class F>
 void over_channels(int64_t channels, const Parallel& parallel, const F& f) {
   const int64_t all = panels(channels), tasks = std::min(all, parallel.threads());

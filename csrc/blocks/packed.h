@@ -18,7 +18,7 @@ enum class PackedKind : int32_t {
 #undef SEAFORMER_KIND
 };
 
-constexpr int32_t kPackedMagic = 0x4B504653;     // "SFPK"
+constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
 constexpr int32_t kPackedVersion = 3;  // the newest; float32 is packed as 2, which older code reads
 constexpr int32_t kFloatPackedVersion = 2;
 constexpr int32_t kMaxPackedChannels = 1 << 20;  // keeps every length within 64 bits

@@ -31,7 +31,7 @@ namespace {
 //
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
-constexpr int64_t kPositions = 16;           // learned ones of an axis
+constexpr int64_t kPositions = 16;          // learned ones of an axis
 constexpr int64_t kKeptBytes = 640 * 1024;  // a map up to this size is kept
 
 // What the header's numbers mean here.
@@ -79,8 +79,7 @@ AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
   return axial;
 }
 
-bool keeps_map(const MapShape& shape, const Widths& widths, Element element,
-               SeaAttentionWay way) {
+bool keeps_map(const MapShape& shape, const Widths& widths, Element element, SeaAttentionWay way) {
   if (way != SeaAttentionWay::kMeasuredBest) return way == SeaAttentionWay::kKeepMap;
   return shape.height * shape.width * widths.all * bytes_of(element) <= kKeptBytes;
 }

@@ -16,7 +16,8 @@ struct Scratch {
 };
 
 Scratch take_scratch(const Gate& gate, const PackedHeader& packed, Carver& carver) {
-  return {gate.take_rows(carver), carver.take(kGateChunk * packed.out_channels, element_of(packed))};
+  return {gate.take_rows(carver),
+          carver.take(kGateChunk * packed.out_channels, element_of(packed))};
 }
 
 WorkerScratch take_scratch(const Gate& gate, const PackedHeader& packed, int64_t workers,

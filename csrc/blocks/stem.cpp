@@ -76,8 +76,8 @@ std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
   return carver.used();
 }
 
-void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
-          void* output, void* workspace, const Parallel& parallel) {
+void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images, void* output,
+          void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
   std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);

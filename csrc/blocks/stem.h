@@ -46,7 +46,7 @@ std::size_t stem_workspace(const MapShape& shape, int64_t threads);
 
 // To dense output [batch, stem_out(height), stem_out(width), out_channels], which does not depend
 // on the number of threads. `packed` was checked by checked_header.
-void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
-          void* output, void* workspace, const Parallel& parallel);
+void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images, void* output,
+          void* workspace, const Parallel& parallel);
 
 }  // namespace seaformer

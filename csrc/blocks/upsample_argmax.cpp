@@ -92,8 +92,7 @@ void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const T* f
 }
 
 // A row of any element type, likewise.
-void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const void* from,
-              float* to) {
+void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const void* from, float* to) {
   if (logits.element == Element::kF32) {
     copy_row(shape, logits, static_cast<const float*>(from), to);
   } else if (rows_are_dense(shape, logits)) {

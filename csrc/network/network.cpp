@@ -38,8 +38,7 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
   for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {
     void* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
     run_step(schedule.steps()[i],
-             {images, input(i, 0), input(i, 1), output, winners,
-              block + schedule.workspace(i)},
+             {images, input(i, 0), input(i, 1), output, winners, block + schedule.workspace(i)},
              parallel);
   }
 }

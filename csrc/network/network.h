@@ -27,8 +27,9 @@ class Network {
   // std::invalid_argument when the images are empty or too large.
   MapSize logits_size(const MapShape& shape) const;
 
-  // To dense logits of that size as elements of a type, that of the plan's without conversion. Throws std::bad_alloc, and std::invalid_argument, like
-  // logits_size, and when the images are bytes and the plan does not normalise.
+  // To dense logits of that size as elements of a type, that of the plan's without conversion.
+  // Throws std::bad_alloc, and std::invalid_argument, like logits_size, and when the images are
+  // bytes and the plan does not normalise.
   void logits(const MapShape& shape, const StemImages& images, Element element, void* logits,
               const Parallel& parallel) const;
 

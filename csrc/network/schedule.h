@@ -54,8 +54,8 @@ class Schedule {
   const Element logits_element_;
   const std::vector<MapSize> sizes_;
   std::vector<Step> steps_;
-  std::vector<Slot> slots_;                     // maps, workspaces and winners
-  std::vector<std::size_t> maps_, workspaces_;  // their slots, by map and by step
+  std::vector<Slot> slots_;                            // maps, workspaces and winners
+  std::vector<std::size_t> maps_, workspaces_;         // their slots, by map and by step
   std::vector<std::array<std::size_t, 2>> converted_;  // of a step's inputs
   std::size_t winners_ = 0;
   UpsampleArgmaxShape upsampling_{};

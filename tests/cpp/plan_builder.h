@@ -48,7 +48,11 @@ class AlignedBytes {
 
 class PlanBuilder {
  public:
-  PlanBuilder(Task task, bool normalizes) : task_(task), normalizes_(normalizes) {}
+  PlanBuilder(Task task, bool normalizes, Element element = Element::kF32)
+      : task_(task), normalizes_(normalizes), element_(element) {}
+
+  // Of the steps that are added from now on.
+  void set_element(Element element) { element_ = element; }
 
   // Adds a step with random weights of what `h` says; returns the map that it writes.
   uint32_t add(PackedHeader h, uint32_t input, uint32_t coarse = 0, bool residual = false) {
@@ -56,21 +60,27 @@ class PlanBuilder {
     record.step.kind = static_cast<uint32_t>(h.kind);
     record.step.inputs[0] = input, record.step.inputs[1] = coarse;
     record.step.residual = residual;
-    std::vector<float> floats(section_floats(h));
-    std::normal_distribution<float> normal(0.0f, 0.3f);
-    for (float& x : floats) x = normal(random_);
-    if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
-      const float mean = normalizes_ ? 120.0f : 0.0f, inverse_std = normalizes_ ? 0.02f : 1.0f;
-      floats.insert(floats.end(), 3, mean);
-      floats.insert(floats.end(), 3, inverse_std);
-      floats.resize(floats.size() + kPanel - 6);
-    }
     const auto append = [&](const void* from, std::size_t bytes) {
       const auto* at = static_cast<const unsigned char*>(from);
       record.bytes.insert(record.bytes.end(), at, at + bytes);
     };
     append(&h, sizeof h);
-    append(floats.data(), floats.size() * sizeof(float));
+    std::normal_distribution<float> normal(0.0f, 0.3f);
+    const Sections sections = kind_of(h).sections(h);
+    for (const Sections::Section& section : sections.list()) {
+      for (int64_t i = 0; i < section.elements; ++i) {
+        // Weights of all types are the same numbers.
+        const Half half = to_half(normal(random_));
+        const float x = to_float(half);
+        section.element == Element::kF32 ? append(&x, sizeof x) : append(&half, sizeof half);
+      }
+    }
+    if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
+      std::vector<float> by(kPanel, normalizes_ ? 120.0f : 0.0f);
+      for (int i = 3; i < kPanel; ++i) by[i] = i < 6 ? (normalizes_ ? 0.02f : 1.0f) : 0.0f;
+      std::memcpy(record.bytes.data() + record.bytes.size() - kPanel * sizeof(float), by.data(),
+                  kPanel * sizeof(float));
+    }
     classes_ = static_cast<uint32_t>(kind_of(h).output_size(h, {{1, 1, 1}, 1}).channels);
     records_.push_back(record);
     return static_cast<uint32_t>(records_.size());
@@ -119,7 +129,8 @@ class PlanBuilder {
     std::vector<unsigned char> bytes(end);
     PlanHeader h{};
     std::memcpy(h.magic, kPlanMagic, sizeof h.magic);
-    h.bytes = end, h.version = kPlanVersion, h.task = static_cast<uint32_t>(task_);
+    h.bytes = end, h.version = has_half_ ? kPlanVersion : kFloatPlanVersion,
+    h.task = static_cast<uint32_t>(task_);
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
@@ -139,33 +150,31 @@ class PlanBuilder {
     std::vector<unsigned char> bytes;
   };
 
-  static PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
+  PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
     PackedHeader h{};
-    h.magic = kPackedMagic, h.version = kPackedVersion, h.kind = static_cast<int32_t>(kind);
+    h.kind = static_cast<int32_t>(kind), h.element = static_cast<int32_t>(element_);
+    if (element_ != Element::kF32) h.version = kPackedVersion, has_half_ = true;
     h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
     return h;
   }
 
-  // Floats behind a header, but for a stem's normalisation.
-  static int64_t section_floats(const PackedHeader& h) {
-    const auto floats = (packed_bytes(h) - int64_t{sizeof(h)}) / int64_t{sizeof(float)};
-    return static_cast<PackedKind>(h.kind) == PackedKind::kStem ? floats - kPanel : floats;
-  }
-
   Task task_;
-  bool normalizes_;
+  bool normalizes_, has_half_ = false;
+  Element element_;
   uint32_t classes_ = 0;
   std::vector<Record> records_;
   std::mt19937 random_{5};
 };
 
 // Every kind of step, residuals, and a map that is read late.
-inline AlignedBytes small_segmenter(int32_t classes = 19) {
-  PlanBuilder plan(Task::kSegmentation, true);
+inline AlignedBytes small_segmenter(int32_t classes = 19, Element first_half = Element::kF32,
+                                    Element second_half = Element::kF32) {
+  PlanBuilder plan(Task::kSegmentation, true, first_half);
   const uint32_t stem = plan.stem(6);
   const uint32_t first = plan.inverted_residual(stem, 6, 0, 6, 3, 1, true);
   const uint32_t fine = plan.inverted_residual(first, 6, 12, 8, 5, 2, false);
   const uint32_t attended = plan.sea_attention(fine, 8, 2, 2);
+  plan.set_element(second_half);
   const uint32_t middle = plan.inverted_residual(attended, 8, 16, 8, 3, 1, true);
   const uint32_t coarse = plan.inverted_residual(middle, 8, 16, 10, 3, 2, false);
   const uint32_t gated = plan.fusion_gate(fine, 8, middle, 8, 12);
@@ -174,8 +183,8 @@ inline AlignedBytes small_segmenter(int32_t classes = 19) {
 }
 
 // The same task with a head that upsamples.
-inline AlignedBytes small_upsampler(int32_t classes = 19) {
-  PlanBuilder plan(Task::kSegmentation, true);
+inline AlignedBytes small_upsampler(int32_t classes = 19, Element element = Element::kF32) {
+  PlanBuilder plan(Task::kSegmentation, true, element);
   const uint32_t stem = plan.stem(6);
   const uint32_t fine = plan.inverted_residual(stem, 6, 12, 8, 3, 2, false);
   const uint32_t coarse = plan.inverted_residual(fine, 8, 16, 10, 3, 2, false);
@@ -185,8 +194,8 @@ inline AlignedBytes small_upsampler(int32_t classes = 19) {
   return plan.finish();
 }
 
-inline AlignedBytes small_classifier() {
-  PlanBuilder plan(Task::kClassification, false);
+inline AlignedBytes small_classifier(Element element = Element::kF32) {
+  PlanBuilder plan(Task::kClassification, false, element);
   const uint32_t stem = plan.stem(6);
   const uint32_t map = plan.inverted_residual(stem, 6, 12, 8, 3, 2, false);
   plan.classification_head(map, 8, 7);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "blocks/convert_elements.h"
 #include "blocks/upsample_argmax.h"
 #include "check.h"
 #include "core/workspace.h"
@@ -42,27 +44,41 @@ struct Image {
 
 // Every step with arrays between guard pages that nothing else uses.
 std::vector<float> step_by_step(const Plan& plan, const Image& image) {
-  std::vector<std::unique_ptr<Guarded<float>>> maps(1);
+  std::vector<std::unique_ptr<Guarded<unsigned char>>> maps(1);
   std::vector<MapSize> sizes{{image.shape, 3}};
   const StemImages images = image.view();
   for (int64_t i = 0; i < plan.steps(); ++i) {
     const StepRecord& r = plan.step(i);
     const Step step{{plan.weights(i), r.residual != 0, sizes[r.inputs[0]], sizes[r.inputs[1]]}};
     sizes.push_back(kind_of(plan.weights(i)).output_size(plan.weights(i), step.call.input));
-    maps.push_back(std::make_unique<Guarded<float>>(sizes.back().floats(), test::Against::kEnd));
+    const auto place = [&](int64_t elements, Element element) {
+      return std::make_unique<Guarded<unsigned char>>(elements * bytes_of(element),
+                                                      test::Against::kEnd);
+    };
+    const Element element = element_of(plan.weights(i));
+    maps.push_back(place(sizes.back().elements(), element));
     Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
-    const auto map = [&](uint32_t id) { return id == 0 ? nullptr : maps[id]->data(); };
-    run_step(step,
-             {images, map(r.inputs[0]), map(r.inputs[1]), maps.back()->data(), nullptr,
-              workspace.data()},
+    std::unique_ptr<Guarded<unsigned char>> inputs[2];
+    const auto input = [&](int k) -> const void* {
+      const uint32_t id = r.inputs[k];
+      if (id == 0) return nullptr;
+      inputs[k] = place(sizes[id].elements(), element);
+      convert_elements(sizes[id].elements(), plan.map_element(id), maps[id]->data(), element,
+                       inputs[k]->data(), Sequential());
+      return inputs[k]->data();
+    };
+    run_step(step, {images, input(0), input(1), maps.back()->data(), nullptr, workspace.data()},
              Sequential());
   }
-  return {maps.back()->data(), maps.back()->data() + maps.back()->size()};
+  std::vector<float> logits(sizes.back().elements());
+  convert_elements(sizes.back().elements(), plan.logits_element(), maps.back()->data(),
+                   Element::kF32, logits.data(), Sequential());
+  return logits;
 }
 
 std::vector<float> logits(const Network& network, const Image& image, int64_t threads) {
-  Guarded<float> out(network.logits_size(image.shape).floats(), test::Against::kEnd);
-  network.logits(image.shape, image.view(), out.data(), test::Threads(threads));
+  Guarded<float> out(network.logits_size(image.shape).elements(), test::Against::kEnd);
+  network.logits(image.shape, image.view(), Element::kF32, out.data(), test::Threads(threads));
   return {out.data(), out.data() + out.size()};
 }
 
@@ -87,6 +103,7 @@ std::vector<Label> labels_of(const Network& network, const Image& image,
   return out;
 }
 
+constexpr Element kElements[] = {Element::kF32, Element::kF16};
 const MapShape kShapes[] = {{1, 1, 1}, {1, 5, 7}, {2, 33, 18}, {1, 64, 48}, {3, 8, 40}};
 
 bool same(const std::vector<float>& a, const std::vector<float>& b) {
@@ -106,11 +123,16 @@ std::string fault(const Body& body) {
 }  // namespace
 
 TEST(network_logits_are_those_of_its_steps) {
-  AlignedBytes segmenter = test::small_segmenter(), upsampler = test::small_upsampler();
-  AlignedBytes raw = test::small_classifier();
-  raw.header().normalizes = 1;  // so that it takes bytes
-  for (AlignedBytes* bytes : {&segmenter, &upsampler, &raw}) {
-    const Network network(Plan(bytes->data(), bytes->size()));
+  std::vector<AlignedBytes> plans;
+  for (const Element first : kElements) {
+    for (const Element second : kElements)
+      plans.push_back(test::small_segmenter(19, first, second));
+    plans.push_back(test::small_upsampler(19, first));
+    plans.push_back(test::small_classifier(first));
+    plans.back().header().normalizes = 1;  // so that it takes bytes
+  }
+  for (const AlignedBytes& bytes : plans) {
+    const Network network(Plan(bytes.data(), bytes.size()));
     test::on_every_isa([&] {
       for (const MapShape& shape : kShapes) {
         const Image image(shape, 1);
@@ -127,10 +149,13 @@ TEST(network_logits_are_those_of_its_steps) {
 TEST(network_labels_are_those_of_its_logits) {
   // On both sides of a vector of classes, and of a byte.
   for (const int32_t classes : {5, 19, 300}) {
-    const AlignedBytes plain = test::small_segmenter(classes),
-                       twice = test::small_upsampler(classes);
-    for (const AlignedBytes* bytes : {&plain, &twice}) {
-      const Network network(Plan(bytes->data(), bytes->size()));
+    std::vector<AlignedBytes> plans;
+    for (const Element element : kElements) {
+      plans.push_back(test::small_segmenter(classes, element, element));
+      plans.push_back(test::small_upsampler(classes, element));
+    }
+    for (const AlignedBytes& bytes : plans) {
+      const Network network(Plan(bytes.data(), bytes.size()));
       test::on_every_isa([&] {
         for (const MapShape& shape : kShapes) {
           const Image image(shape, 2);
@@ -145,6 +170,29 @@ TEST(network_labels_are_those_of_its_logits) {
         }
       });
     }
+  }
+}
+
+TEST(network_of_float16_is_near_that_of_float32) {
+  const AlignedBytes exact = test::small_segmenter();
+  const Network reference(Plan(exact.data(), exact.size()));
+  for (const Element first : kElements) {
+    const AlignedBytes bytes = test::small_segmenter(19, first, Element::kF16);
+    const Network network(Plan(bytes.data(), bytes.size()));
+    check(bytes.size() < exact.size(), "it has ", bytes.size(), " of ", exact.size());
+    test::on_every_isa([&] {
+      const Image image({2, 33, 18}, 3);
+      const std::vector<float> expected = logits(reference, image, 1);
+      const std::vector<float> got = logits(network, image, 1);
+      double largest = 0, error = 0;
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        largest = std::max(largest, std::abs(double{expected[i]}));
+        error = std::max(error, std::abs(double{got[i]} - expected[i]));
+      }
+      // Some ten roundings in a row, that add up at random.
+      check(error <= 16 * largest * 0x1p-11, "logits up to ", largest, " differ by ", error);
+      check(error > 0, "float16 made no difference");
+    });
   }
 }
 
@@ -183,9 +231,11 @@ TEST(network_refuses_what_it_cannot_run) {
                                 {1, 4, 1 << 25},
                                 {int64_t{1} << 40, 4, 4},
                                 {1, 1 << 24, 1 << 24}}) {
-    expect(fault([&] { network.logits(shape, image.view(), out, one); }), "network: expected");
+    expect(fault([&] { network.logits(shape, image.view(), Element::kF32, out, one); }),
+           "network: expected");
   }
-  expect(fault([&] { other.logits(image.shape, image.view(), out, one); }), "normalised float32");
+  expect(fault([&] { other.logits(image.shape, image.view(), Element::kF32, out, one); }),
+         "normalised float32");
   StemImages floats = image.view();
   floats.bytes = false;
   expect(fault([&] { other.labels(image.shape, floats, 1, 1, label, one); }), "a segmentation");

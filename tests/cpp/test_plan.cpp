@@ -44,8 +44,9 @@ std::vector<float> run(const AlignedBytes& bytes) {
   test::Guarded<float> image(3 * 5 * 7, test::Against::kEnd);
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7);
   const MapSize size = network.logits_size(shape);
-  test::Guarded<float> logits(size.floats(), test::Against::kEnd);
-  network.logits(shape, interleaved_images(image.data(), shape), logits.data(), Sequential());
+  test::Guarded<float> logits(size.elements(), test::Against::kEnd);
+  network.logits(shape, interleaved_images(image.data(), shape), Element::kF32, logits.data(),
+                 Sequential());
   return {logits.data(), logits.data() + logits.size()};
 }
 
@@ -88,7 +89,8 @@ TEST(plan_of_weights_of_version_1_computes_the_same) {
 TEST(plan_names_what_is_wrong) {
   const AlignedBytes good = test::small_segmenter();
   expect_fault(good, "do not begin", [](AlignedBytes& b) { b.header().magic[0] = 's'; });
-  expect_fault(good, "version 1, got version 2", [](AlignedBytes& b) { b.header().version = 2; });
+  expect_fault(good, "version 1 to 2, got version 3",
+               [](AlignedBytes& b) { b.header().version = 3; });
   expect_fault(good, "that its header states", [](AlignedBytes& b) { b.header().bytes += 1; });
   expect_fault(good, "expected task", [](AlignedBytes& b) { b.header().task = 3; });
   expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
@@ -102,9 +104,15 @@ TEST(plan_names_what_is_wrong) {
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset += 64; });
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset = ~0ull - 63; });
   expect_fault(good, "weights of step 7", [](AlignedBytes& b) { b.step(7).bytes = ~0ull; });
-  expect_fault(good, "version 1 to 2, got version 3",
-               [](AlignedBytes& b) { b.weights(1).version = 3; });
-  expect_fault(good, "version 1 to 2, got version 0",
+  expect_fault(good, "version 1 to 3, got version 4",
+               [](AlignedBytes& b) { b.weights(1).version = 4; });
+  expect_fault(good, "(float16), got 7",
+               [](AlignedBytes& b) { b.weights(1).version = 3, b.weights(1).element = 7; });
+  const AlignedBytes half = test::small_segmenter(19, Element::kF16, Element::kF16);
+  expect_fault(half, "expected float32 weights in a plan of format version 1",
+               [](AlignedBytes& b) { b.header().version = 1; });
+  expect_fault(half, "bytes, got", [](AlignedBytes& b) { b.weights(1).element = 0; });
+  expect_fault(good, "version 1 to 3, got version 0",
                [](AlignedBytes& b) { b.weights(1).version = 0; });
   expect_fault(good, "classes, got 0", [](AlignedBytes& b) { b.weights(7).classes = 0; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 3; });

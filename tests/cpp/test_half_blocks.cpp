@@ -1,0 +1,214 @@
+// Every kind of block with float16 maps and weights against itself with float32 ones of the same
+// values.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <tuple>
+#include <vector>
+
+#include "blocks/block_kind.h"
+#include "blocks/convert_elements.h"
+#include "check.h"
+#include "core/workspace.h"
+#include "guarded.h"
+#include "on_isas.h"
+#include "threads.h"
+
+using namespace seaformer;
+using test::Against;
+using test::check;
+using test::Guarded;
+
+namespace {
+
+using Bytes = Guarded<unsigned char>;
+
+struct Case {
+  PackedHeader header{};  // of float32
+  MapShape input, coarse{};
+  bool residual = false;
+};
+
+PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
+  PackedHeader h{};
+  h.kind = static_cast<int32_t>(kind);
+  h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
+  return h;
+}
+
+// Random numbers that float16 has, as elements of a type.
+template <class Draw>
+void fill(Element element, int64_t count, const Draw& draw, void* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    const Half half = to_half(draw());
+    if (element == Element::kF32) {
+      static_cast<float*>(to)[i] = to_float(half);
+    } else {
+      static_cast<Half*>(to)[i] = half;
+    }
+  }
+}
+
+// Weights, maps and what the block makes of them, with elements of a type.
+class Problem {
+ public:
+  Problem(const Case& c, Element element, Against side)
+      : c_(c), element_(element), side_(side), weights_(weight_bytes(), side) {
+    std::mt19937 random(static_cast<unsigned>(c.input.width * 31 + c.header.out_channels));
+    std::normal_distribution<float> normal;
+    const PackedHeader h = own_header();
+    std::memcpy(weights_.data(), &h, sizeof h);
+    unsigned char* at = weights_.data() + sizeof h;
+    // Sums neither grow nor vanish.
+    const float scale = 1 / std::sqrt(float(std::max(h.in_channels, h.hidden_channels)));
+    const Sections sections = kind_of(h).sections(h);
+    for (const Sections::Section& section : sections.list()) {
+      fill(section.element, section.elements, [&] { return normal(random) * scale; }, at);
+      at += section.bytes();
+    }
+    const bool is_stem = static_cast<PackedKind>(h.kind) == PackedKind::kStem;
+    images_.resize(is_stem ? c.input.pixels() * 3 : 0);
+    for (float& x : images_) x = normal(random);
+    const auto draw = [&] { return normal(random); };
+    input_ = std::make_unique<Bytes>(size(input()), side);
+    fill(element, is_stem ? 0 : input().elements(), draw, input_->data());
+    coarse_ = std::make_unique<Bytes>(size(coarse()), side);
+    fill(element, coarse().elements(), draw, coarse_->data());
+  }
+
+  std::vector<float> run(int64_t threads) const {
+    const PackedHeader& h = checked_header("test", static_cast<PackedKind>(c_.header.kind),
+                                           weights_.data(), static_cast<int64_t>(weights_.size()));
+    const BlockKind& kind = kind_of(h);
+    const BlockCall call{h, c_.residual, input(), coarse()};
+    const MapSize written = kind.output_size(h, input());
+    Bytes output(size(written), side_);
+    Bytes workspace(align_up(kind.workspace(call, threads)), Against::kEnd);
+    kind.run(call,
+             {planar_images(images_.data(), c_.input), input_->data(), coarse_->data(),
+              output.data(), nullptr, workspace.data()},
+             test::Threads(threads));
+    std::vector<float> floats(written.elements());
+    convert_elements(written.elements(), element_, output.data(), Element::kF32, floats.data(),
+                     Sequential());
+    return floats;
+  }
+
+ private:
+  PackedHeader own_header() const {
+    PackedHeader h = c_.header;
+    h.element = static_cast<int32_t>(element_);
+    if (element_ != Element::kF32) h.version = kPackedVersion;
+    return h;
+  }
+  std::size_t weight_bytes() const { return static_cast<std::size_t>(packed_bytes(own_header())); }
+  MapSize input() const { return {c_.input, c_.header.in_channels}; }
+  MapSize coarse() const { return {c_.coarse, c_.header.hidden_channels}; }
+  std::size_t size(const MapSize& map) const {
+    return static_cast<std::size_t>(map.elements() * bytes_of(element_));
+  }
+
+  Case c_;
+  Element element_;
+  Against side_;
+  Bytes weights_;
+  std::vector<float> images_;
+  std::unique_ptr<Bytes> input_, coarse_;
+};
+
+void run_case(const Case& c) {
+  for (const Against side : {Against::kStart, Against::kEnd}) {
+    const Problem exact(c, Element::kF32, side), half(c, Element::kF16, side);
+    test::on_every_isa([&] {
+      const std::vector<float> expected = exact.run(1), got = half.run(1);
+      double largest = 1e-3;
+      for (const float x : expected) largest = std::max(largest, std::abs(double{x}));
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        // What is stored on the way is rounded, and sums are on some processors.
+        check(std::abs(got[i] - expected[i]) <= 12 * largest * 0x1p-11, "kind ", c.header.kind, " ",
+              c.input.height, "x", c.input.width, " element ", i, " is ", got[i], ", expected ",
+              expected[i], " among values up to ", largest);
+      }
+      for (const int64_t threads : {2, 3}) {
+        check(half.run(threads) == got, "kind ", c.header.kind, ": ", threads,
+              " threads differ from one");
+      }
+    });
+  }
+}
+
+const MapShape kShapes[] = {{1, 1, 1}, {2, 3, 5}, {1, 9, 27}, {1, 17, 49}};
+
+}  // namespace
+
+TEST(half_inverted_residual) {
+  for (const MapShape& shape : kShapes) {
+    for (const int32_t stride : {1, 2}) {
+      for (const auto& [in, hidden, out] :
+           {std::tuple{8, 24, 8}, {5, 19, 7}, {16, 64, 16}, {16, 0, 16}}) {
+        Case c;
+        c.header = header(PackedKind::kInvertedResidual, in, hidden > 0 ? hidden : in, out);
+        c.header.kernel_size = hidden % 2 == 0 ? 3 : 5, c.header.stride = stride;
+        c.header.flags = hidden > 0 ? kPackedExpands : 0;
+        c.header.expand_activation = static_cast<int32_t>(Activation::kRelu6);
+        c.header.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
+        c.input = shape;
+        c.residual = stride == 1 && in == out;
+        run_case(c);
+      }
+    }
+  }
+}
+
+TEST(half_sea_attention) {
+  for (const MapShape& shape : kShapes) {
+    for (const auto& [channels, heads, key_dim, values] :
+         {std::tuple{8, 2, 4, 16}, {19, 3, 5, 33}, {32, 4, 16, 128}}) {
+      Case c;
+      c.header =
+          header(PackedKind::kSeaAttention, channels, 2 * heads * key_dim + values, channels);
+      c.header.kernel_size = 3, c.header.stride = 1, c.header.flags = kPackedExpands;
+      c.header.heads = heads, c.header.key_dim = key_dim;
+      c.header.depthwise_activation = static_cast<int32_t>(Activation::kRelu6);
+      c.input = shape;
+      c.residual = true;
+      run_case(c);
+    }
+  }
+}
+
+TEST(half_gates_and_heads) {
+  for (const MapShape& shape : kShapes) {
+    for (const auto& [in, hidden, out] : {std::tuple{8, 16, 32}, {5, 19, 7}}) {
+      Case c;
+      c.input = shape;
+      c.coarse = {shape.batch, (shape.height + 1) / 2, (shape.width + 1) / 2};
+      c.header = header(PackedKind::kFusionGate, in, hidden, out);
+      run_case(c);
+      c.header = header(PackedKind::kSegmentationHead, in, hidden, out);
+      c.header.classes = 19;
+      run_case(c);
+      c.coarse = {};
+      c.header = header(PackedKind::kClassificationHead, in, 0, 3 * out);
+      run_case(c);
+      c.header = header(PackedKind::kPointwise, in, 0, out);
+      run_case(c);
+      c.header = header(PackedKind::kUpsamplingHead, hidden, hidden, out);
+      c.header.kernel_size = 3, c.header.stride = 1, c.header.classes = 19;
+      run_case(c);
+    }
+  }
+}
+
+TEST(half_stem) {
+  for (const MapShape& shape : kShapes) {
+    for (const int32_t out : {8, 16, 21}) {
+      Case c;
+      c.header = header(PackedKind::kStem, 3, 0, out);
+      c.input = shape;
+      run_case(c);
+    }
+  }
+}
