@@ -1,11 +1,12 @@
 """Counts the instructions of a kernel or block on ARM, layer by layer, for each ideal FMA.
 
     cmake --preset aarch64 && cmake --build --preset aarch64
-    python benchmarks/arm/count_layers.py KERNEL [--match TEXT]
+    python benchmarks/arm/count_layers.py KERNEL [--match TEXT] [--isa neon] [--element f32]
 
 KERNEL is one whose program is built: bench_KERNEL takes an instruction set and `list` or the number
-of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds. Exits with 2 when
-nothing could be counted. Needs what count.py needs.
+of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, and `--lanes 8`
+where float16 is calculated with. Exits with 2 when nothing could be counted. Needs what count.py
+needs.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kernel", help="pointwise, depthwise, stem, inverted_residual, ...")
     parser.add_argument("--match", default="", help="only layers with this in their name")
+    parser.add_argument("--isa", default="neon", help="or `best`, what the library chooses itself")
+    parser.add_argument("--element", choices=("f32", "f16"), help="of kernels that have several")
+    parser.add_argument("--lanes", type=int, default=4, help="multiply-adds of an ideal FMA")
     options = parser.parse_args()
     program = BUILD / f"bench_{options.kernel}"
     try:
@@ -62,10 +66,11 @@ def main() -> int:
             raise count.CountError(f"{program}: no such program; --help tells how to build it")
         print(f"{'layer':>60}    instructions an ideal FMA")
         counted = []
+        element = ["--element", options.element] if options.element else []
         for index, (layer, macs) in enumerate(layers(program)):
             if options.match in layer:
-                (window,) = count.count(program, ["neon", str(index)])
-                counted.append((window["total"] / (macs / 4), layer))
+                (window,) = count.count(program, [options.isa, str(index), *element])
+                counted.append((window["total"] / (macs / options.lanes), layer))
                 print(f"{layer:>60}    {counted[-1][0]:.3f}", flush=True)
         for line in summary(counted, options.match):
             print(line)

@@ -31,16 +31,18 @@ std::vector<Layer> layers() {
   return all;
 }
 
+template <class T>
 struct Data {
-  std::vector<float> input, packed, output;
+  std::vector<T> input, packed, output;
 };
 
 // As a fused block runs it: rows come from a ring that the cache holds, and so does the output.
+template <class T>
 std::function<void()> prepare(const Layer& layer) {
-  const DepthwiseKernel& kernel = depthwise_kernel();
+  const DepthwiseKernel& kernel = depthwise_kernel(bench::kElementOf<T>);
   const int64_t columns = (layer.width - 1) * layer.stride + layer.kernel_size;
-  auto data = std::make_shared<Data>();
-  data->input.assign(layer.kernel_size * columns * layer.channels, 0.5f);
+  auto data = std::make_shared<Data<T>>();
+  data->input.assign(layer.kernel_size * columns * layer.channels, from_float<T>(0.5f));
   data->output.resize(layer.width * layer.channels);
   data->packed.resize(packed_depthwise_floats(layer.channels, layer.kernel_size));
   const std::vector<float> weight(layer.channels * layer.kernel_size * layer.kernel_size, 0.25f);
@@ -54,7 +56,7 @@ std::function<void()> prepare(const Layer& layer) {
       }
       Depthwise args;
       args.rows = rows;
-      args.row_stride = layer.channels * static_cast<int64_t>(sizeof(float));
+      args.row_stride = layer.channels * static_cast<int64_t>(sizeof(T));
       args.weights = data->packed.data();
       args.output = {data->output.data(), layer.channels};
       args.width = layer.width;
@@ -70,16 +72,19 @@ std::function<void()> prepare(const Layer& layer) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::layer_program(argc, argv, [] {
-    std::vector<bench::LayerCase> cases;
-    for (const Layer& l : layers()) {
-      const double macs =
-          static_cast<double>(l.width * l.height * l.channels) * l.kernel_size * l.kernel_size;
-      cases.push_back({std::to_string(l.kernel_size) + "x" + std::to_string(l.kernel_size) + "s" +
-                           std::to_string(l.stride) + "-" + std::to_string(l.height) + "x" +
-                           std::to_string(l.width) + "x" + std::to_string(l.channels),
-                       macs, [=] { return prepare(l); }});
-    }
-    return cases;
+  return bench::with_element(argc, argv, [=](int count, auto zero) {
+    using T = decltype(zero);
+    return bench::layer_program(count, argv, [] {
+      std::vector<bench::LayerCase> cases;
+      for (const Layer& l : layers()) {
+        const double macs =
+            static_cast<double>(l.width * l.height * l.channels) * l.kernel_size * l.kernel_size;
+        cases.push_back({std::to_string(l.kernel_size) + "x" + std::to_string(l.kernel_size) + "s" +
+                             std::to_string(l.stride) + "-" + std::to_string(l.height) + "x" +
+                             std::to_string(l.width) + "x" + std::to_string(l.channels),
+                         macs, [=] { return prepare<T>(l); }});
+      }
+      return cases;
+    });
   });
 }

@@ -3,16 +3,21 @@
 //   PROGRAM [ISA]          time every layer against the multiply-add peak of the same run
 //   PROGRAM ISA list       print the layers with their multiply-adds
 //   PROGRAM ISA LAYER      run the layer of that number once between the counting markers
+//
+// ISA may be `best`, what the library would choose by itself. Of programs that know element types,
+// --element f16 at the end asks for float16.
 #pragma once
 
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "../arm/markers.h"
 #include "core/cpu.h"
+#include "core/element.h"
 #include "measure.h"
 #include "memory.h"
 
@@ -25,10 +30,24 @@ struct LayerCase {
   double bytes = 0;  // of input and output, where they are to be held against the memory
 };
 
+template <class T>
+inline constexpr Element kElementOf = std::is_same_v<T, Half> ? Element::kF16 : Element::kF32;
+
+// Calls f with a zero of the element type that the last arguments ask for, and takes them away.
+template <class F>
+int with_element(int argc, char** argv, const F& f) {
+  if (argc < 3 || std::string(argv[argc - 2]) != "--element") return f(argc, float{});
+  const std::string element = argv[argc - 1];
+  if (element == "f32") return f(argc - 2, float{});
+  if (element == "f16") return f(argc - 2, Half{});
+  std::fprintf(stderr, "expected f32 or f16 behind --element, got %s\n", element.c_str());
+  return 2;
+}
+
 // `make` lists the layers for the kernel that is in use once the ISA is forced.
 template <class Make>
 int layer_program(int argc, char** argv, const Make& make) {
-  if (argc > 1) force_isa(parse_isa(argv[1]));
+  if (argc > 1 && std::string(argv[1]) != "best") force_isa(parse_isa(argv[1]));
   const std::vector<LayerCase> layers = make();
   if (argc > 2 && std::string(argv[2]) == "list") {
     for (const LayerCase& layer : layers) {

@@ -33,15 +33,17 @@ std::vector<Layer> layers() {
   return all;
 }
 
+template <class T>
 struct Data {
-  std::vector<float> input, packed, output;
+  std::vector<T> input, packed, output;
 };
 
+template <class T>
 std::function<void()> prepare(const Layer& layer) {
-  const PointwiseKernel& kernel = pointwise_kernel();
+  const PointwiseKernel& kernel = pointwise_kernel(bench::kElementOf<T>);
   const int64_t in = layer.in_channels, out = layer.out_channels;
-  auto data = std::make_shared<Data>();
-  data->input.assign(layer.pixels * in, 0.5f);
+  auto data = std::make_shared<Data<T>>();
+  data->input.assign(layer.pixels * in, from_float<T>(0.5f));
   data->output.resize(layer.pixels * out);
   data->packed.resize(packed_pointwise_floats(in, out));
   const std::vector<float> weight(out * in, 0.25f);
@@ -62,14 +64,17 @@ std::function<void()> prepare(const Layer& layer) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::layer_program(argc, argv, [] {
-    std::vector<bench::LayerCase> cases;
-    for (const Layer& layer : layers()) {
-      cases.push_back({std::to_string(layer.pixels) + "x" + std::to_string(layer.in_channels) +
-                           "x" + std::to_string(layer.out_channels),
-                       static_cast<double>(layer.pixels * layer.in_channels * layer.out_channels),
-                       [=] { return prepare(layer); }});
-    }
-    return cases;
+  return bench::with_element(argc, argv, [=](int count, auto zero) {
+    using T = decltype(zero);
+    return bench::layer_program(count, argv, [] {
+      std::vector<bench::LayerCase> cases;
+      for (const Layer& layer : layers()) {
+        cases.push_back({std::to_string(layer.pixels) + "x" + std::to_string(layer.in_channels) +
+                             "x" + std::to_string(layer.out_channels),
+                         static_cast<double>(layer.pixels * layer.in_channels * layer.out_channels),
+                         [=] { return prepare<T>(layer); }});
+      }
+      return cases;
+    });
   });
 }

@@ -6,22 +6,12 @@ namespace seaformer {
 namespace neon_fp16 {
 namespace {
 
+using Scalar = Half;
 using Number = float16_t;
 #include "kernels/depthwise/neon_tile.inc"
 #include "kernels/depthwise/neon_tiles_f16.inc"
 #undef SEAFORMER_TILES
 #include "kernels/depthwise/neon_rows.inc"
-
-// Writes the first channels, as many as the assembly serves; returns that number.
-template <int size, int stride, class T>
-SEAFORMER_INLINE int64_t leading_channels(const Depthwise& args) {
-  if (args.width < 4) return 0;
-  const int64_t panels = args.channels / kPanel * kPanel;
-  if (panels > 0) whole_row<size, stride, 8, 2>(args, 0, panels);
-  if (args.channels - panels < kLanes) return panels;
-  whole_row<size, stride, 8, 1>(args, panels, kLanes);
-  return panels + kLanes;
-}
 
 }  // namespace
 }  // namespace neon_fp16

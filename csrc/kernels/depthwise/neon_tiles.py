@@ -2,15 +2,17 @@
 
     python csrc/kernels/depthwise/neon_tiles.py f32 > csrc/kernels/depthwise/neon_tiles_f32.inc
     python csrc/kernels/depthwise/neon_tiles.py f16 > csrc/kernels/depthwise/neon_tiles_f16.inc
+    python csrc/kernels/depthwise/neon_tiles.py half > csrc/kernels/depthwise/neon_tiles_half.inc
 
 Why by hand: from intrinsics gcc 12 makes 2.6 instructions for each multiply-add of a 3x3 kernel and
-4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4.
+4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4, and of float16 1.55 and 1.35;
+where that is only stored (`half`) 2.4 and 1.8 with the conversions, and gcc 3.6 and 3.0.
 
-A tile's sums fill 16 registers, or 8 where few pixels are left. 4 or 2 pixels by a whole panel of
-float32 channels take the fewest instructions for 3x3, but leave no room for a row of 5x5 weights:
-those, and half a panel that is left, go by 8 or 4 pixels and half panels. A whole panel of float16
-is two vectors, and goes as half a panel of float32 does. The other registers hold weights and
-inputs, each loaded once a tile and as early as a register is free for it.
+A tile's sums fill 16 registers, or 8 where few pixels are left. 4 or 2 pixels by 4 vectors of
+channels (a panel of float32, two of float16) take the fewest instructions for 3x3, but leave no
+room for a row of 5x5 weights: those, and channels that are left, go by 8 or 4 pixels and 2 vectors,
+and a last vector of float16 by itself. The other registers hold weights and inputs, each loaded
+once a tile and as early as a register is free for it.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from neon_elements import ELEMENTS, PANEL
 
 REGISTERS = 32
 # Pixels and vectors of the tiles, by the size of the convolution.
+FOUR, TWO, ONE = ((4, 4), (2, 4)), ((8, 2), (4, 2)), ((8, 1), (4, 1))
 SHAPES = {
-    "f32": {3: ((4, 4), (2, 4), (8, 2), (4, 2)), 5: ((8, 2), (4, 2))},
-    "f16": {3: ((8, 2), (4, 2), (8, 1), (4, 1)), 5: ((8, 2), (4, 2), (8, 1), (4, 1))},
+    "f32": {3: FOUR + TWO, 5: TWO},
+    "f16": {3: FOUR + TWO + ONE, 5: TWO + ONE},
+    "half": {3: FOUR + TWO, 5: TWO},
 }
 
 
@@ -39,8 +43,9 @@ class Tile:
         self.columns = (pixels - 1) * stride + size  # input pixels of a row that it reads
         self.first_sum = REGISTERS - pixels * vectors
 
-    def sums(self, pixel: int) -> str:
-        return self.element.registers(self.first_sum + pixel * self.vectors, self.vectors)
+    def sums(self, pixel: int) -> tuple[int, int]:
+        """The first register and how many."""
+        return self.first_sum + pixel * self.vectors, self.vectors
 
     def clamp(self, operation: str, bound: str) -> Iterator[str]:
         vector = self.element.vector
@@ -51,19 +56,29 @@ class Tile:
     def is_half_panel(self) -> bool:
         return self.vectors * self.element.lanes < PANEL
 
+    def is_two_panels(self) -> bool:
+        return self.vectors * self.element.lanes > PANEL
+
     def tap(self) -> str:
         """From the weights of one tap to those of the next."""
         return "%[tap]" if self.is_half_panel() else f"#{PANEL * self.element.bytes}"
 
+    def parts(self) -> list[tuple[int, int, str]]:
+        """The vectors of each panel: from which on, how many, and what points to their weights."""
+        if not self.is_two_panels():
+            return [(0, self.vectors, "%[weights]")]
+        half = self.vectors // 2
+        return [(0, half, "%[weights]"), (half, half, "%[turn]")]
+
     def load(self, operand: tuple[str, int, int], register: int) -> Iterator[str]:
         kind, row, at = operand
-        to = self.element.registers(register, self.vectors)
         if kind == "weights":
-            yield f"ld1 {to}, [%[weights]], {self.tap()}"
+            for v, count, weights in self.parts():
+                yield self.element.load(register + v, count, f"[{weights}], {self.tap()}")
         else:
             if at == 0:
                 yield f"add %[input], %[row{row}], %[offset]"
-            yield f"ld1 {to}, [%[input]], %[step]"
+            yield self.element.load(register, self.vectors, "[%[input]], %[step]")
 
     def products(self) -> Iterator[str]:
         """All multiply-adds, and the loads as far ahead of them as registers allow."""
@@ -80,11 +95,18 @@ class Tile:
         for i, at in uses:
             loads += [("weights", i, at)] * (at < self.size) + [("input", i, at)]
         free = list(range(0, self.first_sum - self.vectors + 1, self.vectors))
-        held = {}
+        held, stored = {}, set()  # where operands are; the last one loaded, until it is widened
 
         def load_next() -> Iterator[str]:
+            yield from widen(*stored)
             held[loads[0]] = free.pop(0)
+            stored.add(loads[0])
             yield from self.load(loads[0], held[loads.pop(0)])
+
+        def widen(*operands: tuple[str, int, int]) -> Iterator[str]:
+            for operand in stored.intersection(operands):
+                stored.remove(operand)
+                yield from self.element.widen(held[operand], self.vectors)
 
         for (i, at), outputs in uses.items():
             while ("input", i, at) not in held:
@@ -94,6 +116,7 @@ class Tile:
                 for v in range(self.vectors):
                     if loads and free:
                         yield from load_next()
+                    yield from widen(("input", i, at), ("weights", i, j))
                     total = self.first_sum + p * self.vectors + v
                     w, vector = held[("weights", i, j)] + v, self.element.vector
                     yield f"fmla v{total}.{vector}, v{x + v}.{vector}, v{w}.{vector}"
@@ -109,23 +132,29 @@ class Tile:
         yield "mov %[weights], %[first_weights]"
         if half:
             yield "mov %[turn], %[first_turn]"
+        if self.is_two_panels():
+            yield "sub %[turn], %[weights], %[turns]"
         yield "add %[end], %[offset], %[channels]"
         yield "2:"  # a tile
-        for p in pixels[:-1]:
-            yield f"ld1 {self.sums(p)}, [%[weights]]"  # the biases
-        yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], {self.tap()}"
+        for v, count, weights in self.parts():  # the biases
+            yield from self.element.repeat(
+                self.first_sum + v, count, self.pixels, self.vectors, weights, self.tap()
+            )
         yield from self.products()
         yield from self.clamp("fmax", "low")
         yield "cbz %[high], 3f"
         yield from self.clamp("fmin", "high")
         yield "3:"
         for p in pixels:
-            yield f"st1 {self.sums(p)}, [%[output]], %[output_step]"
+            yield from self.element.store(*self.sums(p), "[%[output]], %[output_step]")
         yield "add %[output], %[output], %[next_output]"
-        yield f"add %[offset], %[offset], #{16 * self.vectors}"
+        yield f"add %[offset], %[offset], #{self.element.bytes * self.element.lanes * self.vectors}"
         if half:  # to the other half of the panel, or from there to the next panel
             yield "add %[weights], %[weights], %[turn]"
             yield "sub %[turn], %[turns], %[turn]"
+        if self.is_two_panels():
+            yield "sub %[weights], %[weights], %[turns]"
+            yield "sub %[turn], %[turn], %[turns]"
         yield "cmp %[offset], %[end]"
         yield "b.ne 2b"
         yield "add %[offset], %[offset], %[next_pixels]"

@@ -8,7 +8,6 @@ namespace {
 
 using Scalar = float;
 using Number = float;
-using Vector = F32;
 constexpr int64_t kTilePixels = 4;
 #define SEAFORMER_MORE_LOCALS
 #define SEAFORMER_MORE_OUTPUTS

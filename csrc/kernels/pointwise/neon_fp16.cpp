@@ -8,7 +8,6 @@ namespace {
 
 using Scalar = Half;
 using Number = float16_t;
-using Vector = F16;
 constexpr int64_t kTilePixels = 8;
 // Pixels four behind others, and totals of the sums of a tile.
 #define SEAFORMER_MORE_LOCALS \

@@ -2,10 +2,12 @@
 
     python csrc/kernels/pointwise/neon_tiles.py f32 > csrc/kernels/pointwise/neon_tiles_f32.inc
     python csrc/kernels/pointwise/neon_tiles.py f16 > csrc/kernels/pointwise/neon_tiles_f16.inc
+    python csrc/kernels/pointwise/neon_tiles.py half > csrc/kernels/pointwise/neon_tiles_half.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.5 instructions for each multiply-add at 384 input
 channels and 2.7 at 16, most of them moves, spills and addresses. This takes 282 for 256
-multiply-adds, and 31 more a tile with bias and ReLU; of half precision gcc makes 2.0.
+multiply-adds, and 31 more a tile with bias and ReLU; of half precision gcc makes 2.0. Where float16
+is only stored (`half`), it takes 1.4 to 1.7 with the conversions, and gcc 1.9 to 2.3.
 
 A tile is 4 pixels by a panel of 16 output channels, 8 pixels of float16, or fewer of either at the
 end. Its sums stay in v16 to v31. Eight input channels at a time: the inputs of a pixel come with
@@ -35,7 +37,7 @@ POINTERS = 4  # to pixels; one more serves the pixels that are four behind
 RUN = 64  # input channels that are summed before a type that rounds much adds to its totals
 
 
-PIXELS = {"f32": (4, 3, 2, 1), "f16": (8, 4, 3, 2, 1)}  # of tiles
+PIXELS = {"f32": (4, 3, 2, 1), "f16": (8, 4, 3, 2, 1), "half": (4, 3, 2, 1)}  # of tiles
 TOTALLED = {"f16"}  # types that round so much that runs of sums are short
 
 
@@ -57,15 +59,19 @@ class Tile:
     def all_sums(self) -> range:
         return range(SUMS, SUMS + len(self.pixels) * len(self.vectors))
 
-    def sums(self, pixel: int) -> str:
-        return self.registers(SUMS + pixel * len(self.vectors))
+    def sums(self, pixel: int) -> tuple[int, int]:
+        """The first register and how many."""
+        return SUMS + pixel * len(self.vectors), len(self.vectors)
 
     def weights(self, step: int) -> int:
         return WEIGHTS + step % (8 // len(self.vectors)) * len(self.vectors)
 
     def load_weights(self, step: int, steps: int = 1) -> str:
-        to = self.registers(self.weights(step), steps * len(self.vectors))
-        return f"ld1 {to}, [%[at]], {f'#{steps * self.tap_bytes}' if steps > 1 else self.tap}"
+        tap = f"#{steps * self.tap_bytes}" if steps > 1 else self.tap
+        return self.element.load(self.weights(step), steps * len(self.vectors), f"[%[at]], {tap}")
+
+    def widen_weights(self, step: int, steps: int = 1) -> Iterator[str]:
+        return self.element.widen(self.weights(step), steps * len(self.vectors))
 
     def products(self, step: int) -> list[str]:
         """Those of an input channel: its weights with every pixel's scalar."""
@@ -101,7 +107,8 @@ class Tile:
             yield f"ldr {stride}, [%[steps], #{40 if array == 'multiplier' else 48}]"
         for p in self.pixels:
             first = 4 * (p % 2)
-            yield f"ld1 {self.registers(first)}, [%[{array}]], {stride}"
+            yield self.element.load(first, len(self.vectors), f"[%[{array}]], {stride}")
+            yield from self.element.widen(first, len(self.vectors))
             for v in self.vectors:
                 r = SUMS + p * len(self.vectors) + v
                 vector = self.element.vector
@@ -111,12 +118,17 @@ class Tile:
         yield "ands %[count], %[odd], #7"
         yield "b.eq 31f"
         yield "3:"
-        scalar, size = self.element.scalar, self.element.bytes
+        scalar, size = self.element.stored[-1], self.element.bytes
         for p in self.far_pixels():
             yield f"ldr {scalar}{self.input(p)}, [%[input{p - POINTERS}], %[far]]"
         for p in self.near_pixels():
             yield f"ldr {scalar}{self.input(p)}, [%[input{p}]], #{size}"
         yield self.load_weights(0)
+        if self.element.converts:
+            for p in self.pixels:
+                to = self.input(p)
+                yield f"fcvt {self.element.scalar}{to}, {scalar}{to}"
+        yield from self.widen_weights(0)
         yield from self.products(0)
         yield "subs %[count], %[count], #1"
         yield "b.ne 3b"
@@ -129,25 +141,30 @@ class Tile:
             yield f"ldr q{self.input(p)}, [%[input{p - POINTERS}], %[far]]"
         for p in self.near_pixels():
             first, at = self.input(p), f"[%[input{p}]]"
-            if last:
-                to = self.registers(first, GROUP // self.element.lanes)
-                yield f"ld1 {to}, {at}, %[next_tile]"
+            if last or self.element.converts:
+                step = "%[next_tile]" if last else f"#{size}"
+                yield self.element.load(first, GROUP // self.element.lanes, f"{at}, {step}")
             elif size == 32:
                 yield f"ldp q{first}, q{first + 1}, {at}, #{size}"
             else:
                 yield f"ldr q{first}, {at}, #{size}"
+        yield from self.element.widen(0, len(self.pixels) * GROUP // self.element.lanes)
 
     def by_groups(self, groups: int, *, last: bool = False) -> Iterator[str]:
         steps = groups * GROUP
         yield self.load_weights(0, self.at_once)
+        yield from self.widen_weights(0, self.at_once)
         for step in range(steps):
             if step % GROUP == 0:
                 yield from self.load_inputs(last=last and step + GROUP == steps)
             products = self.products(step)
             yield products[0]
-            if step % self.at_once == 0 and step + self.at_once < steps:
+            leads = step % self.at_once == 0 and step + self.at_once < steps
+            if leads:
                 yield self.load_weights(step + self.at_once, self.at_once)
             yield from products[1:]
+            if leads:
+                yield from self.widen_weights(step + self.at_once, self.at_once)
 
     def all_products(self) -> Iterator[str]:
         yield f"tbnz %[odd], #{ONLY_PAIRS}, 41f"
@@ -235,7 +252,7 @@ class Tile:
         yield from self.with_array("fadd", "residual")
         yield "9:"
         for p in self.pixels:
-            yield f"st1 {self.sums(p)}, [%[output]], %[output_stride]"
+            yield from self.element.store(*self.sums(p), "[%[output]], %[output_stride]")
 
     def loops(self) -> Iterator[str]:
         yield "1:"  # a panel
@@ -248,9 +265,8 @@ class Tile:
         if self.has_totals:
             yield "mov %[totalled], #0"
         yield "mov %[at], %[weights]"
-        for p in self.pixels[:-1]:
-            yield f"ld1 {self.sums(p)}, [%[at]]"  # the biases
-        yield f"ld1 {self.sums(self.pixels[-1])}, [%[at]], {self.tap}"
+        count, times = len(self.vectors), len(self.pixels)
+        yield from self.element.repeat(SUMS, count, times, count, "%[at]", self.tap)  # the biases
         yield from self.all_products()
         yield from self.epilogue()
         yield "subs %[tile], %[tile], #1"
