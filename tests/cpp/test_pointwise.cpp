@@ -129,7 +129,7 @@ void run_case(const PointwiseKernel& kernel, const Case& c, Against side) {
 
 TEST(pointwise_sizes_around_the_tile) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
-    for (int64_t pixels : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17}) {
+    for (int64_t pixels : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15, 17}) {
       for (int64_t in : {1, 2, 3, 4, 5, 7, 8, 9, 16, 19}) {
         for (int64_t out :
              {int64_t{1}, int64_t{2}, int64_t{3}, kernel.lanes - 1, kernel.lanes, kernel.lanes + 1,
@@ -151,8 +151,8 @@ TEST(pointwise_epilogues) {
          {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
       for (int mask = 0; mask < 8; ++mask) {
         for (int64_t gap : {0, 5}) {
-          // Whole and partial tiles in either direction.
-          for (int64_t pixels : {17, 18, 19}) {
+          // Whole and partial tiles in either direction, of every number of pixels.
+          for (int64_t pixels : {1, 2, 3, 17, 18, 19, 23}) {
             for (int64_t rest : {3, 4, 8, 12}) {
               for (int64_t in : {6, 8, 24}) {
                 Case c{pixels, in, 2 * kPanel + rest, activation};
@@ -175,6 +175,8 @@ TEST(pointwise_layers_of_the_network) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
     for (const Case& c : {Case{300, 16, 64, Activation::kRelu}, Case{200, 48, 16},
                           Case{64, 384, 128}, Case{70, 160, 150}, Case{4, 1536, 320},
+                          // Blocks of one tile, the last of which takes some pixels more.
+                          Case{17, 1536, 40}, Case{13, 1536, 24},
                           // Runs of sums: one, two, and one that is not whole.
                           Case{17, 80, 24}, Case{9, 96, 16}, Case{9, 143, 40}, Case{9, 144, 8}}) {
       run_case(kernel, c, Against::kEnd);

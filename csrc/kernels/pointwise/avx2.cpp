@@ -8,24 +8,19 @@ namespace seaformer {
 namespace avx2 {
 namespace {
 
-#define SEAFORMER_SUM(p, v) [sum##p##v] "=&x"(sum[p][v].x)
-#define SEAFORMER_SUMS(v)                                                             \
-  SEAFORMER_SUM(0, v), SEAFORMER_SUM(1, v), SEAFORMER_SUM(2, v), SEAFORMER_SUM(3, v), \
-      SEAFORMER_SUM(4, v), SEAFORMER_SUM(5, v)
-
-// sum_products of generic.h for the tile that x86_tiles.py wrote.
-template <Last kind>
-SEAFORMER_INLINE int64_t sum_products(const Operands<float>& from, F32 (&sum)[6][2], LastIs<kind>) {
-  int64_t groups = from.in_channels / 4;
-  const float *input0 = from.input, *input3 = input0 + 3 * from.input_stride;
-  const float* weights = from.weights;
-  asm volatile(SEAFORMER_TILE_AVX2_6X2
-               : SEAFORMER_SUMS(0), SEAFORMER_SUMS(1), [input0] "+r"(input0), [input3] "+r"(input3),
-                 [weights] "+r"(weights), [groups] "+r"(groups)
-               : [stride] "r"(4 * from.input_stride)
-               : "cc", "memory", "xmm12", "xmm13", "xmm14");
-  return from.in_channels / 4 * 4;
-}
+#define SEAFORMER_CLOBBERS "xmm12", "xmm13", "xmm14"
+#include "kernels/pointwise/x86_sum_products.inc"
+#define SEAFORMER_TILES(pixels)                                               \
+  SEAFORMER_SUM_PRODUCTS(pixels, 1, kWhole, SEAFORMER_TILE_AVX2_##pixels##X1) \
+  SEAFORMER_SUM_PRODUCTS(pixels, 1, kPart, SEAFORMER_TILE_AVX2_##pixels##X1)  \
+  SEAFORMER_SUM_PRODUCTS(pixels, 2, kWhole, SEAFORMER_TILE_AVX2_##pixels##X2) \
+  SEAFORMER_SUM_PRODUCTS(pixels, 2, kPart, SEAFORMER_TILE_AVX2_##pixels##X2)
+SEAFORMER_TILES(1)
+SEAFORMER_TILES(2)
+SEAFORMER_TILES(3)
+SEAFORMER_TILES(4)
+SEAFORMER_TILES(5)
+SEAFORMER_TILES(6)
 
 }  // namespace
 }  // namespace avx2

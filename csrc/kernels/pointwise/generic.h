@@ -106,14 +106,13 @@ SEAFORMER_INLINE int64_t sum_products(const Operands<T>& from, F32 (&sum)[pixels
   return k;
 }
 
-// `pixels` pixels by `vectors` vectors of output channels from `channel` on, all of which exist but
-// in the last vector, which has `last` of them.
+// `pixels` pixels by the first `vectors` vectors of output channels, all of which exist but in the
+// last vector, which has `last` of them.
 template <int pixels, int vectors, Last kind, class T>
-SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, const T* weights, int64_t channel,
-                           int last) {
+SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
-  const Operands<T> from = {args.input.data + pixel * args.input.stride, args.input.stride, weights,
-                            panel, args.in_channels};
+  const Operands<T> from = {args.input.data + pixel * args.input.stride, args.input.stride,
+                            args.weights, panel, args.in_channels};
   F32 sum[pixels][vectors];
   for (int64_t k = sum_products(from, sum, LastIs<kind>()); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
@@ -130,81 +129,99 @@ SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, const T* weights
   activate(sum, args.activation);
   const auto lanes = [&](int v) { return kind == Last::kWhole || v + 1 < vectors ? kLanes : last; };
   if (args.multiplier.data != nullptr) {
-    const T* from = args.multiplier.data + pixel * args.multiplier.stride + channel;
+    const T* from = args.multiplier.data + pixel * args.multiplier.stride;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return mul(x, load_first(from + p * args.multiplier.stride + v * kLanes, lanes(v)));
     });
   }
   if (args.residual.data != nullptr) {
-    const T* from = args.residual.data + pixel * args.residual.stride + channel;
+    const T* from = args.residual.data + pixel * args.residual.stride;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return add(x, load_first(from + p * args.residual.stride + v * kLanes, lanes(v)));
     });
   }
-  T* to = args.output.data + pixel * args.output.stride + channel;
+  const int64_t stride = args.output.stride;  // not loaded again after each store
+  T* to = args.output.data + pixel * stride;
   for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
-    store_first(to + p * args.output.stride + v * kLanes, x, lanes(v));
+    store_first(to + p * stride + v * kLanes, x, lanes(v));
     return x;
   });
 }
 
-// Pixels [begin, end) of a tile's channels.
+// Calls the tile of as many pixels as it is told, at most `most`.
+template <int most, int vectors, Last kind, class T>
+SEAFORMER_INLINE void tile_of(int64_t pixels, const Typed<T>& args, int64_t pixel, int last) {
+  if constexpr (most > 1) {
+    if (pixels < most) return tile_of<most - 1, vectors, kind>(pixels, args, pixel, last);
+  }
+  tile<most, vectors, kind>(args, pixel, last);
+}
+
+// Pixels [begin, end) of a tile's channels. What is no multiple of whole tiles is shared by the
+// last two: the fewer pixels one has, the longer each multiply-add waits for the one before.
 template <int vectors, Last kind, class T>
-void column(const Typed<T>& args, int64_t begin, int64_t end, const T* weights, int64_t channel,
-            int last) {
-  int64_t pixel = begin;
-  // Eight pixels are two tiles of four rather than one of six and single pixels.
-  for (; pixel + kTilePixels <= end && (kTilePixels != 6 || end - pixel != 8);
-       pixel += kTilePixels) {
-    tile<kTilePixels, vectors, kind>(args, pixel, weights, channel, last);
+void column(const Typed<T>& args, int64_t begin, int64_t end, int last) {
+  if (kind != Last::kWhole && last == kLanes) __builtin_unreachable();  // spares code
+  int64_t left = end - begin;
+  for (; left >= 2 * kTilePixels - 1 || left == kTilePixels; left -= kTilePixels) {
+    tile<kTilePixels, vectors, kind>(args, end - left, last);
   }
-  if constexpr (kTilePixels > 4) {
-    for (; pixel + 4 <= end; pixel += 4)
-      tile<4, vectors, kind>(args, pixel, weights, channel, last);
+  while (left > 0) {
+    const int64_t pixels = left > kTilePixels ? (left + 1) / 2 : left;
+    tile_of<kTilePixels - 1, vectors, kind>(pixels, args, end - left, last);
+    left -= pixels;
   }
-  for (; pixel < end; ++pixel) tile<1, vectors, kind>(args, pixel, weights, channel, last);
 }
 
 // Calls the column of as many vectors as it needs, at most `most`.
 template <int most, class T>
-void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, const T* weights,
-               int64_t channel, int last) {
+void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, int last) {
   if constexpr (most > 1) {
     if (vectors < most) {
-      return column_of<most - 1>(vectors, args, begin, end, weights, channel, last);
+      return column_of<most - 1>(vectors, args, begin, end, last);
     }
   }
   if (last == kLanes) {
-    return column<most, Last::kWhole>(args, begin, end, weights, channel, last);
+    return column<most, Last::kWhole>(args, begin, end, last);
   }
-  if constexpr (kLanes == 16) {
-    if (last <= 8) return column<most, Last::kHalf>(args, begin, end, weights, channel, last);
+  if constexpr (kLanes == 16 && sizeof(T) == sizeof(float)) {
+    if (last <= 8) return column<most, Last::kHalf>(args, begin, end, last);
   }
-  column<most, Last::kPart>(args, begin, end, weights, channel, last);
+  column<most, Last::kPart>(args, begin, end, last);
+}
+
+// What is given, from an output channel on: the columns take no channel, since one value more to
+// keep would have tiles wait for it to come back from a vector register.
+template <class T>
+SEAFORMER_INLINE Typed<T> from_channel(const Pointwise& given, int64_t channel) {
+  Typed<T> args = {view<T>(given.input),    static_cast<const T*>(given.weights),
+                   view<T>(given.output),   view<T>(given.multiplier),
+                   view<T>(given.residual), given.pixels,
+                   given.in_channels,       given.out_channels,
+                   given.activation};
+  args.weights += channel / kPanel * kPanel * (args.in_channels + 1) + channel % kPanel;
+  args.output.data += channel;
+  if (args.multiplier.data != nullptr) args.multiplier.data += channel;
+  if (args.residual.data != nullptr) args.residual.data += channel;
+  return args;
 }
 
 template <class T>
-void run(const Pointwise& given) {
-  const Typed<T> args = {view<T>(given.input),    static_cast<const T*>(given.weights),
-                         view<T>(given.output),   view<T>(given.multiplier),
-                         view<T>(given.residual), given.pixels,
-                         given.in_channels,       given.out_channels,
-                         given.activation};
+void run(const Pointwise& args) {
   int64_t block = args.pixels;  // which is often few: then spare the divisions
   if (block * args.in_channels > kBlockFloats) {
     block = kBlockFloats / args.in_channels / kTilePixels * kTilePixels;
     if (block < kTilePixels) block = kTilePixels;
   }
-  for (int64_t begin = 0; begin < args.pixels; begin += block) {
-    const int64_t end = begin + block < args.pixels ? begin + block : args.pixels;
+  for (int64_t begin = 0, end; begin < args.pixels; begin = end) {
+    // The last block takes what would be less than a tile.
+    end = args.pixels - begin < block + kTilePixels ? args.pixels : begin + block;
     for (int64_t channel = 0; channel < args.out_channels; channel += kTileChannels) {
       int64_t left = args.out_channels - channel;
       if (left > kTileChannels) left = kTileChannels;
       const int vectors = static_cast<int>((left + kLanes - 1) / kLanes);
       const int last = static_cast<int>(left - (vectors - 1) * kLanes);
-      const T* weights =
-          args.weights + channel / kPanel * kPanel * (args.in_channels + 1) + channel % kPanel;
-      column_of<kTileVectors>(vectors, args, begin, end, weights, channel, last);
+      column_of<kTileVectors>(vectors, from_channel<T>(args, channel), begin, end, last);
     }
   }
 }
