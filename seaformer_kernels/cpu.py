@@ -28,7 +28,7 @@ class IsaInfo:
 
 @dataclasses.dataclass(frozen=True)
 class KernelInfo:
-    """One kernel: the variants compiled in, widest first, and the one in use.
+    """One kernel for a type: the variants compiled in, widest first, and the one in use.
 
     ``chosen`` is ``"pytorch"`` where the native extension is missing.
     """
@@ -36,6 +36,7 @@ class KernelInfo:
     name: str
     variants: tuple[str, ...]
     chosen: str
+    dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,16 @@ def info() -> CpuInfo:
         else tuple(KernelInfo(name, (), "pytorch") for name in sorted(_extension.plain_ops)),
         threads=torch.get_num_threads(),
     )
+
+
+def chosen(kernel: str, dtype: str) -> str:
+    """The variant of a kernel that is in use for a type; one for all types where there is no other.
+
+    Raises:
+        ValueError: as `info`.
+    """
+    variants = {k.dtype: k.chosen for k in info().kernels if k.name == kernel}
+    return variants.get(dtype) or variants.get("float32", "pytorch")
 
 
 def supported_isas() -> list[str]:

@@ -1,9 +1,11 @@
 """What all fused blocks are, and the checks that a plain block can become one."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from seaformer_kernels.fused.loading import SelfDescribing
+from seaformer_kernels.ops._element import ELEMENTS
 
 
 class Unservable(Exception):
@@ -15,17 +17,30 @@ class FusedBlock(SelfDescribing):
 
     Attributes:
         packed: uint8 buffer, the same for every instruction set; an op may have several.
+        dtype: of the maps it writes and, but for images, reads.
         holds_packed_weights: tells `load_checkpoint`, which cannot fill it.
     """
 
     packed: Tensor
     holds_packed_weights = True
+    dtype = torch.float32  # of those that were pickled before there were others
+
+    def __init__(self, **buffers: Tensor):
+        super().__init__(**buffers)
+        (name,) = {facts["dtype"] for facts in self._facts.values()}
+        self.dtype = getattr(torch, name)
+
+    def in_dtype(self, x: Tensor) -> Tensor:
+        """A map in the block's type; what can be no map is left for the op to refuse."""
+        return x.to(self.dtype) if x.dtype in ELEMENTS else x
 
     def extra_repr(self) -> str:
         return ", ".join(
             f"{name}={value}"
             for name, value in vars(self).items()
-            if isinstance(value, int) and name != "training" and not name.startswith("_")
+            if isinstance(value, int | torch.dtype)
+            and name != "training"
+            and not name.startswith("_")
         )
 
 

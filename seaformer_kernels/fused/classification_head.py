@@ -1,5 +1,6 @@
 """The classification head as one op."""
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -9,7 +10,7 @@ from seaformer_kernels.modules.classification_head import ClassificationHead
 
 
 class FusedClassificationHead(FusedBlock):
-    """A `ClassificationHead` for inference, float32.
+    """A `ClassificationHead` for inference; logits of the type of the weights.
 
     Args:
         packed: from `ops.pack_classification_head`.
@@ -21,12 +22,15 @@ class FusedClassificationHead(FusedBlock):
         self.num_classes = num_classes
 
     @classmethod
-    def of(cls, head: ClassificationHead) -> "FusedClassificationHead":
-        """The fused form of a plain head."""
+    def of(
+        cls, head: ClassificationHead, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedClassificationHead":
+        """The fused form of a plain head, in this type."""
         check_forwards(head, ClassificationHead)
         check_type(head.dropout, nn.Dropout, nn.Identity)
         folded = fold(head)
-        return cls(ops.pack_classification_head(folded.rounded()), len(folded.bias))
+        packed = ops.pack_classification_head(folded.rounded(), dtype=dtype)
+        return cls(packed, len(folded.bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.classification_head(x, self.packed, self.num_classes)
+        return ops.classification_head(self.in_dtype(x), self.packed, self.num_classes)

@@ -1,5 +1,6 @@
 """The fusion gate as one op."""
 
+import torch
 from torch import Tensor
 
 from seaformer_kernels import ops
@@ -9,7 +10,7 @@ from seaformer_kernels.modules.fusion_gate import FusionGate
 
 
 class FusedFusionGate(FusedBlock):
-    """A `FusionGate` for inference; float32 in, float32 channels_last out.
+    """A `FusionGate` for inference; channels_last maps of the type of the weights out.
 
     Args:
         packed: from `ops.pack_fusion_gate`.
@@ -21,11 +22,13 @@ class FusedFusionGate(FusedBlock):
         self.out_channels = out_channels
 
     @classmethod
-    def of(cls, gate: FusionGate) -> "FusedFusionGate":
-        """The fused form of a plain gate."""
+    def of(cls, gate: FusionGate, *, dtype: torch.dtype = torch.float32) -> "FusedFusionGate":
+        """The fused form of a plain gate, in this type."""
         check_forwards(gate, FusionGate)
         local, coarse = fold_conv_bn(gate.local_embedding), fold_conv_bn(gate.global_act)
-        return cls(ops.pack_fusion_gate(local.rounded(), coarse.rounded()), len(local.bias))
+        packed = ops.pack_fusion_gate(local.rounded(), coarse.rounded(), dtype=dtype)
+        return cls(packed, len(local.bias))
 
     def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
-        return ops.fusion_gate(local_features, global_features, self.packed, self.out_channels)
+        local, coarse = self.in_dtype(local_features), self.in_dtype(global_features)
+        return ops.fusion_gate(local, coarse, self.packed, self.out_channels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -59,7 +60,7 @@ class FoldedInvertedResidual:
 
 
 class FusedInvertedResidual(FusedBlock):
-    """An `InvertedResidual` for inference; float32 in, float32 channels_last out.
+    """An `InvertedResidual` for inference; channels_last maps of the type of the weights out.
 
     Args:
         packed: from `ops.pack_inverted_residual`.
@@ -82,14 +83,17 @@ class FusedInvertedResidual(FusedBlock):
         self.residual = residual
 
     @classmethod
-    def of(cls, block: InvertedResidual) -> FusedInvertedResidual:
-        """The fused form of a plain block."""
+    def of(
+        cls, block: InvertedResidual, *, dtype: torch.dtype = torch.float32
+    ) -> FusedInvertedResidual:
+        """The fused form of a plain block, in this type."""
         folded = FoldedInvertedResidual.of(block)
         packed = ops.pack_inverted_residual(
             folded.expand and folded.expand.rounded(),
             folded.depthwise.rounded(),
             folded.project.rounded(),
             stride=folded.stride,
+            dtype=dtype,
         )
         return cls(
             packed, len(folded.project.bias), folded.kernel_size, folded.stride, block.residual
@@ -97,5 +101,10 @@ class FusedInvertedResidual(FusedBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.inverted_residual(
-            x, self.packed, self.out_channels, self.kernel_size, self.stride, self.residual
+            self.in_dtype(x),
+            self.packed,
+            self.out_channels,
+            self.kernel_size,
+            self.stride,
+            self.residual,
         )

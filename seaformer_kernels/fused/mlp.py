@@ -1,5 +1,6 @@
 """The MLP of a SEA layer as one op."""
 
+import torch
 from torch import nn
 
 from seaformer_kernels import ops
@@ -13,7 +14,9 @@ class FusedMlp(FusedInvertedResidual):
     """An `Mlp` for inference, which is an inverted residual with other activations."""
 
     @classmethod
-    def of(cls, mlp: Mlp, residual: bool = False) -> "FusedMlp":
+    def of(
+        cls, mlp: Mlp, residual: bool = False, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedMlp":
         """The fused form of a plain MLP, with the residual that its layer adds if asked for."""
         check_forwards(mlp, Mlp)
         check_type(mlp.dwconv, nn.Conv2d)
@@ -25,5 +28,6 @@ class FusedMlp(FusedInvertedResidual):
             project.rounded(),
             expand_activation="none",
             depthwise_activation="relu6",
+            dtype=dtype,
         )
         return cls(packed, len(project.bias), residual=residual)

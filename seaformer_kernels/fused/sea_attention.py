@@ -1,5 +1,6 @@
 """SEA attention as one op."""
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -16,7 +17,7 @@ from seaformer_kernels.modules.sea_attention import AxialPositionEmbedding, SeaA
 
 
 class FusedSeaAttention(FusedBlock):
-    """A `SeaAttention` for inference; float32 in, float32 channels_last out.
+    """A `SeaAttention` for inference; channels_last maps of the type of the weights out.
 
     Args:
         packed: from `ops.pack_sea_attention`.
@@ -31,7 +32,9 @@ class FusedSeaAttention(FusedBlock):
         self.residual = residual
 
     @classmethod
-    def of(cls, attention: SeaAttention, residual: bool = False) -> "FusedSeaAttention":
+    def of(
+        cls, attention: SeaAttention, residual: bool = False, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedSeaAttention":
         """The fused form of plain attention, with the residual of its layer if asked for."""
         check_forwards(attention, SeaAttention)
         if "_attend" in vars(attention) or type(attention)._attend is not SeaAttention._attend:
@@ -75,8 +78,11 @@ class FusedSeaAttention(FusedBlock):
             project,
             [embedding.pos_embed for embedding in embeddings],
             num_heads=heads,
+            dtype=dtype,
         )
         return cls(packed, heads, key_dim, residual)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.sea_attention(x, self.packed, self.num_heads, self.key_dim, self.residual)
+        return ops.sea_attention(
+            self.in_dtype(x), self.packed, self.num_heads, self.key_dim, self.residual
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -32,7 +33,7 @@ def classification(head: SegmentationHead) -> tuple[Folded, Folded]:
 
 
 class FusedSegmentationHead(FusedBlock):
-    """A `SegmentationHead` for inference; float32 in, float32 channels_last out.
+    """A `SegmentationHead` for inference; channels_last logits of the type of the weights out.
 
     Args:
         packed: from `ops.pack_segmentation_head`.
@@ -52,8 +53,10 @@ class FusedSegmentationHead(FusedBlock):
             self.add_module(step.path, gate)
 
     @classmethod
-    def of(cls, head: SegmentationHead) -> "FusedSegmentationHead":
-        """The fused form of a plain head; the gates but the last are the head's own."""
+    def of(
+        cls, head: SegmentationHead, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedSegmentationHead":
+        """The fused form of a plain head, in this type; the gates but the last are its own."""
         check_forward(head, SegmentationHead)
         *gates, last = (head.get_submodule(step.path) for step in head.graph.steps)
         check_forwards(last, FusionGate)
@@ -64,6 +67,7 @@ class FusedSegmentationHead(FusedBlock):
             fold_conv_bn(last.global_act).rounded(),
             fuse.bias.float(),
             classifier.rounded(),
+            dtype=dtype,
         )
         return cls(packed, len(classifier.bias), gates)
 
@@ -77,4 +81,4 @@ class FusedSegmentationHead(FusedBlock):
     def _last(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The two maps of the last fusion."""
         local, coarse = self.graph.run(self, *features)
-        return local, coarse
+        return self.in_dtype(local), self.in_dtype(coarse)

@@ -21,7 +21,7 @@ def check_image_dtype(x: Tensor, normalizes: bool) -> None:
 
 
 class FusedStem(FusedBlock):
-    """A `Stem` for inference; float32 in, float32 channels_last out.
+    """A `Stem` for inference; channels_last maps out.
 
     Args:
         packed: from `ops.pack_stem`.
@@ -39,15 +39,23 @@ class FusedStem(FusedBlock):
 
     @classmethod
     def of(
-        cls, stem: Stem, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+        cls,
+        stem: Stem,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> "FusedStem":
-        """The fused form of a plain stem, which normalises images if mean and std are given."""
+        """The fused form of a plain stem, which normalises images if mean and std are given.
+
+        Its output is of this type.
+        """
         check_forwards(stem, Stem)
         conv_bn, _ = layers(stem, ConvBN, nn.ReLU)
         folded = fold_conv_bn(conv_bn, kernel_size=3, stride=2)
-        packed = ops.pack_stem(folded.rounded(), mean=mean, std=std)
+        packed = ops.pack_stem(folded.rounded(), mean=mean, std=std, dtype=dtype)
         return cls(packed, len(folded.bias))
 
     def forward(self, input: Tensor) -> Tensor:  # as the plain stem's argument is called
         check_image_dtype(input, self.normalizes)
-        return ops.stem(input, self.packed, self.out_channels)
+        return ops.stem(input, self.packed, self.out_channels, self.dtype)

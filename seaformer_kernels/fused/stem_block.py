@@ -48,4 +48,5 @@ class FusedStemBlock(FusedBlock):
             self.kernel_size,
             self.stride,
             self.residual,
+            self.dtype,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from seaformer_kernels import ops
@@ -17,7 +18,7 @@ from seaformer_kernels.modules.upsampling_head import Doubling, UpsamplingHead
 
 
 class FusedUpsamplingHead(FusedBlock):
-    """An `UpsamplingHead` for inference; float32 in, float32 channels_last out.
+    """An `UpsamplingHead` for inference; channels_last logits of the type of the weights out.
 
     Args:
         packed: from `ops.pack_upsampling_head`.
@@ -42,8 +43,11 @@ class FusedUpsamplingHead(FusedBlock):
         self.graph = graph.then("upsampler.narrow")
 
     @classmethod
-    def of(cls, head: UpsamplingHead) -> FusedUpsamplingHead:
-        """The fused form of a plain head; the gates and what is before the resize are its own."""
+    def of(cls, head: UpsamplingHead, *, dtype: torch.dtype = torch.float32) -> FusedUpsamplingHead:
+        """The fused form of a plain head, in this type.
+
+        The gates and what is before the resize are its own.
+        """
         check_forward(head, UpsamplingHead)
         parts = [head.get_submodule(step.path) for step in head.graph.steps]
         *gates, narrow, resize, widen = parts
@@ -59,10 +63,10 @@ class FusedUpsamplingHead(FusedBlock):
         project = widening.project.scaled(fuse.weight.flatten())
         project = Folded(project.weight, project.bias + fuse.bias)
         packed = ops.pack_upsampling_head(
-            widening.depthwise.rounded(), project.rounded(), classifier.rounded()
+            widening.depthwise.rounded(), project.rounded(), classifier.rounded(), dtype=dtype
         )
         return cls(packed, len(classifier.bias), gates, narrow)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         (x,) = self.graph.run(self, *features)
-        return ops.upsampling_head(x, self.packed, self.num_classes)
+        return ops.upsampling_head(self.in_dtype(x), self.packed, self.num_classes)

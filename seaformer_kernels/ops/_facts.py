@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _plan
+from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.ops._packed import EXPANDS, Activation, Kind, check_buffer, read_header
 from seaformer_kernels.ops.stem import normalizes
 
@@ -29,6 +30,8 @@ def packed_facts(packed: Tensor) -> Facts:
         raise ValueError(f"state_dict: expected packed weights of a known kind, got {kind}")
     header = read_header("state_dict", Kind(kind), packed)
     facts: Facts = dataclasses.asdict(header)
+    del facts["element"]
+    facts["dtype"] = name_of(header.dtype)
     for name, kinds in _ENUMS.items():
         facts[name] = _name(kinds, getattr(header, name))
     if header.kind == Kind.STEM:
@@ -55,7 +58,12 @@ def plan_facts(plan: Tensor) -> Facts:
     memory = _plan.memory_of(plan)
     magic, length, _, version, task, classes, steps, raw = _plan.HEADER.unpack_from(memory)
     end = _plan.HEADER.size + steps * _plan.STEP.size
-    if magic != _plan.MAGIC or version != _plan.VERSION or length != len(plan) or end > length:
+    if (
+        magic != _plan.MAGIC
+        or not 1 <= version <= _plan.VERSION
+        or length != len(plan)
+        or end > length
+    ):
         raise ValueError(
             "state_dict: expected a plan of this version, got another or damaged bytes"
         )
@@ -76,7 +84,8 @@ def plan_facts(plan: Tensor) -> Facts:
 
 def disagreement(expected: Facts, got: Facts) -> str | None:
     """The first facts that differ, as the end of a sentence; None if all agree."""
-    names = [name for name in expected | got if expected.get(name) != got.get(name)]
+    # Those that were pickled with a module before others were told of are all there is to compare.
+    names = [name for name in expected if expected[name] != got.get(name)]
     if not names:
         return None
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels import _extension  # first: it defines the ops it has
+from seaformer_kernels.ops._element import ELEMENTS
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -70,7 +71,8 @@ def register_differentiable(
 ) -> Callable[..., Any]:
     """Completes the op of ``schema``, which has a gradient and takes any floating-point dtype.
 
-    Under autocast it runs in float32.
+    Half types are computed in float32, and results rounded. Under autocast it runs in its type if
+    that is one of ELEMENTS, else in float32.
 
     Args:
         schema: as for `register`. For what it has no kernel, C++ calls the same op in plain
@@ -83,6 +85,7 @@ def register_differentiable(
     Returns:
         The op; see `_call`.
     """
+    plain = _in_float32(plain)
     name = _define(schema, plain, fake, standard=True)
     _extension.plain_ops[name] = plain
     _library.define(f"_{name}_plain{schema.removeprefix(name)}")
@@ -94,7 +97,8 @@ def register_differentiable(
         lib=_library,
     )
     for device in ("cpu", "cuda"):
-        torch.library.register_autocast(f"seaformer::{name}", device, torch.float32, lib=_library)
+        cast = functools.partial(_autocast, getattr(torch.ops.seaformer, name), device)
+        _library.impl(name, cast, f"Autocast{device.upper()}")
     return _call(name, plain)
 
 
@@ -146,6 +150,34 @@ def _define(
     _library.impl(name, checked, "CompositeExplicitAutograd")
     torch.library.register_fake(f"seaformer::{name}", traced, lib=_library)
     return name
+
+
+def _in_float32(plain: Callable[..., Outputs]) -> Callable[..., Outputs]:
+    """plain, but for half types: these it computes in float32, and rounds the results."""
+
+    def rounding(first: Tensor, *others: Any) -> Outputs:
+        dtype = first.dtype
+        if dtype.itemsize != 2:
+            return plain(first, *others)
+        outputs = plain(*(x.float() if isinstance(x, Tensor) else x for x in (first, *others)))
+        if isinstance(outputs, tuple):
+            return tuple(y.to(dtype) for y in outputs)
+        return outputs.to(dtype)
+
+    return rounding
+
+
+def _autocast(op: Callable[..., Outputs], device: str, *args: Any) -> Outputs:
+    """The op of a device's tensors in autocast's type, as far as there are kernels for it."""
+    dtype = torch.get_autocast_dtype(device)
+    dtype = dtype if dtype in ELEMENTS else torch.float32
+
+    def cast(x: Any) -> Any:
+        wanted = isinstance(x, Tensor) and x.is_floating_point() and x.device.type == device
+        return x.to(dtype) if wanted and x.dtype != torch.float64 else x
+
+    with torch.autocast(device, enabled=False):
+        return op(*map(cast, args))
 
 
 def _count_inputs(ctx: Any, inputs: tuple, output: Outputs) -> None:

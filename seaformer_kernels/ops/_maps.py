@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seaformer_kernels.ops._element import ELEMENTS, NAMES
 from seaformer_kernels.ops._packed import Activation, Weights
+
+_IMAGES = (*ELEMENTS, torch.uint8)
 
 
 def check_map(op: str, name: str, x: Tensor, channels: int | None = None) -> None:
-    """Raises ValueError unless x is a float32 map [batch, channels, height, width]."""
+    """Raises ValueError unless x is a map [batch, channels, height, width] of an element type."""
     check_rank(op, name, x)
-    if x.dtype != torch.float32:
-        raise ValueError(f"{op}: expected a float32 {name}, got {x.dtype}")
+    if x.dtype not in ELEMENTS:
+        raise ValueError(f"{op}: expected a {NAMES} {name}, got {x.dtype}")
     check_filled(op, name, x)
 
 
@@ -37,18 +40,23 @@ def check_filled(op: str, name: str, x: Tensor) -> None:
 
 
 def check_image(op: str, image: Tensor) -> None:
-    """Raises ValueError unless image is a float32 or uint8 [batch, 3, height, width]."""
+    """Raises ValueError unless image is [batch, 3, height, width] of a type that stems read."""
     if image.dim() != 4 or image.shape[1] != 3:
         raise ValueError(
             f"{op}: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
         )
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")
+    if image.dtype not in _IMAGES:
+        raise ValueError(f"{op}: expected a {NAMES} or uint8 image, got {image.dtype}")
     check_filled(op, "image", image)
 
 
-def check_batches(op: str, local: Tensor, coarse: Tensor) -> None:
-    """Raises ValueError unless both maps hold as many images."""
+def check_pair(op: str, local: Tensor, coarse: Tensor) -> None:
+    """Raises ValueError unless both maps hold as many images, of one type."""
+    if local.dtype != coarse.dtype:
+        raise ValueError(
+            f"{op}: expected local and coarse maps of one type, got {local.dtype} and "
+            f"{coarse.dtype}"
+        )
     if local.shape[0] != coarse.shape[0]:
         raise ValueError(
             f"{op}: expected local and coarse maps of one batch size, got {local.shape[0]} and "
@@ -73,10 +81,10 @@ def check_types(op: str, tensors: Mapping[str, object], integers: Mapping[str, o
 
 
 def check_call(op: str, x: Tensor, packed: Tensor, **integers: int) -> None:
-    """Raises TypeError unless these can be the arguments of an op on one float32 map."""
+    """Raises TypeError unless these can be the arguments of an op on one map."""
     check_types(op, {"x": x, "packed": packed}, integers)
-    if x.dtype != torch.float32:
-        raise TypeError(f"{op}: expected a float32 x, got {x.dtype}")
+    if x.dtype not in ELEMENTS:
+        raise TypeError(f"{op}: expected a {NAMES} x, got {x.dtype}")
 
 
 def check_image_call(
@@ -84,8 +92,8 @@ def check_image_call(
 ) -> None:
     """Raises TypeError unless these can be the arguments of an op on images; weights by name."""
     check_types(op, {"image": image, **weights}, integers)
-    if image.dtype not in (torch.float32, torch.uint8):
-        raise TypeError(f"{op}: expected a float32 or uint8 image, got {image.dtype}")
+    if image.dtype not in _IMAGES:
+        raise TypeError(f"{op}: expected a {NAMES} or uint8 image, got {image.dtype}")
 
 
 def check_gate_call(
@@ -93,8 +101,8 @@ def check_gate_call(
 ) -> None:
     """Raises TypeError unless these can be the arguments of an op on a map and a coarser one."""
     check_types(op, {"local": local, "coarse": coarse, "packed": packed}, integers)
-    if local.dtype != torch.float32 or coarse.dtype != torch.float32:
-        raise TypeError(f"{op}: expected float32 maps, got {local.dtype}, {coarse.dtype}")
+    if local.dtype not in ELEMENTS or coarse.dtype not in ELEMENTS:
+        raise TypeError(f"{op}: expected {NAMES} maps, got {local.dtype}, {coarse.dtype}")
 
 
 def check_floating(op: str, tensors: Mapping[str, Tensor | None]) -> None:
@@ -114,14 +122,15 @@ def check_one_dtype(op: str, *tensors: Tensor | None) -> None:
         )
 
 
-def empty_map(like: Tensor, *sizes: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """An uninitialised channels_last map."""
+def empty_map(like: Tensor, *sizes: int, dtype: torch.dtype | None = None) -> Tensor:
+    """An uninitialised channels_last map, of the type of another unless one is given."""
+    dtype = dtype or like.dtype
     return torch.empty(sizes, dtype=dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def channels_last(x: Tensor) -> Tensor:
+def channels_last(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A copy of x with the strides of `empty_map`, also where an axis of size 1 leaves a choice."""
-    return empty_map(x, *x.shape, dtype=x.dtype).copy_(x)
+    return empty_map(x, *x.shape, dtype=dtype).copy_(x)
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Packed weights: a header that says what they are, then sections of float32.
+"""Packed weights: a header that says what they are, then sections of numbers.
 
 The layout is that of csrc/blocks/packed.h, the same for every instruction set: 16 little-endian
 int32, then for each section panels of 16 outputs, their biases first and then, input by input,
-their weights; zero where there is no output.
+their weights; zero where there is no output. Weights have the element type that the header names;
+plain arrays, whose outputs have no inputs, and all sections of a stem are float32.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seaformer_kernels.ops._element import ELEMENTS, name_of
+
 Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
 
 MAGIC = 0x4B504653  # "SFPK"
-VERSION = 2  # what is packed today; older ones are read, too
+VERSION = 3  # the latest; older ones are read, too
+_VERSION_OF_FLOAT32 = 2  # still packed where all is float32, so that older libraries read it
 HEADER_BYTES = 64
 PANEL = 16
 MAX_CHANNELS = 1 << 20
@@ -66,35 +70,75 @@ class Header:
     heads: int = 0
     key_dim: int = 0
     classes: int = 0  # of a segmentation or upsampling head
+    element: int = 0  # code of the type of maps and weights
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the maps, which for a stem are those it writes."""
+        return ELEMENTS[self.element]
 
     def section_shapes(self) -> list[tuple[int, int]]:
         """(outputs, inputs of each) of every section."""
         return _KINDS[self.kind].sections(self)
 
+    def section_dtypes(self) -> list[torch.dtype]:
+        """The type of the numbers of every section."""
+        float32 = self.kind == Kind.STEM
+        return [
+            torch.float32 if float32 or inputs == 0 else self.dtype
+            for _, inputs in self.section_shapes()
+        ]
+
+    def section_lengths(self) -> list[int]:
+        """Bytes of every section."""
+        return [
+            -(-rows // PANEL) * PANEL * (inputs + 1) * dtype.itemsize
+            for (rows, inputs), dtype in zip(
+                self.section_shapes(), self.section_dtypes(), strict=True
+            )
+        ]
+
     def byte_length(self) -> int:
         """Length of the whole buffer."""
-        floats = sum(-(-rows // PANEL) * PANEL * (n + 1) for rows, n in self.section_shapes())
-        return HEADER_BYTES + 4 * floats
+        return HEADER_BYTES + sum(self.section_lengths())
+
+
+class WeightOverflow(ValueError):
+    """A weight that the element type cannot hold."""
 
 
 def pack(header: Header, *sections: Weights) -> Tensor:
-    """The buffer of a header and its sections, weights [outputs, ...] and biases [outputs]."""
-    fields = [MAGIC, VERSION, *(int(value) for value in dataclasses.astuple(header))]
+    """The buffer of a header and its sections, weights [outputs, ...] and biases [outputs].
+
+    Raises:
+        WeightOverflow: rounding made an infinity of a weight.
+    """
+    version = VERSION if header.element else _VERSION_OF_FLOAT32
+    fields = [MAGIC, version, *(int(value) for value in dataclasses.astuple(header))]
     head = torch.tensor(fields + [0] * (HEADER_BYTES // 4 - len(fields)), dtype=torch.int32)
-    body = torch.cat([_panels(weight, bias) for weight, bias in sections])
-    return torch.cat([head.view(torch.uint8), body.view(torch.uint8)])
+    body = [
+        _rounded(_panels(weight, bias), dtype).view(torch.uint8)
+        for (weight, bias), dtype in zip(sections, header.section_dtypes(), strict=True)
+    ]
+    return torch.cat([head.view(torch.uint8), *body])
 
 
 def unpack(header: Header, packed: Tensor) -> list[Weights]:
-    """Weights [outputs, inputs] and biases [outputs] of each section behind a checked header."""
-    floats = packed[HEADER_BYTES:].view(torch.float32)
-    shapes = header.section_shapes()
-    lengths = [-(-rows // PANEL) * PANEL * (inputs + 1) for rows, inputs in shapes]
-    sections = []
-    for (rows, inputs), section in zip(shapes, floats.split(lengths), strict=True):
-        columns = section.view(-1, inputs + 1, PANEL).transpose(1, 2).reshape(-1, inputs + 1)
-        sections.append((columns[:rows, 1:], columns[:rows, 0]))
-    return sections
+    """Weights [outputs, inputs] and biases [outputs] of each section, as float32."""
+    sections = packed[HEADER_BYTES:].split(header.section_lengths())
+    result = []
+    for (rows, inputs), dtype, section in zip(
+        header.section_shapes(), header.section_dtypes(), sections, strict=True
+    ):
+        panels = section.view(dtype).float().view(-1, inputs + 1, PANEL)
+        columns = panels.transpose(1, 2).reshape(-1, inputs + 1)
+        result.append((columns[:rows, 1:], columns[:rows, 0]))
+    return result
+
+
+def element_of(packed: Tensor) -> int:
+    """The code of the element type in a buffer's header, unchecked."""
+    return int(packed[56:60].view(torch.int32))
 
 
 def check_buffer(op: str, packed: Tensor) -> None:
@@ -118,12 +162,15 @@ def check_length(op: str, header: Header, packed: Tensor) -> None:
         )
 
 
-def read_header(op: str, kind: Kind, packed: Tensor, **expected: int) -> Header:
+def read_header(
+    op: str, kind: Kind, packed: Tensor, dtype: torch.dtype | None = None, **expected: int
+) -> Header:
     """The header of a buffer that passed `check_buffer`.
 
     Args:
         op: name for messages.
         kind: the kind the op needs.
+        dtype: of the maps, where the call tells.
         expected: fields that the call or its input gives.
 
     Raises:
@@ -147,6 +194,17 @@ def read_header(op: str, kind: Kind, packed: Tensor, **expected: int) -> Header:
         header = dataclasses.replace(header, kernel_size=0, classes=header.kernel_size)
     if header.kind != kind:
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
+    codes = range(1, len(ELEMENTS)) if version == VERSION else (0,)
+    if header.element not in codes:
+        raise ValueError(
+            f"{op}: expected packed weights of layout version {version} with an element type "
+            f"from {codes[0]} to {codes[-1]}, got {header.element}"
+        )
+    if dtype not in (None, header.dtype):
+        raise ValueError(
+            f"{op}: expected packed weights of {name_of(dtype)} for maps of it, got some of "
+            f"{name_of(header.dtype)}"
+        )
     for name, value in expected.items():
         if getattr(header, name) != value:
             raise ValueError(
@@ -196,6 +254,17 @@ def _panels(weight: Tensor, bias: Tensor) -> Tensor:
     columns = torch.cat([bias.detach()[:, None], weight.detach().flatten(1)], 1)
     padded = F.pad(columns, (0, 0, 0, -len(columns) % PANEL))
     return padded.unflatten(0, (-1, PANEL)).transpose(1, 2).flatten()
+
+
+def _rounded(values: Tensor, dtype: torch.dtype) -> Tensor:
+    rounded = values.to(dtype)
+    lost = values[rounded.isinf() & values.isfinite()]
+    if len(lost):
+        raise WeightOverflow(
+            f"expected weights of at most {torch.finfo(dtype).max:g}, as {name_of(dtype)} needs, "
+            f"got one of {lost.abs().max():g}"
+        )
+    return rounded
 
 
 def _check_ranges(op: str, header: Header) -> None:

@@ -12,8 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seaformer_kernels.ops._packed import element_of
+
 MAGIC = b"SeaForm\n"
-VERSION = 1
+VERSION = 2  # the latest; older ones are read, too
+_VERSION_OF_FLOAT32 = (
+    1  # still written where all steps are float32, so that older libraries read it
+)
 ALIGNMENT = 64
 HEADER = struct.Struct("<8sQ6I24x")
 STEP = struct.Struct("<4I2Q32x")
@@ -50,6 +55,7 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         normalizes: whether the stem, the first step, was packed with a mean and std.
         steps: in the order in which they run.
     """
+    version = VERSION if any(element_of(step.packed) for step in steps) else _VERSION_OF_FLOAT32
     table, end = [], HEADER.size + len(steps) * STEP.size
     for step in steps:
         kind = int(step.packed[8:12].view(torch.int32))
@@ -65,12 +71,20 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         STEP.pack_into(memory, HEADER.size + number * STEP.size, *record)
 
     def write_header(checksum: int) -> None:
-        fields = (checksum, VERSION, task, num_classes, len(steps), normalizes)
+        fields = (checksum, version, task, num_classes, len(steps), normalizes)
         HEADER.pack_into(memory, 0, MAGIC, end, *fields)
 
     write_header(0)
     write_header(zlib.crc32(memory[_UNCHECKED:]))
     return plan
+
+
+def last_element(plan: Tensor) -> int:
+    """The code of the element type that the last step of a plan that was made here writes."""
+    memory = memory_of(plan)
+    steps = HEADER.unpack_from(memory)[6]
+    *_, offset, length = STEP.unpack_from(memory, HEADER.size + (steps - 1) * STEP.size)
+    return element_of(plan[offset : offset + length])
 
 
 def task_and_head(plan: Tensor) -> tuple[Task, int]:

@@ -56,8 +56,9 @@ def axial_mean(x: Tensor) -> tuple[Tensor, Tensor]:
         rows[b, c, h]    = sum_w x[b, c, h, w] / W
         columns[b, c, w] = sum_h x[b, c, h, w] / H
 
-    On the CPU a fused kernel does it in float32; other dtypes and devices run in plain PyTorch.
-    Differentiable to any order. Under autocast it runs in float32.
+    On the CPU a fused kernel does it in float32, to which float16 is converted and back; other
+    dtypes and devices run in plain PyTorch. Differentiable to any order. Under autocast to float16
+    it gives that, under others float32.
 
     Args:
         x: [B, C, H, W], any batch, C, H and W from 1, any floating dtype. Read where it lies if the

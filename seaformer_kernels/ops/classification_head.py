@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     Header,
@@ -24,7 +26,12 @@ def _fake(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     _maps.check_map("classification_head", "x", x)
     _maps.check_positive("classification_head", "num_classes", num_classes)
     check_buffer("classification_head", packed)
-    header = Header(Kind.CLASSIFICATION_HEAD, x.shape[1], out_channels=num_classes)
+    header = Header(
+        Kind.CLASSIFICATION_HEAD,
+        x.shape[1],
+        out_channels=num_classes,
+        element=code_of("classification_head", x.dtype),
+    )
     check_length("classification_head", header, packed)
     return x.new_empty((x.shape[0], num_classes))
 
@@ -34,11 +41,12 @@ def _plain(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
         "classification_head",
         Kind.CLASSIFICATION_HEAD,
         packed,
+        x.dtype,
         in_channels=x.shape[1],
         out_channels=num_classes,
     )
     ((weight, bias),) = unpack(header, packed)
-    return F.linear(x.mean((2, 3)), weight, bias)
+    return F.linear(x.float().mean((2, 3)), weight, bias).to(x.dtype)
 
 
 _classification_head = register(
@@ -49,22 +57,25 @@ _classification_head = register(
 )
 
 
-def pack_classification_head(weights: Weights) -> Tensor:
+def pack_classification_head(weights: Weights, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Packed weights for `classification_head`.
 
     Args:
         weights: float32 weight [num_classes, channels] and bias [num_classes].
+        dtype: of the maps, and of the weights as they are stored; float16 or float32.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
         TypeError: weights are not float32 tensors.
-        ValueError: a shape does not fit.
+        ValueError: a shape does not fit, or dtype cannot hold a weight.
     """
+    element = code_of("pack_classification_head", dtype)
     check_weights("pack_classification_head", "classifier", weights, (None, None))
     classes, channels = weights[0].shape
-    return pack(Header(Kind.CLASSIFICATION_HEAD, channels, out_channels=classes), weights)
+    header = Header(Kind.CLASSIFICATION_HEAD, channels, out_channels=classes, element=element)
+    return pack(header, weights)
 
 
 def classification_head(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
@@ -74,16 +85,16 @@ def classification_head(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     PyTorch. There is no gradient.
 
     Args:
-        x: float32 [B, channels, H, W], any batch, H and W from 1; converted once if not
-            channels_last.
+        x: [B, channels, H, W] of the packed weights' type, any batch, H and W from 1; converted
+            once if not channels_last.
         packed: from `pack_classification_head`.
         num_classes: as packed.
 
     Returns:
-        Logits, float32 [B, num_classes].
+        Logits [B, num_classes] of the type of x.
 
     Raises:
-        TypeError: an argument has a wrong type, or x is not float32.
+        TypeError: an argument has a wrong type, or x is of a type that no weights have.
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """

@@ -70,9 +70,10 @@ def detail_enhancement(
 
         result = pointwise(activation(depthwise3x3(qkv)))        padding 1, stride 1
 
-    On the CPU a fused kernel does it in float32, the weights as they are; other dtypes and devices
-    run in plain PyTorch. Differentiable: gradients come from the plain definition, computed again
-    from the inputs, and can be differentiated again. Under autocast it runs in float32.
+    On the CPU a fused kernel does it in float32, the weights as they are, to which float16 is
+    converted and back; other dtypes and devices run in plain PyTorch. Differentiable: gradients
+    come from the plain definition, computed again from the inputs, and can be differentiated again.
+    Under autocast to float16 it gives that, under others float32.
 
     Args:
         qkv: [B, A, H, W], any batch, H and W from 1, any floating dtype; converted once if not

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     EXPANDS,
@@ -64,18 +66,19 @@ def plain(
         op,
         Kind.INVERTED_RESIDUAL,
         packed,
+        x.dtype,
         in_channels=x.shape[1],
         out_channels=out_channels,
         kernel_size=kernel_size,
         stride=stride,
     )
     *expand, depthwise, project = unpack(header, packed)
-    y = x
+    y = given = x.float()
     if expand:
         y = _maps.activate(_maps.pointwise(y, *expand[0]), header.expand_activation)
     y = _maps.activate(_maps.depthwise(y, *depthwise, stride), header.depthwise_activation)
     y = _maps.pointwise(y, *project)
-    return _maps.channels_last(x + y if residual else y)
+    return _maps.channels_last(given + y if residual else y, x.dtype)
 
 
 _inverted_residual = register(
@@ -95,6 +98,7 @@ def pack_inverted_residual(
     stride: int = 1,
     expand_activation: str = "relu",
     depthwise_activation: str = "relu",
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `inverted_residual`.
 
@@ -106,15 +110,18 @@ def pack_inverted_residual(
         stride: of the depthwise convolution, 1 or 2.
         expand_activation: "none", "relu", "relu6" or "hardsigmoid", after the expansion.
         depthwise_activation: the same but for "hardsigmoid", after the depthwise convolution.
+        dtype: of the maps, and of the weights as they are stored; float16 or float32.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
         TypeError: weights are not float32 tensors.
-        ValueError: a shape, the stride or an activation is not one of these.
+        ValueError: a shape, the stride or an activation is not one of these, or dtype cannot
+            hold a weight.
     """
     op = "pack_inverted_residual"
+    element = code_of(op, dtype)
     check_weights(op, "depthwise", depthwise, (None, 1, None, None))
     hidden, _, *kernel = depthwise[0].shape
     if kernel not in ([3, 3], [5, 5]) or stride not in (1, 2):
@@ -141,6 +148,7 @@ def pack_inverted_residual(
         expand_activation=Activation.NONE if expand is None else codes[expand_activation],
         depthwise_activation=codes[depthwise_activation],
         flags=0 if expand is None else EXPANDS,
+        element=element,
     )
     return pack(header, *([] if expand is None else [expand]), depthwise, project)
 
@@ -160,16 +168,17 @@ def inverted_residual(
     elsewhere plain PyTorch. There is no gradient.
 
     Args:
-        x: float32 [B, in, H, W], any batch, H and W from 1; converted once if not channels_last.
+        x: [B, in, H, W] of the packed weights' type, any batch, H and W from 1; converted
+            once if not channels_last.
         packed: from `pack_inverted_residual`.
         out_channels, kernel_size, stride: as packed. Padding is kernel_size // 2.
         residual: add x to the result, which needs stride 1 and equal widths.
 
     Returns:
-        float32 [B, out_channels, ceil(H / stride), ceil(W / stride)], channels_last.
+        [B, out_channels, ceil(H / stride), ceil(W / stride)] of the type of x, channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or x is not float32.
+        TypeError: an argument has a wrong type, or x is of a type that no weights have.
         ValueError: a shape or number is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seaformer_kernels import _extension
 from seaformer_kernels.ops import _maps, _plan
+from seaformer_kernels.ops._element import ELEMENTS, code_of
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import Kind
@@ -26,6 +27,11 @@ def scale_of(plan: Tensor) -> tuple[int, int]:
     return DOWNSAMPLING, UPSAMPLING if head == Kind.UPSAMPLING_HEAD else 1
 
 
+def dtype_of(plan: Tensor) -> torch.dtype:
+    """The type of the logits of a plan of `pack_plan`."""
+    return ELEMENTS[_plan.last_element(plan)]
+
+
 def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
     _maps.check_image(op, image)
     if plan.dtype != torch.uint8 or plan.dim() != 1 or not plan.is_contiguous():
@@ -37,9 +43,16 @@ def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:
 
 
 def _fake_logits(
-    image: Tensor, plan: Tensor, num_classes: int, downsampling: int, upsampling: int = 1
+    image: Tensor,
+    plan: Tensor,
+    num_classes: int,
+    downsampling: int,
+    upsampling: int = 1,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     _check("network_logits", image, plan, num_classes)
+    dtype = dtype or torch.float32
+    code_of("network_logits", dtype)
     _maps.check_positive("network_logits", "upsampling", upsampling)
     if downsampling < 0:
         raise ValueError(
@@ -47,11 +60,11 @@ def _fake_logits(
         )
     batch, _, height, width = image.shape
     if downsampling == 0:
-        return image.new_empty((batch, num_classes), dtype=torch.float32)
+        return image.new_empty((batch, num_classes), dtype=dtype)
     height, width = (
         (side + downsampling - 1) // downsampling * upsampling for side in (height, width)
     )
-    return _maps.empty_map(image, batch, num_classes, height, width)
+    return _maps.empty_map(image, batch, num_classes, height, width, dtype=dtype)
 
 
 def _fake_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[int]) -> Tensor:
@@ -70,7 +83,7 @@ def _plain(image: Tensor, *_: object) -> Tensor:
 
 _network_logits = register(
     "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling, "
-    "int upsampling=1) -> Tensor",
+    "int upsampling=1, ScalarType? dtype=None) -> Tensor",
     plain=_plain,
     fake=_fake_logits,
     differentiable_output=True,
@@ -85,7 +98,12 @@ _network_labels = register(
 
 
 def network_logits(
-    image: Tensor, plan: Tensor, num_classes: int, downsampling: int, upsampling: int = 1
+    image: Tensor,
+    plan: Tensor,
+    num_classes: int,
+    downsampling: int,
+    upsampling: int = 1,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """The logits of a whole network, bit for bit those of its blocks called one by one.
 
@@ -94,20 +112,21 @@ def network_logits(
 
     Args:
         image: [B, 3, H, W] on the CPU, any batch, H and W from 1, any strides; float32, or uint8 if
-            the plan normalises.
+            the plan normalises. One of float16 is converted to float32 first.
         plan: from `optimize(..., whole_graph=True)`; its numbers are checked in every call, its
             checksum is not.
         num_classes: of the plan.
         downsampling: pixels of the image a side of a pixel of the map that the head reads, 8 in
             SeaFormer; 0 for a classification network.
         upsampling: pixels of the logits a side of a pixel of that map, 2 for a head that upsamples.
+        dtype: of the logits, that of the plan's last step.
 
     Returns:
-        float32 [B, num_classes, h, w], channels_last, with h = ceil(H / downsampling) * upsampling
+        [B, num_classes, h, w], channels_last, with h = ceil(H / downsampling) * upsampling
         and w likewise; or [B, num_classes].
 
     Raises:
-        TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
         ValueError: a shape is wrong, or plan is damaged or not for this call.
         RuntimeError: image requires grad, and grad mode is on; or the extension is missing.
     """
@@ -119,7 +138,7 @@ def network_logits(
         downsampling=downsampling,
         upsampling=upsampling,
     )
-    return _network_logits(image, plan, num_classes, downsampling, upsampling)
+    return _network_logits(image, plan, num_classes, downsampling, upsampling, dtype)
 
 
 def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) -> Tensor:
@@ -139,7 +158,7 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) ->
     _maps.check_image_call("network_labels", image, {"plan": plan}, num_classes=num_classes)
     sides = read_size("network_labels", size)
     if is_traced(sides):  # an op would keep the size of the trace
-        logits = _network_logits(image, plan, num_classes, *scale_of(plan))
+        logits = _network_logits(image, plan, num_classes, *scale_of(plan), dtype_of(plan))
         return upsample_argmax(logits, sides)
     return _network_labels(image, plan, num_classes, sides)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     EXPANDS,
@@ -38,6 +39,7 @@ def _plain(x: Tensor, packed: Tensor, num_heads: int, key_dim: int, residual: bo
         "sea_attention",
         Kind.SEA_ATTENTION,
         packed,
+        x.dtype,
         in_channels=x.shape[1],
         heads=num_heads,
         key_dim=key_dim,
@@ -45,7 +47,8 @@ def _plain(x: Tensor, packed: Tensor, num_heads: int, key_dim: int, residual: bo
     qkv, depthwise, detail, row, column, project, (_, learned) = unpack(header, packed)
     keys = num_heads * key_dim
     positions = learned.view(4, POSITIONS, keys).transpose(1, 2)
-    y = _maps.pointwise(x, *qkv)
+    given = x.float()
+    y = _maps.pointwise(given, *qkv)
     details = _maps.pointwise(F.relu6(_maps.depthwise(y, *depthwise)), *detail)
 
     def attend(mean: Tensor, learned_q: Tensor, learned_k: Tensor, weights: Weights) -> Tensor:
@@ -62,7 +65,7 @@ def _plain(x: Tensor, packed: Tensor, num_heads: int, key_dim: int, residual: bo
     columns = attend(y.mean(2), positions[2], positions[3], column).transpose(2, 3)
     gate = _maps.pointwise(F.relu6(y[:, 2 * keys :] + rows + columns), *project)
     result = F.hardsigmoid(gate) * details
-    return _maps.channels_last(x + result if residual else result)
+    return _maps.channels_last(given + result if residual else result, x.dtype)
 
 
 _sea_attention = register(
@@ -85,6 +88,7 @@ def pack_sea_attention(
     positions: Sequence[Tensor],
     *,
     num_heads: int,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `sea_attention`, batch norms folded in.
 
@@ -98,15 +102,17 @@ def pack_sea_attention(
         positions: four learned embeddings float32 [1, num_heads * key_dim, 16]: of queries and keys
             of rows, then of columns.
         num_heads: number of heads.
+        dtype: of the maps, and of the weights as they are stored; float16 or float32.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
         TypeError: weights or positions are not float32 tensors.
-        ValueError: a shape does not fit.
+        ValueError: a shape does not fit, or dtype cannot hold a weight.
     """
     op = "pack_sea_attention"
+    element = code_of(op, dtype)
     check_weights(op, "queries", queries, (None, None, 1, 1))
     wide, channels = queries[0].shape[:2]
     check_weights(op, "keys", keys, (wide, channels, 1, 1))
@@ -144,6 +150,7 @@ def pack_sea_attention(
         flags=EXPANDS,
         heads=num_heads,
         key_dim=wide // num_heads,
+        element=element,
     )
     weight, bias = (torch.cat(parts) for parts in zip(queries, keys, values, strict=True))
     tables = (table.new_empty(len(table), 0), table)
@@ -167,17 +174,17 @@ def sea_attention(
     PyTorch. There is no gradient.
 
     Args:
-        x: float32 [B, channels, H, W], any batch, H and W from 1; converted once if not
-            channels_last.
+        x: [B, channels, H, W] of the packed weights' type, any batch, H and W from 1; converted
+            once if not channels_last.
         packed: from `pack_sea_attention`.
         num_heads, key_dim: as packed.
         residual: add x to the result.
 
     Returns:
-        float32 of the shape of x, channels_last.
+        Of the type and shape of x, channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or x is not float32.
+        TypeError: an argument has a wrong type, or x is of a type that no weights have.
         ValueError: a shape or number is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
@@ -27,7 +28,7 @@ from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_ar
 def _fake(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     _maps.check_map("segmentation_head", "local", local)
     _maps.check_map("segmentation_head", "coarse", coarse)
-    _maps.check_batches("segmentation_head", local, coarse)
+    _maps.check_pair("segmentation_head", local, coarse)
     _maps.check_positive("segmentation_head", "num_classes", num_classes)
     check_buffer("segmentation_head", packed)
     batch, _, height, width = local.shape
@@ -39,13 +40,15 @@ def _plain(local: Tensor, coarse: Tensor, packed: Tensor, num_classes: int) -> T
         "segmentation_head",
         Kind.SEGMENTATION_HEAD,
         packed,
+        local.dtype,
         in_channels=local.shape[1],
         hidden_channels=coarse.shape[1],
         classes=num_classes,
     )
     *gate, (_, shift), classifier = unpack(header, packed)
-    fused = F.relu(_maps.gated(local, coarse, *gate) + shift[:, None, None])
-    return _maps.channels_last(_maps.pointwise(fused, *classifier))
+    gated = _maps.gated(local.float(), coarse.float(), *gate)
+    fused = F.relu(gated + shift[:, None, None])
+    return _maps.channels_last(_maps.pointwise(fused, *classifier), local.dtype)
 
 
 _segmentation_head = register(
@@ -79,7 +82,12 @@ _segmentation_labels = register(
 
 
 def pack_segmentation_head(
-    local: Weights, coarse: Weights, shift: Tensor, classifier: Weights
+    local: Weights,
+    coarse: Weights,
+    shift: Tensor,
+    classifier: Weights,
+    *,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `segmentation_head`.
 
@@ -89,15 +97,17 @@ def pack_segmentation_head(
         coarse: weight [fused, coarse, 1, 1] and bias, batch norm folded in.
         shift: float32 [fused], added behind the gate.
         classifier: weight [num_classes, fused, 1, 1] and bias.
+        dtype: of the maps, and of the weights as they are stored; float16 or float32.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
         TypeError: weights are not float32 tensors.
-        ValueError: a shape does not fit.
+        ValueError: a shape does not fit, or dtype cannot hold a weight.
     """
     op = "pack_segmentation_head"
+    element = code_of(op, dtype)
     check_weights(op, "local", local, (None, None, 1, 1))
     fused, local_channels = local[0].shape[:2]
     check_weights(op, "coarse", coarse, (fused, None, 1, 1))
@@ -112,6 +122,7 @@ def pack_segmentation_head(
         hidden_channels=coarse[0].shape[1],
         out_channels=fused,
         classes=len(classifier[0]),
+        element=element,
     )
     return pack(header, local, coarse, (shift.new_empty(fused, 0), shift), classifier)
 
@@ -125,17 +136,17 @@ def segmentation_head(local: Tensor, coarse: Tensor, packed: Tensor, num_classes
     does it, elsewhere plain PyTorch. There is no gradient.
 
     Args:
-        local: float32 [B, local, H, W], any batch, H and W from 1; converted once if not
-            channels_last.
-        coarse: float32 [B, coarse, h, w], likewise; any h and w from 1.
+        local: [B, local, H, W] of the packed weights' type, any batch, H and W from 1; converted
+            once if not channels_last.
+        coarse: [B, coarse, h, w], likewise; any h and w from 1.
         packed: from `pack_segmentation_head`.
         num_classes: as packed.
 
     Returns:
-        Logits, float32 [B, num_classes, H, W], channels_last.
+        Logits [B, num_classes, H, W] of the type of local, channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or a map is not float32.
+        TypeError: an argument has a wrong type, or a map is of a type that no weights have.
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: a map requires grad, and grad mode is on.
     """

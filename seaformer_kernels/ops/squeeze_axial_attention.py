@@ -89,9 +89,10 @@ def squeeze_axial_attention(
     in each head; columns are the same with H and W exchanged. Added to a map, row and column
     broadcast. Time and memory grow with H * W + H^2 + W^2, not with (H * W)^2.
 
-    On the CPU a fused kernel does it in float32; other dtypes and devices run in plain PyTorch.
-    Differentiable: gradients come from the plain definition, computed again from the inputs, and
-    can be differentiated again. Under autocast it runs in float32.
+    On the CPU a fused kernel does it in float32, to which float16 is converted and back; other
+    dtypes and devices run in plain PyTorch. Differentiable: gradients come from the plain
+    definition, computed again from the inputs, and can be differentiated again. Under autocast to
+    float16 it gives that, under others float32.
 
     Args:
         q, k: [B, num_heads * key_dim, H, W], any batch, H and W from 1, any floating dtype. Read

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of, name_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     NORMALIZES,
@@ -26,7 +27,7 @@ from seaformer_kernels.ops._packed import (
 _NOTHING = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)  # means and inverse standard deviations
 
 
-def header_of(out_channels: int, *, normalizes: bool = False) -> Header:
+def header_of(out_channels: int, *, normalizes: bool = False, element: int = 0) -> Header:
     """The header of a stem's packed weights."""
     return Header(
         Kind.STEM,
@@ -35,6 +36,7 @@ def header_of(out_channels: int, *, normalizes: bool = False) -> Header:
         kernel_size=3,
         stride=2,
         flags=NORMALIZES if normalizes else 0,
+        element=element,
     )
 
 
@@ -49,18 +51,38 @@ def normalizes(header: Header, packed: Tensor) -> bool:
     return tuple(normalisation.tolist()) != _NOTHING
 
 
-def _fake(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+def check_dtype(op: str, header: Header, dtype: torch.dtype | None) -> None:
+    """Raises ValueError unless a stem's packed weights write what the call says they do."""
+    if header.dtype != (dtype or torch.float32):
+        raise ValueError(
+            f"{op}: expected dtype {name_of(header.dtype)}, as the packed weights write it, got "
+            f"{name_of(dtype or torch.float32)}"
+        )
+
+
+def _fake(
+    image: Tensor, packed: Tensor, out_channels: int, dtype: torch.dtype | None = None
+) -> Tensor:
     _maps.check_image("stem", image)
+    code_of("stem", dtype or torch.float32)
     _maps.check_positive("stem", "out_channels", out_channels)
     check_buffer("stem", packed)
     check_length("stem", header_of(out_channels), packed)
     batch, _, height, width = image.shape
-    return _maps.empty_map(image, batch, out_channels, (height + 1) // 2, (width + 1) // 2)
+    sizes = (batch, out_channels, (height + 1) // 2, (width + 1) // 2)
+    return _maps.empty_map(image, *sizes, dtype=dtype or torch.float32)
 
 
-def plain(image: Tensor, packed: Tensor, out_channels: int, op: str = "stem") -> Tensor:
+def plain(
+    image: Tensor,
+    packed: Tensor,
+    out_channels: int,
+    dtype: torch.dtype | None = None,
+    op: str = "stem",
+) -> Tensor:
     """The op in plain PyTorch; messages begin with `op`."""
     header = read_header(op, Kind.STEM, packed, in_channels=3, out_channels=out_channels)
+    check_dtype(op, header, dtype)
     if image.dtype == torch.uint8 and not normalizes(header, packed):
         raise ValueError(
             f"{op}: expected a float32 image, as the packed weights have no mean and std, got a "
@@ -68,13 +90,13 @@ def plain(image: Tensor, packed: Tensor, out_channels: int, op: str = "stem") ->
         )
     (weight, bias), (_, normalisation) = unpack(header, packed)
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
-    x = (image - mean) * inverse_std
+    x = (image.float() - mean) * inverse_std
     x = F.conv2d(x, weight.unflatten(1, (3, 3, 3)), bias, stride=2, padding=1)
-    return _maps.channels_last(F.relu(x))
+    return _maps.channels_last(F.relu(x), header.dtype)
 
 
 _stem = register(
-    "stem(Tensor image, Tensor packed, int out_channels) -> Tensor",
+    "stem(Tensor image, Tensor packed, int out_channels, ScalarType? dtype=None) -> Tensor",
     plain=plain,
     fake=_fake,
     differentiable_output=True,
@@ -82,13 +104,18 @@ _stem = register(
 
 
 def pack_stem(
-    weights: Weights, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    weights: Weights,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `stem`.
 
     Args:
         weights: float32 weight [out, 3, 3, 3] and bias [out], batch norm folded in.
         mean, std: subtracted from each channel of the image, and then divided by; both or neither.
+        dtype: of the map that it writes; its weights are float32 always.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
@@ -97,6 +124,7 @@ def pack_stem(
         TypeError: weights are not float32 tensors.
         ValueError: a shape does not fit, or mean and std are not three numbers, std positive.
     """
+    element = code_of("pack_stem", dtype)
     check_weights("pack_stem", "stem", weights, (None, 3, 3, 3))
     given = mean is not None or std is not None
     mean, std = (0.0, 0.0, 0.0) if mean is None else mean, (1.0, 1.0, 1.0) if std is None else std
@@ -106,11 +134,13 @@ def pack_stem(
             f"{list(mean)} and {list(std)}"
         )
     normalisation = torch.tensor([*mean, *(1 / value for value in std)], dtype=torch.float32)
-    header = header_of(len(weights[0]), normalizes=given)
+    header = header_of(len(weights[0]), normalizes=given, element=element)
     return pack(header, weights, (normalisation.new_empty(6, 0), normalisation))
 
 
-def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
+def stem(
+    image: Tensor, packed: Tensor, out_channels: int, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """3x3 convolution with stride 2 and padding 1, batch norm and ReLU, of normalised images.
 
     The first layer of SeaFormer's shared stem. Pixels first become (value - mean) * (1 / std) with
@@ -119,17 +149,19 @@ def stem(image: Tensor, packed: Tensor, out_channels: int) -> Tensor:
 
     Args:
         image: [B, 3, H, W], float32, or uint8 if there is a mean and std, any batch, H and W from
-            1, any strides; a channels_last view of RGB pixels is read where it lies.
+            1, any strides; a channels_last view of RGB pixels is read where it lies. One of
+            float16 is converted to float32 first.
         packed: from `pack_stem`.
         out_channels: width of the output, as packed.
+        dtype: of the output, as packed.
 
     Returns:
-        float32 [B, out_channels, ceil(H / 2), ceil(W / 2)], channels_last.
+        [B, out_channels, ceil(H / 2), ceil(W / 2)], channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: image requires grad, and grad mode is on.
     """
     _maps.check_image_call("stem", image, {"packed": packed}, out_channels=out_channels)
-    return _stem(image, packed, out_channels)
+    return _stem(image, packed, out_channels, dtype)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of, name_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import EXPANDS, Header, Kind, check_buffer, read_header
 from seaformer_kernels.ops.inverted_residual import check_geometry
@@ -19,7 +21,8 @@ def joins(stem: Tensor, block: Tensor) -> bool:
 
 
 def _join(stem: Header, block: Header) -> bool:
-    return not block.flags & EXPANDS and block.in_channels == stem.out_channels
+    fits = block.in_channels == stem.out_channels and block.element == stem.element
+    return fits and not block.flags & EXPANDS
 
 
 def _fake(
@@ -30,8 +33,10 @@ def _fake(
     kernel_size: int,
     stride: int,
     residual: bool,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     op = "stem_block"
+    code_of(op, dtype or torch.float32)
     _maps.check_image(op, image)
     _maps.check_positive(op, "out_channels", out_channels)
     for packed in (stem, block):
@@ -40,7 +45,7 @@ def _fake(
     check_geometry(op, out_channels, out_channels, kernel_size, stride, residual=residual)
     batch, _, *sizes = image.shape
     height, width = (((size + 1) // 2 - 1) // stride + 1 for size in sizes)
-    return _maps.empty_map(image, batch, out_channels, height, width)
+    return _maps.empty_map(image, batch, out_channels, height, width, dtype=dtype or torch.float32)
 
 
 def _plain(
@@ -51,6 +56,7 @@ def _plain(
     kernel_size: int,
     stride: int,
     residual: bool,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     op = "stem_block"
     first = read_header(op, Kind.STEM, stem)
@@ -58,17 +64,17 @@ def _plain(
     if not _join(first, second):
         raise ValueError(
             f"{op}: expected packed weights of a block without expansion of {first.out_channels} "
-            f"channels, got one of {second.in_channels}"
-            f"{' that expands' if second.flags & EXPANDS else ''}"
+            f"channels in {name_of(first.dtype)}, got one of {second.in_channels}"
+            f"{' that expands' if second.flags & EXPANDS else ''} in {name_of(second.dtype)}"
         )
     check_geometry(op, first.out_channels, out_channels, kernel_size, stride, residual=residual)
-    x = plain_stem(image, stem, first.out_channels, op)
+    x = plain_stem(image, stem, first.out_channels, dtype, op)
     return plain_block(x, block, out_channels, kernel_size, stride, residual, op)
 
 
 _stem_block = register(
     "stem_block(Tensor image, Tensor stem, Tensor block, int out_channels, int kernel_size, "
-    "int stride, bool residual) -> Tensor",
+    "int stride, bool residual, ScalarType? dtype=None) -> Tensor",
     plain=_plain,
     fake=_fake,
     differentiable_output=True,
@@ -83,6 +89,7 @@ def stem_block(
     kernel_size: int,
     stride: int = 1,
     residual: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """`stem`, then `inverted_residual` without expansion, without storing the map between them.
 
@@ -95,16 +102,17 @@ def stem_block(
         block: from `pack_inverted_residual`, without expansion, of the stem's output channels.
         out_channels, kernel_size, stride: of the block, as packed.
         residual: add the stem's output, which needs stride 1 and equal widths.
+        dtype: of the output, as both are packed.
 
     Returns:
-        float32 [B, out_channels, ceil(ceil(H / 2) / stride), ceil(ceil(W / 2) / stride)],
+        [B, out_channels, ceil(ceil(H / 2) / stride), ceil(ceil(W / 2) / stride)],
         channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or image is neither float32 nor uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
         ValueError: a shape or number is wrong, or the weights are not for this call.
         RuntimeError: image requires grad, and grad mode is on.
     """
     numbers = {"out_channels": out_channels, "kernel_size": kernel_size, "stride": stride}
     _maps.check_image_call("stem_block", image, {"stem": stem, "block": block}, **numbers)
-    return _stem_block(image, stem, block, *numbers.values(), bool(residual))
+    return _stem_block(image, stem, block, *numbers.values(), bool(residual), dtype)

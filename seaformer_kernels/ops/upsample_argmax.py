@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
+from seaformer_kernels.ops._element import ELEMENTS, NAMES
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.reference import upsample_argmax as reference
@@ -28,8 +28,8 @@ def _check(logits: Tensor, size: Sequence[int]) -> None:
 
 def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
     _check(logits, size)
-    if logits.dtype != torch.float32:
-        raise ValueError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
+    if logits.dtype not in ELEMENTS:
+        raise ValueError(f"upsample_argmax: expected {NAMES} logits, got {logits.dtype}")
     return logits.new_empty(
         (logits.shape[0], size[0], size[1]), dtype=reference.label_dtype(logits.shape[1])
     )
@@ -56,8 +56,8 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
     segmentation head (SeaFormer, section 3.3: logits at 1/8 of the image).
 
     Args:
-        logits: float32 [B, C, h, w], any batch, any C, h, w from 1, any strides. channels_last
-            is read where it lies; rows of other layouts are copied, two at a time.
+        logits: float32 or float16 [B, C, h, w], any batch, any C, h, w from 1, any strides.
+            channels_last is read where it lies; rows of other layouts are copied, two at a time.
         size: (H, W) of the labels, each from 1: any scale up or down, one for each axis. All that
             `interpolate` takes: integers, symbolic ones, 0-d tensors, or one of them for a square.
 
@@ -66,15 +66,15 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
         gradient, whether or not the logits do.
 
     Raises:
-        TypeError: logits is not a tensor, not float32, or size is no integers.
+        TypeError: logits is not a tensor, of another type, or size is no integers.
         ValueError: wrong rank, an empty axis, or a size that is not two positive integers.
     """
     if not isinstance(logits, Tensor):
         raise TypeError(
             f"upsample_argmax: expected a tensor of logits, got {type(logits).__name__}"
         )
-    if logits.dtype != torch.float32:
-        raise TypeError(f"upsample_argmax: expected float32 logits, got {logits.dtype}")
+    if logits.dtype not in ELEMENTS:
+        raise TypeError(f"upsample_argmax: expected {NAMES} logits, got {logits.dtype}")
     sides = read_size("upsample_argmax", size)
     if is_traced(sides):
         return reference.upsample_argmax(logits, sides)

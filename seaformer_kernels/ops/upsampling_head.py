@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     Activation,
@@ -35,15 +37,16 @@ def _plain(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
         "upsampling_head",
         Kind.UPSAMPLING_HEAD,
         packed,
+        x.dtype,
         in_channels=x.shape[1],
         classes=num_classes,
     )
     depthwise, project, classifier = unpack(header, packed)
     size = [UPSAMPLING * side for side in x.shape[2:]]
-    y = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    y = F.interpolate(x.float(), size=size, mode="bilinear", align_corners=False)
     y = _maps.activate(_maps.depthwise(y, *depthwise), header.depthwise_activation)
     y = F.relu(_maps.pointwise(y, *project))
-    return _maps.channels_last(_maps.pointwise(y, *classifier))
+    return _maps.channels_last(_maps.pointwise(y, *classifier), x.dtype)
 
 
 _upsampling_head = register(
@@ -54,22 +57,30 @@ _upsampling_head = register(
 )
 
 
-def pack_upsampling_head(depthwise: Weights, project: Weights, classifier: Weights) -> Tensor:
+def pack_upsampling_head(
+    depthwise: Weights,
+    project: Weights,
+    classifier: Weights,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Packed weights for `upsampling_head`.
 
     Args:
         depthwise: float32 weight [in, 1, k, k] with k 3 or 5 and bias [in], batch norm folded in.
         project: likewise, weight [fused, in, 1, 1].
         classifier: weight [num_classes, fused, 1, 1] and bias.
+        dtype: of the maps, and of the weights as they are stored; float16 or float32.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
         TypeError: weights are not float32 tensors.
-        ValueError: a shape does not fit.
+        ValueError: a shape does not fit, or dtype cannot hold a weight.
     """
     op = "pack_upsampling_head"
+    element = code_of(op, dtype)
     check_weights(op, "depthwise", depthwise, (None, 1, None, None))
     channels, _, *kernel = depthwise[0].shape
     if kernel not in ([3, 3], [5, 5]):
@@ -86,6 +97,7 @@ def pack_upsampling_head(depthwise: Weights, project: Weights, classifier: Weigh
         stride=1,
         depthwise_activation=Activation.RELU,
         classes=len(classifier[0]),
+        element=element,
     )
     return pack(header, depthwise, project, classifier)
 
@@ -99,15 +111,16 @@ def upsampling_head(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     plain PyTorch. There is no gradient.
 
     Args:
-        x: float32 [B, in, H, W], any batch, H and W from 1; converted once if not channels_last.
+        x: [B, in, H, W] of the packed weights' type, any batch, H and W from 1; converted
+            once if not channels_last.
         packed: from `pack_upsampling_head`.
         num_classes: as packed.
 
     Returns:
-        Logits, float32 [B, num_classes, 2 H, 2 W], channels_last.
+        Logits [B, num_classes, 2 H, 2 W] of the type of x, channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or x is not float32.
+        TypeError: an argument has a wrong type, or x is of a type that no weights have.
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: x requires grad, and grad mode is on.
     """

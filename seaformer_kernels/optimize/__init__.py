@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from seaformer_kernels import _extension
 from seaformer_kernels.fused import FusedBlock, Unservable
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
-from seaformer_kernels.optimize.convert import Converter
+from seaformer_kernels.ops._element import code_of
+from seaformer_kernels.optimize.convert import Converter, is_part, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report
 from seaformer_kernels.optimize.whole_graph import whole_network
@@ -29,6 +30,8 @@ def optimize(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     whole_graph: bool = False,
+    dtype: torch.dtype | None = None,
+    keep_float32: Collection[str] = (),
 ) -> OptimizedModel:
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
@@ -40,7 +43,11 @@ def optimize(
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain
-    model's by float32 rounding only, and are channels_last.
+    model's by rounding only, and are channels_last.
+
+    With a half type as dtype, weights and maps take half the memory, and cores with arithmetic of
+    that type are faster; others compute in float32. What stays plain, means, softmax and other long
+    sums are float32 always. Where parts of two types meet, the one behind converts what it reads.
 
     Args:
         model: from `create_model`, or any module that contains or is a block of ours; float32, on
@@ -48,6 +55,11 @@ def optimize(
             DistributedDataParallel, a compiled model or AveragedModel, the model inside counts.
         mean, std: of R, G and B in the range 0..255; the stem then normalises, and the model takes
             raw RGB values, float32 or uint8 [B, 3, H, W], such as a channels_last view of an image.
+        dtype: of weights and maps: torch.float32 (None is that, too) or torch.float16. The model
+            then takes images of float32, of this type and, with a mean and std, of uint8; its
+            output is of the type of the part that makes it.
+        keep_float32: names of parts that stay float32, such as "decode_head" or
+            "backbone.smb1.layer1": of blocks as `report()` has them, or of what they are in.
         whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
             share memory that stays with the process (`ops.release_memory`). For models of
             `create_model` whose blocks can all be fused; there are no backbone features then.
@@ -63,22 +75,35 @@ def optimize(
         TypeError: model is not a module.
         ValueError: model is optimised or scripted, or has a compiled part, or holds a tensor that
             is not on the CPU or not float32; or mean and std are not what they should be, or not of
-            use; or whole_graph is asked of a model that cannot have it.
+            use; or dtype is none of these, or cannot hold a weight once batch norm is folded; or
+            keep_float32 names no block; or whole_graph is asked of a model that cannot have it.
         RuntimeError: whole_graph is asked for, and the native extension is missing.
     """
     if isinstance(model, nn.Module):
         model = unwrapped(model)
     _check_model(model)
     mean, std = _normalisation(mean, std)
-    converter = Converter(mean, std)
+    dtype = torch.float32 if dtype is None else dtype
+    code_of("optimize", dtype)
+    keep_float32 = _names(keep_float32)
+    converter = Converter(mean, std, dtype, keep_float32)
     module = converter.convert(_copy(model).eval().requires_grad_(False))
     report = Report(tuple(converter.entries))
+    for name in keep_float32:
+        if not any(is_part(entry.path, name) for entry in report.entries):
+            blocks = ", ".join(repr(entry.path) for entry in report.entries[:3])
+            raise ValueError(
+                "optimize: expected keep_float32 to name blocks, or what they are in, of which "
+                f"there are {blocks or 'none'} ..., got {name!r}."
+            )
+    if dtype != torch.float32:
+        read_any_element(module)
     stems = [entry for entry in report.entries if entry.kind == Stem.__name__]
     plain = [entry for entry in stems if not entry.fused]
     if mean is not None and (plain or not stems):
         got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
-    result = OptimizedModel(_whole(module, report) if whole_graph else module, report)
+    result = OptimizedModel(_whole(module, report) if whole_graph else module, report, dtype)
     if not any(entry.fused for entry in report.entries):
         warnings.warn(_nothing(model, report, converter.kinds), stacklevel=3)  # beyond no_grad
     return result
@@ -163,6 +188,13 @@ def _normalisation(
             f"{mean} and {std}."
         )
     return mean, std
+
+
+def _names(keep_float32: Collection[str]) -> tuple[str, ...]:
+    names = (keep_float32,) if isinstance(keep_float32, str) else tuple(keep_float32)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"optimize: expected keep_float32 as names of parts, got {keep_float32!r}.")
+    return names
 
 
 def _copy(model: nn.Module) -> nn.Module:

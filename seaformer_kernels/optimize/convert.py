@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from seaformer_kernels.fused import (
+    FusedBlock,
     FusedClassificationHead,
     FusedFusionGate,
     FusedInvertedResidual,
@@ -33,6 +36,8 @@ from seaformer_kernels.modules import (
     Stem,
     UpsamplingHead,
 )
+from seaformer_kernels.ops._element import ELEMENTS, name_of
+from seaformer_kernels.ops._packed import WeightOverflow
 from seaformer_kernels.ops.stem_block import joins
 from seaformer_kernels.optimize.report import Entry
 
@@ -42,16 +47,26 @@ class Converter:
 
     Args:
         mean, std: for stems, see `FusedStem.of`.
+        dtype: of the maps and weights of what is fused.
+        keep_float32: names of parts that have float32 instead.
 
     Attributes:
         entries: one for each of our blocks met, in order.
     """
 
-    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None):
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        dtype: torch.dtype = torch.float32,
+        keep_float32: Collection[str] = (),
+    ):
+        self._dtype = dtype
+        self._keep_float32 = keep_float32
         self.entries: list[Entry] = []
         self._results: dict[object, nn.Module] = {}  # so that shared modules stay shared
         self._makers = {
-            Stem: lambda stem: FusedStem.of(stem, mean, std),
+            Stem: functools.partial(FusedStem.of, mean=mean, std=std),
             InvertedResidual: FusedInvertedResidual.of,
             Mlp: FusedMlp.of,
             FusionGate: FusedFusionGate.of,
@@ -59,7 +74,7 @@ class Converter:
             SegmentationHead: FusedSegmentationHead.of,
             ClassificationHead: FusedClassificationHead.of,
             SeaAttention: FusedSeaAttention.of,
-            ConvBN: folded_convolution,
+            ConvBN: lambda block, dtype: folded_convolution(block),
         }
 
     @property
@@ -80,12 +95,22 @@ class Converter:
         if kind is None:
             return None
         try:
-            result = self._makers[kind](module)
+            result = self._make(self._makers[kind], module, path)
         except Unservable as error:
             self.entries.append(Entry(path, kind.__name__, str(error)))
             return None
-        self.entries.append(Entry(path, kind.__name__))
+        self.entries.append(_entry(path, kind, result))
         return result
+
+    def _make(self, make: Callable[..., nn.Module], module: nn.Module, path: str) -> nn.Module:
+        kept = any(is_part(path, name) for name in self._keep_float32)
+        try:
+            return make(module, dtype=torch.float32 if kept else self._dtype)
+        except WeightOverflow as error:
+            raise ValueError(
+                f"optimize: {error} in {path or 'the model itself'}; keep_float32=[{path!r}] keeps "
+                "that part in float32."
+            ) from None
 
     def _sea_layer(self, module: nn.Module, path: str) -> nn.Module | None:
         """Both halves of a layer, which add their residuals, or nothing where one cannot."""
@@ -98,8 +123,10 @@ class Converter:
             for name, (kind, fused) in halves.items():
                 half = module.get_submodule(name)
                 if (half, "residual") not in self._results:
-                    made[half, "residual"] = fused.of(half, residual=True)
-                    entries.append(Entry(_join(path, name), kind.__name__))
+                    make = functools.partial(fused.of, residual=True)
+                    half_path = _join(path, name)
+                    made[half, "residual"] = result = self._make(make, half, half_path)
+                    entries.append(_entry(half_path, kind, result))
         except Unservable:
             return None
         self._results |= made
@@ -115,6 +142,31 @@ class Converter:
                 module._modules[name] = self.convert(child, _join(path, name))
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             _join_stem(module)
+
+
+def is_part(path: str, name: str) -> bool:
+    """Whether the module at a path is of that name or inside of it; all are inside of ""."""
+    return not name or path == name or path.startswith(f"{name}.")
+
+
+def read_any_element(model: nn.Module) -> None:
+    """Lets what stayed plain, in float32, read maps of other types."""
+    for module in model.modules():
+        own = itertools.chain(module.parameters(False), module.buffers(False))
+        if not isinstance(module, FusedBlock) and any(x.is_floating_point() for x in own):
+            module.register_forward_pre_hook(_in_float32, with_kwargs=True)
+
+
+def _in_float32(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def convert(x: object) -> object:
+        return x.float() if isinstance(x, Tensor) and x.dtype in ELEMENTS else x
+
+    return tuple(map(convert, args)), {name: convert(x) for name, x in kwargs.items()}
+
+
+def _entry(path: str, kind: type[nn.Module], result: nn.Module) -> Entry:
+    dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
+    return Entry(path, kind.__name__, dtype=name_of(dtype))
 
 
 def _join_stem(sequence: nn.Sequential) -> None:

@@ -28,11 +28,16 @@ class OptimizedModel(nn.Module):
 
     holds_packed_weights = True
 
-    def __new__(cls, module: nn.Module, report: Report) -> OptimizedModel:
+    _dtype = torch.float32  # of those that were pickled before there were others
+
+    def __new__(
+        cls, module: nn.Module, report: Report, dtype: torch.dtype = torch.float32
+    ) -> OptimizedModel:
         return super().__new__(_class_for(type(module)))
 
-    def __init__(self, module: nn.Module, report: Report):
+    def __init__(self, module: nn.Module, report: Report, dtype: torch.dtype = torch.float32):
         super().__init__()
+        self._dtype = dtype
         self.module = module
         self._report = report
         self.eval()
@@ -77,8 +82,8 @@ class OptimizedModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the model's maps and weights before they were packed: float32."""
-        return torch.float32
+        """Of the maps and weights of what is fused, parts kept in float32 apart."""
+        return self._dtype
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """The parameters of what stayed plain, or an empty one if there are none.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from seaformer_kernels import cpu
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -14,11 +16,23 @@ class Entry:
         path: its name in the model; "" for the model itself.
         kind: the class of ours it is of. A ConvBN counts where it is not part of a fused block.
         reason: why it stayed plain, as the end of a sentence about it; None if it did not.
+        dtype: the type of its maps and weights.
     """
 
     path: str
     kind: str
     reason: str | None = None
+    dtype: str = "float32"
+
+    @property
+    def kernel(self) -> str | None:
+        """The instruction set of the kernel that does most of its work, as chosen now.
+
+        "pytorch" without the native extension, and None where plain PyTorch does it all.
+        """
+        if not self.fused or self.kind == "ConvBN":
+            return None
+        return cpu.chosen("stem" if self.kind == "Stem" else "pointwise", self.dtype)
 
     @property
     def fused(self) -> bool:
@@ -50,6 +64,8 @@ class Report:
         counts = Counter(entry.kind for entry in self.entries if entry.fused)
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
         lines = [f"Fused or folded: {kinds}."]
+        by = Counter((entry.dtype, entry.kernel) for entry in self.entries if entry.kernel)
+        lines += [f"In {dtype}, by {kernel}: {count}." for (dtype, kernel), count in by.items()]
         if self.fused_share is not None:
             height, width = self.input_size
             lines.append(

@@ -23,7 +23,7 @@ from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.modules import SeaStage
 from seaformer_kernels.ops._facts import plan_facts
-from seaformer_kernels.ops.network import DOWNSAMPLING, scale_of
+from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, scale_of
 
 
 class WholeNetwork(SelfDescribing):
@@ -34,10 +34,12 @@ class WholeNetwork(SelfDescribing):
         config, num_classes: of the model.
         normalizes: whether images are raw RGB values, float32 or uint8.
         scale: downsampling and upsampling of the logits, as `ops.network_logits` takes them.
+        dtype: of the logits.
     """
 
     plan: Tensor
     scale: tuple[int, int]
+    dtype = torch.float32  # of those that were pickled before there were others
     _facts_of = staticmethod(plan_facts)
 
     def __init__(self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool):
@@ -46,10 +48,11 @@ class WholeNetwork(SelfDescribing):
         self.num_classes = num_classes
         self.normalizes = normalizes
         self.scale = scale_of(plan)
+        self.dtype = dtype_of(plan)
 
     def _logits(self, x: Tensor) -> Tensor:
         check_images(x, raw=self.normalizes)
-        return ops.network_logits(x, self.plan, self.num_classes, *self.scale)
+        return ops.network_logits(x, self.plan, self.num_classes, *self.scale, self.dtype)
 
 
 class WholeSegmenter(WholeNetwork):

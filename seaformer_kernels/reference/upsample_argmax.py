@@ -15,6 +15,11 @@ def label_dtype(classes: int) -> torch.dtype:
 
 
 def upsample_argmax(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Labels [B, H, W] of logits [B, C, h, w] resized to ``size`` = (H, W)."""
+    """Labels [B, H, W] of logits [B, C, h, w] resized to ``size`` = (H, W).
+
+    Logits of a half type are resized in float32.
+    """
+    if logits.dtype.itemsize == 2:
+        logits = logits.float()
     resized = F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
     return resized.argmax(dim=1).to(label_dtype(logits.shape[1]))

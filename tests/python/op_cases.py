@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
+from seaformer_kernels.ops._element import ELEMENTS
+from seaformer_kernels.ops._packed import element_of
 from seaformer_kernels.reference.upsample_argmax import upsample_argmax
 
 ACTIVATIONS = {
@@ -44,6 +46,11 @@ class Case:
         """What the op is called with."""
         packed = self.packed if packed is None else packed
         return (*(inputs or self.inputs), packed, *self.behind, *self.arguments)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what it answers and, but for images, of its inputs."""
+        return ELEMENTS[element_of(self.packed)]
 
     @property
     def overload(self) -> torch._ops.OpOverload:
@@ -89,10 +96,11 @@ class Call(nn.Module):
 
 
 class Random:
-    """Tensors from a seed."""
+    """Tensors from a seed; weights hold values of a type, as float32."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, dtype: torch.dtype = torch.float32):
         self._generator = torch.Generator().manual_seed(seed)
+        self._dtype = dtype
 
     def tensor(self, *shape: int, scale: float = 1.0) -> Tensor:
         return scale * torch.randn(*shape, generator=self._generator)
@@ -100,7 +108,9 @@ class Random:
     def weights(self, out: int, *rest: int) -> tuple[Tensor, Tensor]:
         """Weight and bias of outputs of about the inputs' size."""
         fan_in = torch.Size(rest).numel()
-        return self.tensor(out, *rest, scale=fan_in**-0.5), self.tensor(out, scale=0.3)
+        parts = self.tensor(out, *rest, scale=fan_in**-0.5), self.tensor(out, scale=0.3)
+        weight, bias = (part.to(self._dtype).float() for part in parts)
+        return weight, bias
 
 
 def conv(x: Tensor, weights: tuple[Tensor, Tensor], **options: int) -> Tensor:
@@ -109,7 +119,13 @@ def conv(x: Tensor, weights: tuple[Tensor, Tensor], **options: int) -> Tensor:
 
 
 def stem(
-    out: int = 16, batch: int = 1, h: int = 8, w: int = 8, normalise: bool = False, seed: int = 0
+    out: int = 16,
+    batch: int = 1,
+    h: int = 8,
+    w: int = 8,
+    normalise: bool = False,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
     random = Random(seed)
     weights = random.weights(out, 3, 3, 3)
@@ -124,7 +140,8 @@ def stem(
             x = (x - x.new_tensor(mean).view(3, 1, 1)) / x.new_tensor(std).view(3, 1, 1)
         return F.relu(conv(x, weights, stride=2, padding=1))
 
-    return Case("stem", (image,), sk.ops.pack_stem(weights, mean=mean, std=std), (out,), expected)
+    packed = sk.ops.pack_stem(weights, mean=mean, std=std, dtype=dtype)
+    return Case("stem", (image,), packed, (out, dtype), expected)
 
 
 def stem_block(
@@ -138,14 +155,17 @@ def stem_block(
     h: int = 8,
     w: int = 8,
     normalise: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    first = stem(channels, batch, h, w, normalise)
-    second = inverted_residual(channels, None, out, k, stride, residual=residual, seed=1)
+    first = stem(channels, batch, h, w, normalise, dtype=dtype)
+    second = inverted_residual(
+        channels, None, out, k, stride, residual=residual, seed=1, dtype=dtype
+    )
     return Case(
         "stem_block",
         first.inputs,
         first.packed,
-        second.arguments,
+        (*second.arguments, dtype),
         lambda x: second.expected(first.expected(x)),
         (second.packed,),
     )
@@ -164,8 +184,9 @@ def inverted_residual(
     h: int = 7,
     w: int = 9,
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     width = hidden or channels
     expand = random.weights(width, channels, 1, 1) if hidden else None
     depthwise, project = random.weights(width, 1, k, k), random.weights(out, width, 1, 1)
@@ -176,6 +197,7 @@ def inverted_residual(
         stride=stride,
         expand_activation=acts[0],
         depthwise_activation=acts[1],
+        dtype=dtype,
     )
 
     def expected(x: Tensor) -> Tensor:
@@ -184,7 +206,7 @@ def inverted_residual(
         y = conv(ACTIVATIONS[acts[1]](y), project)
         return x + y if residual else y
 
-    x = random.tensor(batch, channels, h, w, scale=3.0)
+    x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
     return Case("inverted_residual", (x,), packed, (out, k, stride, residual), expected)
 
 
@@ -203,14 +225,15 @@ def fusion_gate(
     size: tuple[int, int] = (8, 8),
     coarse_size: tuple[int, int] = (3, 5),
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     weights = random.weights(out, local, 1, 1), random.weights(out, coarse, 1, 1)
     inputs = (
-        random.tensor(batch, local, *size),
-        random.tensor(batch, coarse, *coarse_size, scale=3.0),
+        random.tensor(batch, local, *size).to(dtype),
+        random.tensor(batch, coarse, *coarse_size, scale=3.0).to(dtype),
     )
-    packed = sk.ops.pack_fusion_gate(*weights)
+    packed = sk.ops.pack_fusion_gate(*weights, dtype=dtype)
     return Case("fusion_gate", inputs, packed, (out,), lambda x, y: gate(x, y, *weights))
 
 
@@ -223,20 +246,21 @@ def segmentation_head(
     size: tuple[int, int] = (8, 8),
     coarse_size: tuple[int, int] = (3, 5),
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     of_local, of_coarse = random.weights(fused, local, 1, 1), random.weights(fused, coarse, 1, 1)
     shift, classifier = random.tensor(fused), random.weights(classes, fused, 1, 1)
     inputs = (
-        random.tensor(batch, local, *size),
-        random.tensor(batch, coarse, *coarse_size, scale=3.0),
+        random.tensor(batch, local, *size).to(dtype),
+        random.tensor(batch, coarse, *coarse_size, scale=3.0).to(dtype),
     )
 
     def expected(x: Tensor, y: Tensor) -> Tensor:
         z = gate(x, y, of_local, of_coarse) + shift.to(x.dtype)[:, None, None]
         return conv(F.relu(z), classifier)
 
-    packed = sk.ops.pack_segmentation_head(of_local, of_coarse, shift, classifier)
+    packed = sk.ops.pack_segmentation_head(of_local, of_coarse, shift, classifier, dtype=dtype)
     return Case("segmentation_head", inputs, packed, (classes,), expected)
 
 
@@ -249,8 +273,9 @@ def upsampling_head(
     h: int = 5,
     w: int = 6,
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     depthwise = random.weights(channels, 1, k, k)
     project, classifier = (
         random.weights(fused, channels, 1, 1),
@@ -263,22 +288,28 @@ def upsampling_head(
         y = F.relu(conv(y, depthwise, padding=k // 2, groups=channels))
         return conv(F.relu(conv(y, project)), classifier)
 
-    x = random.tensor(batch, channels, h, w, scale=3.0)
-    packed = sk.ops.pack_upsampling_head(depthwise, project, classifier)
+    x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
+    packed = sk.ops.pack_upsampling_head(depthwise, project, classifier, dtype=dtype)
     return Case("upsampling_head", (x,), packed, (classes,), expected)
 
 
 def classification_head(
-    channels: int = 20, classes: int = 10, batch: int = 1, h: int = 4, w: int = 4, seed: int = 0
+    channels: int = 20,
+    classes: int = 10,
+    batch: int = 1,
+    h: int = 4,
+    w: int = 4,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     weights = random.weights(classes, channels)
-    x = random.tensor(batch, channels, h, w)
+    x = random.tensor(batch, channels, h, w).to(dtype)
 
     def expected(x: Tensor) -> Tensor:
         return F.linear(x.mean((2, 3)), *(part.to(x.dtype) for part in weights))
 
-    packed = sk.ops.pack_classification_head(weights)
+    packed = sk.ops.pack_classification_head(weights, dtype=dtype)
     return Case("classification_head", (x,), packed, (classes,), expected)
 
 
@@ -290,11 +321,12 @@ def pointwise(
     h: int = 4,
     w: int = 5,
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     weights = random.weights(out, channels, 1, 1)
-    x = random.tensor(batch, channels, h, w, scale=3.0)
-    packed = sk.ops.pack_pointwise(weights, activation=act)
+    x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
+    packed = sk.ops.pack_pointwise(weights, activation=act, dtype=dtype)
     return Case("pointwise", (x,), packed, (out,), lambda x: ACTIVATIONS[act](conv(x, weights)))
 
 
@@ -308,8 +340,9 @@ def sea_attention(
     *,
     residual: bool = False,
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Case:
-    random = Random(seed)
+    random = Random(seed, dtype)
     keys, values = heads * key_dim, heads * value_dim
     wide = 2 * keys + values
     qkv = [random.weights(width, channels, 1, 1) for width in (keys, keys, values)]
@@ -319,7 +352,7 @@ def sea_attention(
     project = random.weights(channels, values, 1, 1)
     positions = [random.tensor(1, keys, 16) for _ in range(4)]
     packed = sk.ops.pack_sea_attention(
-        *qkv, depthwise, detail, row, column, project, positions, num_heads=heads
+        *qkv, depthwise, detail, row, column, project, positions, num_heads=heads, dtype=dtype
     )
 
     def attend(means: list[Tensor], learned: list[Tensor], weights: tuple) -> Tensor:
@@ -340,7 +373,7 @@ def sea_attention(
         y = F.hardsigmoid(conv(F.relu6(v + rows + columns), project)) * conv(details, detail)
         return x + y if residual else y
 
-    x = random.tensor(batch, channels, *size, scale=2.0)
+    x = random.tensor(batch, channels, *size, scale=2.0).to(dtype)
     return Case("sea_attention", (x,), packed, (heads, key_dim, residual), expected)
 
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import inspect
+import itertools
 import math
+from functools import partial
 
 import op_cases as cases
 import pytest
 import torch
 from op_cases import SIMPLE, Call, Case, Random
+from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.ops._packed import Kind
 
 
 def assert_near(case: Case, got: torch.Tensor, *inputs: torch.Tensor) -> None:
-    """At most twice as far from float64 as plain float32 is, or 4 eps of the largest value."""
+    """At most twice as far from float64 as plain layers are, or 4 eps of the largest value."""
     inputs = inputs or case.inputs
     exact = case.expected(*(x.double() for x in inputs))
-    assert got.shape == exact.shape and got.dtype == torch.float32
+    assert got.shape == exact.shape and got.dtype == case.dtype
     if got.numel() == 0:
         return
-    plain = (case.expected(*inputs).double() - exact).abs().max().item()
+    plain = (case.expected(*(x.to(case.dtype) for x in inputs)).double() - exact).abs().max().item()
     errors = (got.double() - exact).abs()
-    allowed = 2 * plain + 4 * 2.0**-23 * exact.abs().max().item()
+    allowed = 2 * plain + 4 * torch.finfo(case.dtype).eps * exact.abs().max().item()
     worst = errors.argmax().item()
     assert errors.max() <= allowed, (
         f"element {worst}: got {got.flatten()[worst]}, expected {exact.flatten()[worst]}, "
@@ -38,88 +43,96 @@ def simple(request) -> Case:
     return SIMPLE[request.param]()
 
 
+@pytest.fixture(params=itertools.product(SIMPLE, ELEMENTS), ids=str)
+def typed(request) -> Case:
+    op, dtype = request.param
+    return SIMPLE[op](dtype=dtype)
+
+
 ir, gate, head = cases.inverted_residual, cases.fusion_gate, cases.segmentation_head
 upsampling = cases.upsampling_head
 SHAPES = [
-    cases.stem(),
-    cases.stem(out=32, batch=3, h=33, w=47),
-    cases.stem(out=5, h=1, w=1),
-    cases.stem(out=17, h=1, w=30),
-    cases.stem(out=15, h=31, w=1),
-    cases.stem(out=16, batch=2, h=64, w=96, normalise=True),
-    cases.stem(out=16, h=5, w=6, normalise=True),
-    cases.stem(batch=0),
-    cases.stem_block(),
-    cases.stem_block(residual=True, batch=3, h=33, w=47),
-    cases.stem_block(5, 9, 5, h=1, w=1),
-    cases.stem_block(17, 8, 3, 2, h=1, w=30),
-    cases.stem_block(32, 32, residual=True, batch=2, h=64, w=96, normalise=True),
-    cases.stem_block(batch=0),
-    ir(),
-    ir(16, None, 16, residual=True, h=20, w=37),
-    ir(16, 64, 16, stride=2, h=32, w=33),
-    ir(16, 48, 16, residual=True, batch=3, h=19, w=24),
-    ir(32, 96, 32, 5, residual=True, h=17, w=40),
-    ir(16, 48, 32, 5, 2, h=31, w=30),
-    ir(33, 99, 17, 5, 2, batch=2, h=2, w=3),
-    ir(1, 1, 1, h=5, w=5),
-    ir(3, None, 5, 5, 2, h=1, w=1),
-    ir(7, 21, 7, residual=True, h=1, w=13),
-    ir(7, 21, 9, stride=2, h=13, w=1),
-    ir(160, 320, 160, acts=("none", "relu6"), residual=True, h=4, w=5),
-    ir(24, 48, 24, acts=("none", "relu6"), h=8, w=8),
-    ir(6, 10, 4, acts=("hardsigmoid", "none"), h=6, w=6),
-    ir(6, 10, 4, acts=("relu6", "relu"), h=6, w=6),
-    ir(batch=0, residual=True),
-    gate(),
-    gate(32, 128, 64, 3, (40, 56), (10, 14)),
-    gate(5, 7, 33, 2, (9, 11), (1, 1)),
-    gate(16, 16, 16, 1, (1, 1), (4, 6)),
-    gate(1, 1, 1, 1, (1, 20), (5, 1)),
-    gate(8, 8, 15, 1, (4, 6), (7, 13)),
-    gate(8, 8, 8, 1, (6, 6), (6, 6)),
-    gate(batch=0),
-    head(),
-    head(64, 160, 96, 150, 2, (16, 20), (2, 3)),
-    head(5, 7, 33, 1, 3, (9, 11), (1, 1)),
-    head(16, 16, 16, 257, 1, (1, 1), (4, 6)),
-    head(8, 8, 15, 21, 1, (4, 6), (7, 13)),
-    head(batch=0),
-    upsampling(),
-    upsampling(48, 96, 150, batch=2, h=8, w=9),
-    upsampling(33, 17, 1, 5, 3, 5, 7),
-    upsampling(16, 16, 257, h=1, w=1),
-    upsampling(1, 1, 2, h=1, w=21),
-    upsampling(64, 40, 21, 5, h=13, w=1),
-    upsampling(batch=0),
-    cases.classification_head(),
-    cases.classification_head(160, 1000, 3, 7, 5),
-    cases.classification_head(1, 1, 2, 1, 1),
-    cases.classification_head(33, 17, 1, 1, 50),
-    cases.classification_head(batch=0),
-    cases.pointwise(),
-    cases.pointwise(16, 64, "none", 1, 20, 31),
-    cases.pointwise(96, 150, "relu6", 2, 9, 7),
-    cases.pointwise(33, 17, "hardsigmoid", 3, 5, 3),
-    cases.pointwise(1, 1, h=1, w=1),
-    cases.pointwise(7, 33, h=1, w=29),
-    cases.pointwise(batch=0),
-    cases.sea_attention(),
-    cases.sea_attention(128, 4, 16, 32, size=(16, 16), residual=True),
-    cases.sea_attention(24, 3, 5, 9, 2, (1, 9)),
-    cases.sea_attention(24, 3, 5, 9, 2, (9, 1), residual=True),
-    cases.sea_attention(16, 2, 24, 48, 3, (17, 33)),
-    cases.sea_attention(8, 1, 16, 32, size=(3, 140)),
-    cases.sea_attention(batch=0),
+    partial(cases.stem),
+    partial(cases.stem, out=32, batch=3, h=33, w=47),
+    partial(cases.stem, out=5, h=1, w=1),
+    partial(cases.stem, out=17, h=1, w=30),
+    partial(cases.stem, out=15, h=31, w=1),
+    partial(cases.stem, out=16, batch=2, h=64, w=96, normalise=True),
+    partial(cases.stem, out=16, h=5, w=6, normalise=True),
+    partial(cases.stem, batch=0),
+    partial(cases.stem_block),
+    partial(cases.stem_block, residual=True, batch=3, h=33, w=47),
+    partial(cases.stem_block, 5, 9, 5, h=1, w=1),
+    partial(cases.stem_block, 17, 8, 3, 2, h=1, w=30),
+    partial(cases.stem_block, 32, 32, residual=True, batch=2, h=64, w=96, normalise=True),
+    partial(cases.stem_block, batch=0),
+    partial(ir),
+    partial(ir, 16, None, 16, residual=True, h=20, w=37),
+    partial(ir, 16, 64, 16, stride=2, h=32, w=33),
+    partial(ir, 16, 48, 16, residual=True, batch=3, h=19, w=24),
+    partial(ir, 32, 96, 32, 5, residual=True, h=17, w=40),
+    partial(ir, 16, 48, 32, 5, 2, h=31, w=30),
+    partial(ir, 33, 99, 17, 5, 2, batch=2, h=2, w=3),
+    partial(ir, 1, 1, 1, h=5, w=5),
+    partial(ir, 3, None, 5, 5, 2, h=1, w=1),
+    partial(ir, 7, 21, 7, residual=True, h=1, w=13),
+    partial(ir, 7, 21, 9, stride=2, h=13, w=1),
+    partial(ir, 160, 320, 160, acts=("none", "relu6"), residual=True, h=4, w=5),
+    partial(ir, 24, 48, 24, acts=("none", "relu6"), h=8, w=8),
+    partial(ir, 6, 10, 4, acts=("hardsigmoid", "none"), h=6, w=6),
+    partial(ir, 6, 10, 4, acts=("relu6", "relu"), h=6, w=6),
+    partial(ir, batch=0, residual=True),
+    partial(gate),
+    partial(gate, 32, 128, 64, 3, (40, 56), (10, 14)),
+    partial(gate, 5, 7, 33, 2, (9, 11), (1, 1)),
+    partial(gate, 16, 16, 16, 1, (1, 1), (4, 6)),
+    partial(gate, 1, 1, 1, 1, (1, 20), (5, 1)),
+    partial(gate, 8, 8, 15, 1, (4, 6), (7, 13)),
+    partial(gate, 8, 8, 8, 1, (6, 6), (6, 6)),
+    partial(gate, batch=0),
+    partial(head),
+    partial(head, 64, 160, 96, 150, 2, (16, 20), (2, 3)),
+    partial(head, 5, 7, 33, 1, 3, (9, 11), (1, 1)),
+    partial(head, 16, 16, 16, 257, 1, (1, 1), (4, 6)),
+    partial(head, 8, 8, 15, 21, 1, (4, 6), (7, 13)),
+    partial(head, batch=0),
+    partial(upsampling),
+    partial(upsampling, 48, 96, 150, batch=2, h=8, w=9),
+    partial(upsampling, 33, 17, 1, 5, 3, 5, 7),
+    partial(upsampling, 16, 16, 257, h=1, w=1),
+    partial(upsampling, 1, 1, 2, h=1, w=21),
+    partial(upsampling, 64, 40, 21, 5, h=13, w=1),
+    partial(upsampling, batch=0),
+    partial(cases.classification_head),
+    partial(cases.classification_head, 160, 1000, 3, 7, 5),
+    partial(cases.classification_head, 1, 1, 2, 1, 1),
+    partial(cases.classification_head, 33, 17, 1, 1, 50),
+    partial(cases.classification_head, batch=0),
+    partial(cases.pointwise),
+    partial(cases.pointwise, 16, 64, "none", 1, 20, 31),
+    partial(cases.pointwise, 96, 150, "relu6", 2, 9, 7),
+    partial(cases.pointwise, 33, 17, "hardsigmoid", 3, 5, 3),
+    partial(cases.pointwise, 1, 1, h=1, w=1),
+    partial(cases.pointwise, 7, 33, h=1, w=29),
+    partial(cases.pointwise, batch=0),
+    partial(cases.sea_attention),
+    partial(cases.sea_attention, 128, 4, 16, 32, size=(16, 16), residual=True),
+    partial(cases.sea_attention, 24, 3, 5, 9, 2, (1, 9)),
+    partial(cases.sea_attention, 24, 3, 5, 9, 2, (9, 1), residual=True),
+    partial(cases.sea_attention, 16, 2, 24, 48, 3, (17, 33)),
+    partial(cases.sea_attention, 8, 1, 16, 32, size=(3, 140)),
+    partial(cases.sea_attention, batch=0),
 ]
+CASES = [make(dtype=dtype) for dtype in ELEMENTS for make in SHAPES]
 
 
 def shape_id(case: Case) -> str:
     sizes = [*(list(x.shape) for x in case.inputs), *case.arguments]
-    return f"{case.op} {' '.join(map(str, sizes))}".replace(", ", "x")
+    sizes = [size for size in sizes if not isinstance(size, torch.dtype)]
+    return f"{case.op} {name_of(case.dtype)} {' '.join(map(str, sizes))}".replace(", ", "x")
 
 
-@pytest.mark.parametrize("case", SHAPES, ids=shape_id)
+@pytest.mark.parametrize("case", CASES, ids=shape_id)
 def test_equals_the_plain_layers(isa, case):
     got = case()
     assert_near(case, got)
@@ -152,12 +165,22 @@ def test_layout_does_not_matter(isa, simple, view):
 
 @pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
 @pytest.mark.parametrize("view", ["nchw", "channels_last", "cropped"])
-def test_stem_reads_bytes(isa, make, view):
-    case = make(18, batch=2, h=13, w=20, normalise=True)
+@pytest.mark.parametrize("dtype", ELEMENTS, ids=name_of)
+def test_stem_reads_bytes(isa, make, view, dtype):
+    case = make(18, batch=2, h=13, w=20, normalise=True, dtype=dtype)
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (2, 3, 13, 20), dtype=torch.uint8, generator=generator)
     got = case(VIEWS[view](image))
     assert_near(case, got, image.float())
+
+
+@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+@pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
+def test_stem_reads_images_of_any_type(isa, make, dtype):
+    for case in make(), make(dtype=dtype):
+        (image,) = (x.to(dtype) for x in case.inputs)
+        for call in case, case.registered:
+            assert torch.equal(call(image), call(image.float()))
 
 
 @pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
@@ -180,6 +203,7 @@ def test_bytes_need_a_mean_and_std(make):
     [
         (lambda: ir(16, 32, 16).packed, "got one of 16 that expands"),
         (lambda: ir(8, None, 16).packed, "got one of 8"),
+        (lambda: ir(16, None, 16, dtype=torch.float16).packed, "in float32, got one.* in float16"),
         (lambda: cases.stem().packed, "kind 2, got kind 1"),
         (lambda: ir(16, None, 16).packed[:-4], "of 1792 bytes, got 1788"),
         (lambda: ir(16, None, 16).packed[None], "contiguous one-dimensional uint8"),
@@ -193,22 +217,94 @@ def test_a_stem_block_refuses_another_block_behind(block, got):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_nan_and_infinities_as_in_pytorch(isa, simple, value):
-    for number in range(len(simple.inputs)):
-        inputs = [x.clone() for x in simple.inputs]
+def test_nan_and_infinities_as_in_pytorch(isa, typed, value):
+    for number in range(len(typed.inputs)):
+        inputs = [x.clone() for x in typed.inputs]
         inputs[number][0, 1, -1, -1] = value
-        got, plain = simple(*inputs), simple.expected(*inputs)
+        got = typed(*inputs)
+        plain = typed.expected(*(x.to(typed.dtype) for x in inputs))
         assert math.isinf(value) or plain.isnan().any()
-        torch.testing.assert_close(got, plain, equal_nan=True, rtol=1e-5, atol=1e-5)
+        tolerance = 1e-5 if typed.dtype == torch.float32 else 8 * torch.finfo(typed.dtype).eps
+        torch.testing.assert_close(got, plain, equal_nan=True, rtol=tolerance, atol=tolerance)
 
 
-def test_any_number_of_threads_gives_equal_results(isa, simple):
+@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+def test_the_ends_of_a_half_type(isa, dtype):
+    """Its largest and smallest numbers, zeros, and what overflows, through a 1x1 convolution."""
+    largest, least = torch.finfo(dtype).max, torch.finfo(dtype).smallest_normal
+    values = torch.tensor([largest, -largest, 6e4, least, -least / 4, 0.0, -0.0, 1.0])
+    values = torch.cat([values, torch.tensor([math.inf, -math.inf, math.nan])]).to(dtype)
+    channels = len(values)
+    for scale in (1.0, 2.0, 0.5):
+        weights = scale * torch.eye(channels)[:, :, None, None], torch.zeros(channels)
+        packed = sk.ops.pack_pointwise(weights, dtype=dtype)
+        for number, value in enumerate(values):
+            x = torch.zeros(1, channels, 5, 7, dtype=dtype)
+            x[:, number] = value
+            got = sk.ops.pointwise(x, packed, channels)
+            expected = F.conv2d(x, weights[0].to(dtype))
+            assert got.dtype == dtype
+            torch.testing.assert_close(got, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+def test_a_weight_that_overflows_is_refused(dtype):
+    weight, bias = torch.zeros(3, 2, 1, 1), torch.zeros(3)
+    bias[1] = -torch.finfo(dtype).max
+    sk.ops.pack_pointwise((weight, bias), dtype=dtype)
+    bias[1] *= 1.25
+    with pytest.raises(ValueError, match=rf"at most .*, as {name_of(dtype)} needs, got one of"):
+        sk.ops.pack_pointwise((weight, bias), dtype=dtype)
+    bias[1] = math.inf  # was no number before, and is for the user to see
+    sk.ops.pack_pointwise((weight, bias), dtype=dtype)
+
+
+def test_maps_of_another_type_than_the_weights_are_refused(simple):
+    if simple.op.startswith("stem"):
+        return
+    for dtype in ELEMENTS[1:]:
+        wide, narrow = simple.inputs, SIMPLE[simple.op](dtype=dtype)
+        for case, inputs in (simple, narrow.inputs), (narrow, wide):
+            for call in (case, case.registered, case.plain):
+                with pytest.raises(ValueError, match=f"^{simple.op}: expected packed .* got"):
+                    call(*inputs)
+        if len(wide) > 1:
+            mixed = wide[0], narrow.inputs[1]
+            for call in (simple, simple.registered, simple.plain):
+                with pytest.raises(ValueError, match=f"^{simple.op}: expected .* got"):
+                    call(*mixed)
+
+
+@pytest.mark.parametrize("make", [cases.stem, cases.stem_block])
+def test_a_stem_writes_what_its_weights_say(make):
+    wide, narrow = make(), make(dtype=torch.float16)
+    for case, other in (wide, narrow), (narrow, wide):
+        wrong = dataclasses.replace(case, arguments=other.arguments)
+        for call in (wrong, wrong.registered, wrong.plain):
+            with pytest.raises(ValueError, match=rf"^{case.op}: expected dtype float\d\d.*, got"):
+                call()
+        wrong = dataclasses.replace(case, arguments=(*case.arguments[:-1], torch.int8))
+        with pytest.raises(ValueError, match="expected dtype to be float32 or float16"):
+            wrong()
+
+
+@pytest.mark.parametrize("pack", [n for n in sk.ops.__all__ if n.startswith("pack_")])
+def test_packing_names_the_types_there_are(pack):
+    if pack == "pack_plan":
+        return
+    parameters = inspect.signature(getattr(sk.ops, pack)).parameters.values()
+    needed = {p.name: None for p in parameters if p.default is p.empty}
+    with pytest.raises(ValueError, match=f"^{pack}: expected dtype to be .*float16, got float64"):
+        getattr(sk.ops, pack)(**needed, dtype=torch.float64)
+
+
+def test_any_number_of_threads_gives_equal_results(isa, typed):
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2, 3, 5):
             torch.set_num_threads(threads)
-            results.append(simple())
+            results.append(typed())
     finally:
         torch.set_num_threads(before)
     if isa == "pytorch":
@@ -312,6 +408,33 @@ def test_layout_of_a_pointwise_convolution():
     assert fields(sk.ops.pack_pointwise(weights))[8] == 0
 
 
+@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+def test_layout_of_half_types(dtype):
+    """Weights and biases are of the type; plain arrays, and all of a stem, are float32."""
+
+    def body(*parts: torch.Tensor | list[float]) -> list[int]:
+        parts = [torch.tensor(x).to(dtype) if isinstance(x, list) else x for x in parts]
+        return torch.cat([part.view(torch.uint8) for part in parts]).tolist()
+
+    code = ELEMENTS.index(dtype)
+    random = Random(0)
+    local, coarse = random.weights(20, 5, 1, 1), random.weights(20, 7, 1, 1)
+    shift, classifier = random.tensor(20), random.weights(3, 20, 1, 1)
+    head = sk.ops.pack_segmentation_head(local, coarse, shift, classifier, dtype=dtype)
+    assert fields(head) == [MAGIC, 3, 4, 5, 7, 20] + [0] * 7 + [3, code, 0]
+    shifts = F.pad(shift, (0, 12))
+    assert head[64:].tolist() == body(
+        section(*local), section(*coarse), shifts, section(*classifier)
+    )
+    attention = cases.sea_attention(dtype=dtype).packed
+    positions = cases.sea_attention().packed[-4 * 4 * 16 * 8 :]
+    assert fields(attention)[14] == code
+    assert torch.equal(attention[-len(positions) :], positions)
+    stem = cases.stem(dtype=dtype).packed
+    assert fields(stem) == [MAGIC, 3, *fields(cases.stem().packed)[2:14], code, 0]
+    assert floats(stem) == floats(cases.stem().packed)
+
+
 def w(*shape, dtype=torch.float32):
     return torch.zeros(shape, dtype=dtype), torch.zeros(shape[:1], dtype=dtype)
 
@@ -413,10 +536,19 @@ def test_pack_says_what_it_expected(pack, error, message):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(0, 1), (1, 0), (1, 3), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30), (5, 0), (5, 3), (5, -1)],
+    [
+        *[(0, 1), (1, 0), (1, 3), (1, 4), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
+        *[(5, 0), (5, 3), (5, -1), (14, 1), (14, 2), (14, -1)],
+    ],
 )
 def test_a_wrong_header_is_refused(simple, field, value):
     refused(simple, with_field(simple, field, value))
+
+
+@pytest.mark.parametrize(("field", "value"), [(1, 1), (1, 2), (14, 0), (14, 2), (14, -1)])
+def test_an_element_type_needs_its_version(typed, field, value):
+    if typed.dtype != torch.float32:
+        refused(typed, with_field(typed, field, value))
 
 
 @pytest.mark.parametrize(
@@ -531,7 +663,7 @@ def test_weights_of_another_op_are_refused(simple):
         (lambda x: x[..., :0], "expected .* at least one .*row and column, got "),
         (lambda x: x[:, 1:], "expected .*, got "),
         (lambda x: x.double(), "expected (a )?float32"),
-        (lambda x: x.half(), "expected (a )?float32"),
+        (lambda x: x.bfloat16(), "expected (a )?float32"),
     ],
 )
 def test_a_wrong_input_is_refused(simple, shape, message):
@@ -617,11 +749,11 @@ def test_gradients_are_refused(simple):
             simple(*inputs)
 
 
-def test_opcheck(simple):
-    torch.library.opcheck(simple.overload, simple.all_arguments())
+def test_opcheck(typed):
+    torch.library.opcheck(typed.overload, typed.all_arguments())
 
 
-@pytest.mark.parametrize("case", [c for c in SHAPES if c.inputs[0].shape[0] != 1], ids=shape_id)
+@pytest.mark.parametrize("case", [c for c in CASES if c.inputs[0].shape[0] != 1], ids=shape_id)
 def test_the_fake_kernel_tells_shape_and_strides(case):
     fake = case.registered(*(x.to("meta") for x in case.inputs), packed=case.packed.to("meta"))
     real = case()
@@ -695,9 +827,10 @@ def test_compile_fullgraph(backend):
         torch.testing.assert_close(compiled(image), chain(image))
 
 
+@pytest.mark.parametrize("dtype", ELEMENTS, ids=name_of)
 @pytest.mark.parametrize("classes", [1, 21, 257])
-def test_segmentation_labels_are_those_of_the_logits(isa, classes):
-    case = cases.segmentation_head(16, 24, 20, classes, 2, (6, 9), (2, 4))
+def test_segmentation_labels_are_those_of_the_logits(isa, classes, dtype):
+    case = cases.segmentation_head(16, 24, 20, classes, 2, (6, 9), (2, 4), dtype=dtype)
     size = (37, 50)
     got = sk.ops.segmentation_labels(*case.inputs, case.packed, classes, size)
     assert torch.equal(got, sk.ops.upsample_argmax(case(), size))

@@ -268,9 +268,12 @@ def test_the_report_reads_well():
     for layer in model.backbone.trans2.transformer_blocks:
         layer.attn.scale = 1.0
     report = sk.optimize(model).report()
+    pointwise, stem = (sk.cpu.chosen(name, "float32") for name in ("pointwise", "stem"))
+    assert pointwise == stem
     assert str(report) == (
         "Fused or folded: 1 Stem, 7 InvertedResidual, 1 SeaAttention, 3 Mlp, 16 ConvBN, "
         "1 SegmentationHead, 1 FusionGate.\n"
+        f"In float32, by {pointwise}: 14.\n"
         "Plain: 2 SeaAttention; each scales by 1.0, not by 1 / sqrt(4):\n"
         "  backbone.trans2.transformer_blocks.0.attn\n"
         "  backbone.trans2.transformer_blocks.1.attn"

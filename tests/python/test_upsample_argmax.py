@@ -166,6 +166,15 @@ def test_other_sizes_are_refused(size):
         sk.ops.upsample_argmax(noise(1, 5, 3, 4), size)
 
 
+@pytest.mark.parametrize("classes", [2, 19, 300])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_half_logits_give_the_labels_of_the_same_values(isa, classes, layout):
+    logits = noise(2, classes, 9, 13).half().to(memory_format=layout)
+    for size in (9, 13), (70, 101), (5, 4):
+        labels = sk.ops.upsample_argmax(logits, size)
+        assert torch.equal(labels, sk.ops.upsample_argmax(logits.float(), size))
+
+
 def test_empty_batch(isa):
     labels = sk.ops.upsample_argmax(torch.empty(0, 5, 4, 4), (8, 8))
     assert labels.shape == (0, 8, 8) and labels.dtype == torch.uint8
@@ -212,7 +221,7 @@ def test_eight_python_threads_at_once(isa):
         (torch.zeros(1, 2, 4, 4), 8.5, TypeError, r"two integers.*8\.5"),
         (torch.zeros(1, 2, 4, 4), "88", TypeError, r"two integers.*'88'"),
         (torch.zeros(1, 2, 4, 4).double(), (8, 8), TypeError, r"float32.*float64"),
-        (torch.zeros(1, 2, 4, 4).half(), (8, 8), TypeError, r"float32.*float16"),
+        (torch.zeros(1, 2, 4, 4).bfloat16(), (8, 8), TypeError, r"float32.*bfloat16"),
         (torch.zeros(1, 2, 4, 4, dtype=torch.int64), (8, 8), TypeError, r"float32.*int64"),
         ([[1.0]], (8, 8), TypeError, r"tensor.*list"),
     ],

@@ -1,0 +1,31 @@
+"""The types that maps and packed weights may have."""
+
+from __future__ import annotations
+
+import torch
+
+# By their codes in csrc/core/element.h; a further one is a further entry.
+ELEMENTS: tuple[torch.dtype, ...] = (torch.float32, torch.float16)
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Such as "float16"."""
+    return str(dtype).removeprefix("torch.")
+
+
+NAMES = " or ".join(map(name_of, ELEMENTS))
+
+
+def code_of(op: str, dtype: torch.dtype) -> int:
+    """The code of an element type.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if dtype not in ELEMENTS:
+        raise ValueError(f"{op}: expected dtype to be {NAMES}, got {_told(dtype)}")
+    return ELEMENTS.index(dtype)
+
+
+def _told(value: object) -> str:
+    return name_of(value) if isinstance(value, torch.dtype) else repr(value)
