@@ -43,6 +43,7 @@ docs/start/checkpoints
 docs/start/sharing
 docs/start/many-pictures
 docs/start/pytorch
+docs/start/half-precision
 docs/start/deployment
 docs/start/onnx
 docs/start/raspberry-pi

@@ -1,4 +1,4 @@
-// Images that ops take as float32 or uint8, and read where they lie.
+// Images that ops take as uint8 or any element type, and read where they lie.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -6,6 +6,7 @@
 
 #include "blocks/stem.h"
 #include "checks.h"
+#include "element_type.h"
 
 namespace seaformer {
 
@@ -13,18 +14,20 @@ namespace seaformer {
 class ImageTensor {
  public:
   ImageTensor(const char* op, const torch::stable::Tensor& given) : tensor_(given) {
-    using torch::headeronly::ScalarType;
     require(given.dim() == 4 && given.size(1) == 3, op,
             ": expected image of shape [batch, 3, height, width], got ", shape_text(given.sizes()));
     bytes_ = given.scalar_type() == ScalarType::Byte;
-    require(bytes_ || given.scalar_type() == ScalarType::Float, op,
-            ": expected a float32 or uint8 image, got another dtype");
+    require(bytes_ || find_element(given.scalar_type()).has_value(), op, ": expected a ",
+            element_names(), " or uint8 image, got another dtype");
     require(given.size(2) > 0 && given.size(3) > 0, op,
             ": expected an image with at least one channel, row and column, got ",
             shape_text(given.sizes()));
-    const bool readable = given.size(3) == 1 || given.stride(3) == 1 ||
-                          (given.stride(1) == 1 && given.stride(3) == 3);
-    if (!readable) tensor_ = torch::stable::contiguous(given);
+    if (!bytes_ && given.scalar_type() != ScalarType::Float) {
+      tensor_ = torch::stable::to(given, ScalarType::Float);
+    }
+    const bool readable = tensor_.size(3) == 1 || tensor_.stride(3) == 1 ||
+                          (tensor_.stride(1) == 1 && tensor_.stride(3) == 3);
+    if (!readable) tensor_ = torch::stable::contiguous(tensor_);
   }
 
   const torch::stable::Tensor& tensor() const { return tensor_; }
@@ -32,8 +35,7 @@ class ImageTensor {
   StemImages view() const {
     StemImages images;
     images.bytes = bytes_;
-    images.data = bytes_ ? static_cast<const void*>(tensor_.const_data_ptr<uint8_t>())
-                         : tensor_.const_data_ptr<float>();
+    images.data = tensor_.const_data_ptr();
     images.image_stride = tensor_.stride(0);
     images.channel_stride = tensor_.stride(1);
     images.row_stride = tensor_.stride(2);

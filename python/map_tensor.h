@@ -5,14 +5,15 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <initializer_list>
+#include <optional>
 
 #include "blocks/pixel_maps.h"
 #include "checks.h"
+#include "element_type.h"
 
 namespace seaformer {
 
 using torch::headeronly::MemoryFormat;
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 inline void check_map_shape(const char* op, const char* name, const Tensor& x) {
@@ -22,14 +23,21 @@ inline void check_map_shape(const char* op, const char* name, const Tensor& x) {
           " with at least one channel, row and column, got ", shape_text(x.sizes()));
 }
 
-// Whether all tensors, but for null ones, are float32; refuses different and other dtypes.
-inline bool all_float32(const char* op, std::initializer_list<const Tensor*> tensors) {
+// The element type of all tensors, but for null ones; nothing if it is a dtype without kernels.
+// Refuses different dtypes, and those of other numbers.
+inline std::optional<Element> one_element(const char* op,
+                                          std::initializer_list<const Tensor*> tensors) {
   const ScalarType dtype = (*tensors.begin())->scalar_type();
   bool one_dtype = dtype == ScalarType::Float || dtype == ScalarType::Double ||
                    dtype == ScalarType::Half || dtype == ScalarType::BFloat16;
   for (const Tensor* x : tensors) one_dtype &= x == nullptr || x->scalar_type() == dtype;
   require(one_dtype, op, ": expected tensors of one floating-point dtype, got another or several");
-  return dtype == ScalarType::Float;
+  return find_element(dtype);
+}
+
+// x, or a copy of another type with the same strides.
+inline Tensor in_type(const Tensor& x, ScalarType type) {
+  return x.scalar_type() == type ? x : torch::stable::to(x, type);
 }
 
 inline MapShape map_shape(const Tensor& x) { return {x.size(0), x.size(2), x.size(3)}; }
@@ -40,10 +48,11 @@ inline Tensor with_pixels(const Tensor& x) {
   return side_by_side ? x : torch::stable::contiguous(x, MemoryFormat::ChannelsLast);
 }
 
-// The pixels of what with_pixels returned.
+// The pixels of what with_pixels returned, of an element type.
 inline PixelMaps pixel_maps(const Tensor& x) {
   PixelMaps maps;
-  maps.data = x.const_data_ptr<float>();
+  maps.data = x.const_data_ptr();
+  maps.element = *find_element(x.scalar_type());
   maps.shape = map_shape(x);
   maps.channels = x.size(1);
   maps.image_stride = x.stride(0);

@@ -30,11 +30,11 @@ PYBIND11_MODULE(_C, m) {
         for (const KernelStatus& k : kernel_statuses()) {
           py::list variants;
           for (Isa isa : k.variants) variants.append(isa_name(isa));
-          all.append(py::make_tuple(k.name, variants, isa_name(k.chosen)));
+          all.append(py::make_tuple(k.name, variants, isa_name(k.chosen), element_name(k.element)));
         }
         return all;
       },
-      "(name, compiled variants, chosen variant) of every kernel.");
+      "(name, compiled variants, chosen variant, element type) of every kernel.");
   m.def("active_isa", [] { return isa_name(active_isa()); });
   m.def(
       "force_isa",

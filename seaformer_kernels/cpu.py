@@ -28,7 +28,7 @@ class IsaInfo:
 
 @dataclasses.dataclass(frozen=True)
 class KernelInfo:
-    """One kernel for a type: the variants compiled in, widest first, and the one in use.
+    """One kernel for maps of a type: the variants compiled in, widest first, and the one in use.
 
     ``chosen`` is ``"pytorch"`` where the native extension is missing.
     """
@@ -70,7 +70,8 @@ class CpuInfo:
         lines += [f"  {i.name}: {'available' if i.supported else i.reason}" for i in self.isas]
         for kernel in self.kernels:
             compiled = ", ".join(kernel.variants) or "none"
-            lines.append(f"kernel {kernel.name}: {kernel.chosen} (compiled: {compiled})")
+            of = "" if kernel.dtype == "float32" else f" of {kernel.dtype}"
+            lines.append(f"kernel {kernel.name}{of}: {kernel.chosen} (compiled: {compiled})")
         return "\n".join(lines)
 
 
@@ -91,7 +92,8 @@ def info() -> CpuInfo:
         isas=tuple(IsaInfo(*isa) for isa in native.isas()) if native else (),
         active_isa=native.active_isa() if native else "pytorch",
         kernels=tuple(
-            KernelInfo(name, tuple(variants), chosen) for name, variants, chosen in native.kernels()
+            KernelInfo(name, tuple(variants), chosen, dtype)
+            for name, variants, chosen, dtype in native.kernels()
         )
         if native
         else tuple(KernelInfo(name, (), "pytorch") for name in sorted(_extension.plain_ops)),

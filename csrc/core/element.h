@@ -7,6 +7,10 @@ namespace seaformer {
 
 // The codes stand in packed weights, and stay.
 enum class Element : int32_t { kF32, kF16 };
+constexpr Element kElements[] = {Element::kF32, Element::kF16};
+constexpr const char* element_name(Element element) {
+  return element == Element::kF32 ? "float32" : "float16";
+}
 constexpr bool is_element(int32_t code) { return code >= 0 && code <= 1; }
 constexpr int64_t bytes_of(Element element) { return element == Element::kF32 ? 4 : 2; }
 

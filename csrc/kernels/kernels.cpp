@@ -12,33 +12,37 @@
 namespace seaformer {
 namespace {
 
-// Of float32, the only type that blocks take yet.
 template <class Variant, std::size_t N>
-KernelStatus float_status(const char* name, const Variant* const (&table)[N]) {
-  KernelStatus s{name, {}, choose_variant(table, Element::kF32).isa};
-  for (const Variant* variant : table) {
-    if (variant->element == Element::kF32) s.variants.push_back(variant->isa);
-  }
-  return s;
+void add(std::vector<KernelStatus>& all, const char* name, const Variant* const (&table)[N]) {
+  KernelStatus s{name, Element::kF32, {}, choose_variant(table).isa};
+  for (const Variant* variant : table) s.variants.push_back(variant->isa);
+  all.push_back(s);
 }
 
+// One for each element type.
 template <class Variant, std::size_t N>
-KernelStatus status(const char* name, const Variant* const (&table)[N]) {
-  KernelStatus s{name, {}, choose_variant(table).isa};
-  for (const Variant* variant : table) s.variants.push_back(variant->isa);
-  return s;
+void add_typed(std::vector<KernelStatus>& all, const char* name, const Variant* const (&table)[N]) {
+  for (const Element element : kElements) {
+    KernelStatus s{name, element, {}, choose_variant(table, element).isa};
+    for (const Variant* variant : table) {
+      if (variant->element == element) s.variants.push_back(variant->isa);
+    }
+    all.push_back(s);
+  }
 }
 
 }  // namespace
 
 std::vector<KernelStatus> kernel_statuses() {
-  return {float_status("axial", kAxialVariants),
-          float_status("bilinear", kBilinearVariants),
-          status("convert", kConvertVariants),
-          float_status("depthwise", kDepthwiseVariants),
-          float_status("pointwise", kPointwiseVariants),
-          float_status("stem", kStemVariants),
-          status("upsample_argmax", kUpsampleArgmaxVariants)};
+  std::vector<KernelStatus> all;
+  add_typed(all, "axial", kAxialVariants);
+  add_typed(all, "bilinear", kBilinearVariants);
+  add(all, "convert", kConvertVariants);
+  add_typed(all, "depthwise", kDepthwiseVariants);
+  add_typed(all, "pointwise", kPointwiseVariants);
+  add_typed(all, "stem", kStemVariants);
+  add(all, "upsample_argmax", kUpsampleArgmaxVariants);
+  return all;
 }
 
 int64_t run_fma_rounds(int64_t rounds) {

@@ -5,12 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "core/element.h"
 #include "core/isa.h"
 
 namespace seaformer {
 
+// A kernel for maps of an element type; of float32 where it does not depend on one.
 struct KernelStatus {
   std::string name;
+  Element element;
   std::vector<Isa> variants;  // compiled in, widest first
   Isa chosen;                 // in use now
 };

@@ -24,18 +24,19 @@ Tensor empty_sequence(const Tensor& like, int64_t batch, int64_t channels, int64
 
 std::tuple<Tensor, Tensor> axial_mean_op(const Tensor& x) {
   check_map_shape(kOp, "x", x);
-  if (!all_float32(kOp, {&x})) {
+  if (!one_element(kOp, {&x})) {
     const auto [rows, columns] = call_plain<2>("seaformer::_axial_mean_plain", x);
     return {rows, columns};
   }
   const int64_t batch = x.size(0), channels = x.size(1);
   Tensor rows = empty_sequence(x, batch, channels, x.size(2));
   Tensor columns = empty_sequence(x, batch, channels, x.size(3));
-  if (batch == 0) return {rows, columns};
-  const Tensor input = with_pixels(x);
-  axial_mean(pixel_maps(input), rows.mutable_data_ptr<float>(), columns.mutable_data_ptr<float>(),
-             channels, TorchParallel());
-  return {rows, columns};
+  if (batch > 0) {
+    const Tensor input = with_pixels(x);
+    axial_mean(pixel_maps(input), rows.mutable_data_ptr<float>(), columns.mutable_data_ptr<float>(),
+               channels, TorchParallel());
+  }
+  return {in_type(rows, x.scalar_type()), in_type(columns, x.scalar_type())};
 }
 
 }  // namespace

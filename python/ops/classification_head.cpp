@@ -15,7 +15,7 @@ constexpr const char* kOp = "classification_head";
 Tensor classification_head_op(const Tensor& given, const Tensor& packed, int64_t num_classes) {
   require(num_classes > 0, kOp, ": expected num_classes to be positive, got ", num_classes);
   const PackedHeader& header = packed_header(kOp, PackedKind::kClassificationHead, packed);
-  const Tensor x = channels_last_map(kOp, "x", given);
+  const Tensor x = channels_last_map(kOp, "x", given, header);
   require(header.in_channels == x.size(1), kOp, ": expected packed weights for ", x.size(1),
           " channels, got ", header.in_channels);
   require(header.out_channels == num_classes, kOp, ": expected packed weights for ", num_classes,
@@ -23,11 +23,11 @@ Tensor classification_head_op(const Tensor& given, const Tensor& packed, int64_t
 
   const MapShape shape = map_shape(x);
   const int64_t sizes[2] = {shape.batch, num_classes};
-  Tensor logits = torch::stable::empty({sizes, 2}, ScalarType::Float, std::nullopt, x.device());
+  Tensor logits = torch::stable::empty({sizes, 2}, x.scalar_type(), std::nullopt, x.device());
   if (shape.batch == 0) return logits;
   const TorchParallel parallel;
   const Workspace workspace(classification_head_workspace(shape, header, parallel.threads()));
-  classification_head(shape, header, x.const_data_ptr<float>(), logits.mutable_data_ptr<float>(),
+  classification_head(shape, header, x.const_data_ptr(), logits.mutable_data_ptr(),
                       workspace.data(), parallel);
   return logits;
 }

@@ -33,9 +33,9 @@ void check_bias(const char* name, const Optional& bias, int64_t channels) {
           bias.has_value() ? shape_text(bias->sizes()) : "");
 }
 
-Optional contiguous(const Optional& x) {
+Optional contiguous_float32(const Optional& x) {
   if (!x.has_value()) return x;
-  return torch::stable::contiguous(*x);
+  return torch::stable::contiguous(in_type(*x, ScalarType::Float));
 }
 
 const float* data(const Optional& x) {
@@ -59,17 +59,17 @@ Tensor detail_enhancement_op(const Tensor& qkv, const Tensor& dw_weight, const O
   check_bias("dw_bias", dw_bias, channels);
   check_bias("pw_bias", pw_bias, out_channels);
   const Activation code = parse_activation(activation);
-  if (!all_float32(kOp, {&qkv, &dw_weight, dw_bias.has_value() ? &*dw_bias : nullptr, &pw_weight,
+  if (!one_element(kOp, {&qkv, &dw_weight, dw_bias.has_value() ? &*dw_bias : nullptr, &pw_weight,
                          pw_bias.has_value() ? &*pw_bias : nullptr})) {
     return call_plain<1>("seaformer::_detail_enhancement_plain", qkv, dw_weight, dw_bias, pw_weight,
                          pw_bias, activation)[0];
   }
 
-  Tensor output = empty_map(qkv, batch, out_channels, qkv.size(2), qkv.size(3));
-  if (batch == 0) return output;
-  const Tensor input = channels_last_map(kOp, "qkv", qkv);
-  const Optional weights[4] = {contiguous(dw_weight), contiguous(dw_bias), contiguous(pw_weight),
-                               contiguous(pw_bias)};
+  Tensor output = empty_map(qkv, Element::kF32, batch, out_channels, qkv.size(2), qkv.size(3));
+  if (batch == 0) return in_type(output, qkv.scalar_type());
+  const Tensor input = channels_last_map(in_type(qkv, ScalarType::Float));
+  const Optional weights[4] = {contiguous_float32(dw_weight), contiguous_float32(dw_bias),
+                               contiguous_float32(pw_weight), contiguous_float32(pw_bias)};
   DetailEnhancement args;
   args.shape = map_shape(qkv);
   args.channels = channels;
@@ -83,7 +83,7 @@ Tensor detail_enhancement_op(const Tensor& qkv, const Tensor& dw_weight, const O
   const Workspace workspace(detail_enhancement_workspace(args, parallel.threads()));
   detail_enhancement(args, input.const_data_ptr<float>(), output.mutable_data_ptr<float>(),
                      workspace.data(), parallel);
-  return output;
+  return in_type(output, qkv.scalar_type());
 }
 
 }  // namespace

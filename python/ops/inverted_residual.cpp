@@ -15,7 +15,7 @@ constexpr const char* kOp = "inverted_residual";
 Tensor inverted_residual_op(const Tensor& x, const Tensor& packed, int64_t out_channels,
                             int64_t kernel_size, int64_t stride, bool residual) {
   const PackedHeader& header = packed_header(kOp, PackedKind::kInvertedResidual, packed);
-  const Tensor input = channels_last_map(kOp, "x", x);
+  const Tensor input = channels_last_map(kOp, "x", x, header);
   require(input.size(1) == header.in_channels, kOp, ": expected x with the ", header.in_channels,
           " channels of the packed weights, got ", shape_text(x.sizes()));
   require(out_channels == header.out_channels && kernel_size == header.kernel_size &&
@@ -28,14 +28,14 @@ Tensor inverted_residual_op(const Tensor& x, const Tensor& packed, int64_t out_c
           header.in_channels, " channels in and ", header.out_channels, " out");
 
   const MapShape shape = map_shape(input);
-  Tensor output =
-      empty_map(input, shape.batch, out_channels, inverted_residual_out(header, shape.height),
-                inverted_residual_out(header, shape.width));
+  Tensor output = empty_map(input, element_of(header), shape.batch, out_channels,
+                            inverted_residual_out(header, shape.height),
+                            inverted_residual_out(header, shape.width));
   if (shape.batch == 0) return output;
   const TorchParallel parallel;
   const Workspace workspace(inverted_residual_workspace(shape, header, parallel.threads()));
-  inverted_residual(shape, header, residual, input.const_data_ptr<float>(),
-                    output.mutable_data_ptr<float>(), workspace.data(), parallel);
+  inverted_residual(shape, header, residual, input.const_data_ptr(), output.mutable_data_ptr(),
+                    workspace.data(), parallel);
   return output;
 }
 

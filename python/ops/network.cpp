@@ -33,10 +33,13 @@ MapShape at_least_one(MapShape shape) {
 }
 
 Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_classes,
-                         int64_t downsampling, int64_t upsampling) {
+                         int64_t downsampling, int64_t upsampling,
+                         std::optional<ScalarType> dtype) {
   constexpr const char* kOp = "network_logits";
   const ImageTensor image(kOp, given);
   const Network network = network_of(kOp, plan, num_classes);
+  const Element element = network.plan().logits_element();
+  check_result_type(kOp, dtype, element);
   const MapShape shape = image.shape();
   const MapSize size = network.logits_size(at_least_one(shape));
   const auto expected = [&](int64_t side) { return ((side - 1) / downsampling + 1) * upsampling; };
@@ -45,18 +48,18 @@ Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_cl
     require(downsampling == 0, kOp, ": expected downsampling 0 for a classification network, got ",
             downsampling);
     const int64_t sizes[2] = {shape.batch, num_classes};
-    logits =
-        torch::stable::empty({sizes, 2}, ScalarType::Float, std::nullopt, image.tensor().device());
+    logits = torch::stable::empty({sizes, 2}, scalar_type(element), std::nullopt,
+                                  image.tensor().device());
   } else {
     require(downsampling > 0 && upsampling > 0 && upsampling <= downsampling &&
                 size.height == expected(shape.height) && size.width == expected(shape.width),
             kOp, ": expected the downsampling and upsampling of the plan, which makes ",
             size.height, "x", size.width, " of ", shape.height, "x", shape.width, ", got ",
             downsampling, " and ", upsampling);
-    logits = empty_map(image.tensor(), shape.batch, num_classes, size.height, size.width);
+    logits = empty_map(image.tensor(), element, shape.batch, num_classes, size.height, size.width);
   }
   if (shape.batch == 0) return logits;
-  network.logits(shape, image.view(), logits.mutable_data_ptr<float>(), TorchParallel());
+  network.logits(shape, image.view(), element, logits.mutable_data_ptr(), TorchParallel());
   return logits;
 }
 
@@ -87,7 +90,7 @@ Tensor network_labels_op(const Tensor& given, const Tensor& plan, int64_t num_cl
 STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
   m.def(
       "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling, int "
-      "upsampling=1) -> Tensor");
+      "upsampling=1, ScalarType? dtype=None) -> Tensor");
   m.def("network_labels(Tensor image, Tensor plan, int num_classes, SymInt[2] size) -> Tensor");
 }
 STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {

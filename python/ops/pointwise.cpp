@@ -13,15 +13,15 @@ constexpr const char* kOp = "pointwise";
 
 Tensor pointwise_op(const Tensor& x, const Tensor& packed, int64_t out_channels) {
   const PackedHeader& header = packed_header(kOp, PackedKind::kPointwise, packed);
-  const Tensor input = channels_last_map(kOp, "x", x);
+  const Tensor input = channels_last_map(kOp, "x", x, header);
   require(out_channels > 0, kOp, ": expected out_channels to be positive, got ", out_channels);
   require(header.in_channels == input.size(1) && header.out_channels == out_channels, kOp,
           ": expected packed weights for ", input.size(1), " input and ", out_channels,
           " output channels, got ", header.in_channels, " and ", header.out_channels);
   const int64_t batch = input.size(0), height = input.size(2), width = input.size(3);
-  Tensor output = empty_map(input, batch, out_channels, height, width);
-  pointwise(batch * height * width, header, input.const_data_ptr<float>(),
-            output.mutable_data_ptr<float>(), TorchParallel());
+  Tensor output = empty_map(input, element_of(header), batch, out_channels, height, width);
+  pointwise(batch * height * width, header, input.const_data_ptr(), output.mutable_data_ptr(),
+            TorchParallel());
   return output;
 }
 

@@ -15,7 +15,7 @@ constexpr const char* kOp = "sea_attention";
 Tensor sea_attention_op(const Tensor& x, const Tensor& packed, int64_t num_heads, int64_t key_dim,
                         bool residual) {
   const PackedHeader& header = packed_header(kOp, PackedKind::kSeaAttention, packed);
-  const Tensor input = channels_last_map(kOp, "x", x);
+  const Tensor input = channels_last_map(kOp, "x", x, header);
   require(input.size(1) == header.in_channels, kOp, ": expected x with the ", header.in_channels,
           " channels of the packed weights, got ", shape_text(x.sizes()));
   require(num_heads == header.heads && key_dim == header.key_dim, kOp,
@@ -23,12 +23,13 @@ Tensor sea_attention_op(const Tensor& x, const Tensor& packed, int64_t num_heads
           header.key_dim, ", got ", num_heads, " and ", key_dim);
 
   const MapShape shape = map_shape(input);
-  Tensor output = empty_map(input, shape.batch, input.size(1), shape.height, shape.width);
+  Tensor output =
+      empty_map(input, element_of(header), shape.batch, input.size(1), shape.height, shape.width);
   if (shape.batch == 0) return output;
   const TorchParallel parallel;
   const Workspace workspace(sea_attention_workspace(shape, header, parallel.threads()));
-  sea_attention(shape, header, residual, input.const_data_ptr<float>(),
-                output.mutable_data_ptr<float>(), workspace.data(), parallel);
+  sea_attention(shape, header, residual, input.const_data_ptr(), output.mutable_data_ptr(),
+                workspace.data(), parallel);
   return output;
 }
 

@@ -19,8 +19,8 @@ struct Call {
   Call(const char* op, const Tensor& given_local, const Tensor& given_coarse, const Tensor& packed,
        int64_t num_classes)
       : header(packed_header(op, PackedKind::kSegmentationHead, packed)),
-        local(channels_last_map(op, "local", given_local)),
-        coarse(channels_last_map(op, "coarse", given_coarse)),
+        local(channels_last_map(op, "local", given_local, header)),
+        coarse(channels_last_map(op, "coarse", given_coarse, header)),
         shape(gate_shape(op, local, coarse, header)) {
     require(num_classes > 0, op, ": expected num_classes to be positive, got ", num_classes);
     require(class_count(header) == num_classes, op, ": expected packed weights for ", num_classes,
@@ -28,12 +28,12 @@ struct Call {
   }
 
   Tensor logits(int32_t* winners, const Parallel& parallel) const {
-    Tensor logits = empty_map(local, shape.local.batch, class_count(header), shape.local.height,
-                              shape.local.width);
+    Tensor logits = empty_map(local, element_of(header), shape.local.batch, class_count(header),
+                              shape.local.height, shape.local.width);
     if (shape.local.batch == 0) return logits;
     const Workspace workspace(segmentation_head_workspace(shape, header, parallel.threads()));
-    segmentation_head(shape, header, local.const_data_ptr<float>(), coarse.const_data_ptr<float>(),
-                      logits.mutable_data_ptr<float>(), winners, workspace.data(), parallel);
+    segmentation_head(shape, header, local.const_data_ptr(), coarse.const_data_ptr(),
+                      logits.mutable_data_ptr(), winners, workspace.data(), parallel);
     return logits;
   }
 
@@ -57,13 +57,14 @@ Tensor segmentation_labels_op(const Tensor& local, const Tensor& coarse, const T
   const TorchParallel parallel;
   const MapShape& map = call.shape.local;
   std::vector<int32_t> winners(map.pixels());
-  const bool of_use = num_classes >= kMinClasses;
+  const Element element = element_of(call.header);
+  const bool of_use = num_classes >= kMinClasses && element == Element::kF32;
   const Tensor logits = call.logits(of_use ? winners.data() : nullptr, parallel);
 
   const UpsampleArgmaxShape shape{map.batch, num_classes, map.height, map.width, size[0], size[1]};
   Tensor labels = empty_labels(logits, shape);
   if (shape.batch == 0) return labels;
-  Logits view = channels_last(logits.const_data_ptr<float>(), shape);
+  Logits view = channels_last(logits.const_data_ptr(), shape, element);
   if (of_use) view.winners = winners.data();
   write_labels(shape, view, labels, parallel);
   return labels;

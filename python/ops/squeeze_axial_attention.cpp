@@ -30,10 +30,11 @@ void check_positions(const char* name, const Optional& positions, int64_t keys) 
           shape_text(positions->sizes()));
 }
 
-// [1, keys, positions] as the block reads them: [positions][keys].
+// [1, keys, positions] as the block reads them: float32 [positions][keys].
 Optional by_position(const Optional& positions) {
   if (!positions.has_value()) return positions;
-  return torch::stable::contiguous(torch::stable::transpose(*positions, 1, 2));
+  return torch::stable::contiguous(
+      torch::stable::transpose(in_type(*positions, ScalarType::Float), 1, 2));
 }
 
 LearnedPositions learned(const Optional& by_position) {
@@ -65,7 +66,7 @@ std::tuple<Tensor, Tensor> squeeze_axial_attention_op(const Tensor& q, const Ten
   check_positions("pos_row_k", pos_row_k, keys);
   check_positions("pos_col_q", pos_col_q, keys);
   check_positions("pos_col_k", pos_col_k, keys);
-  if (!all_float32(kOp, {&q, &k, &v, or_null(pos_row_q), or_null(pos_row_k), or_null(pos_col_q),
+  if (!one_element(kOp, {&q, &k, &v, or_null(pos_row_q), or_null(pos_row_k), or_null(pos_col_q),
                          or_null(pos_col_k)})) {
     const auto [row, column] =
         call_plain<2>("seaformer::_squeeze_axial_attention_plain", q, k, v, pos_row_q, pos_row_k,
@@ -73,9 +74,10 @@ std::tuple<Tensor, Tensor> squeeze_axial_attention_op(const Tensor& q, const Ten
     return {row, column};
   }
 
-  Tensor row = empty_map(q, batch, values, height, 1);
-  Tensor column = empty_map(q, batch, values, 1, width);
-  if (batch == 0) return {row, column};
+  Tensor row = empty_map(q, Element::kF32, batch, values, height, 1);
+  Tensor column = empty_map(q, Element::kF32, batch, values, 1, width);
+  const ScalarType dtype = q.scalar_type();
+  if (batch == 0) return {in_type(row, dtype), in_type(column, dtype)};
   const Tensor maps[3] = {with_pixels(q), with_pixels(k), with_pixels(v)};
   const Optional positions[4] = {by_position(pos_row_q), by_position(pos_row_k),
                                  by_position(pos_col_q), by_position(pos_col_k)};
@@ -96,7 +98,7 @@ std::tuple<Tensor, Tensor> squeeze_axial_attention_op(const Tensor& q, const Ten
   const Workspace workspace(squeeze_axial_attention_workspace(args, parallel.threads()));
   squeeze_axial_attention(args, row.mutable_data_ptr<float>(), column.mutable_data_ptr<float>(),
                           workspace.data(), parallel);
-  return {row, column};
+  return {in_type(row, dtype), in_type(column, dtype)};
 }
 
 }  // namespace

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "../checks.h"
+#include "../element_type.h"
 #include "../labels.h"
 #include "../torch_parallel.h"
 
 namespace seaformer {
 namespace {
 
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
@@ -22,8 +22,9 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
           "upsample_argmax: expected logits of shape [batch, classes, height, "
           "width], got ",
           shape_text(logits.sizes()));
-  require(logits.scalar_type() == ScalarType::Float,
-          "upsample_argmax: expected float32 logits, got another dtype");
+  const std::optional<Element> element = find_element(logits.scalar_type());
+  require(element.has_value(), "upsample_argmax: expected ", element_names(),
+          " logits, got another dtype");
   require(logits.size(1) > 0 && logits.size(2) > 0 && logits.size(3) > 0,
           "upsample_argmax: expected logits with at least one class, row and column, got ",
           shape_text(logits.sizes()));
@@ -35,8 +36,9 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
                                   logits.size(3), size[0],        size[1]};
   Tensor labels = empty_labels(logits, shape);
   if (shape.batch == 0) return labels;
-  const Logits view{logits.const_data_ptr<float>(), logits.stride(0), logits.stride(1),
-                    logits.stride(2), logits.stride(3)};
+  Logits view{logits.const_data_ptr(), logits.stride(0), logits.stride(1), logits.stride(2),
+              logits.stride(3)};
+  view.element = *element;
   write_labels(shape, view, labels, TorchParallel());
   return labels;
 }

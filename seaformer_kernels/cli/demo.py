@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,12 @@ def demo(image: Path | None, out: Path, repeats: int, **given: Any) -> None:
     click.echo(f"weights  {options.weights.given if options.weights else 'random, seeded'}")
     cpu = sk.cpu.info()
     if cpu.extension_loaded:
-        kernels = ", ".join(f"{kernel.name} with {kernel.chosen}" for kernel in cpu.kernels)
-        sides = "They can differ where two classes score alike to float32 rounding."
+        kernels = ", ".join(
+            f"{kernel.name} with {kernel.chosen}"
+            for kernel in cpu.kernels
+            if kernel.dtype == "float32"
+        )
+        sides = f"They can differ where two classes score alike to {options.dtype} rounding."
     else:
         kernels = f"none; the native extension is missing: {cpu.extension_reason}"
         sides = "Without the native extension both sides are plain PyTorch in every step."
@@ -120,7 +125,8 @@ def _measure(
     model: torch.nn.Module, image: Path, options: SegmentationOptions, repeats: int
 ) -> tuple[Segmented, Segmented, tuple[list[Times], list[Times]]]:
     """Results of this package and of eager PyTorch, and their times in turns after one warm-up."""
-    fused, eager = (make_engine(model, options, eager) for eager in (False, True))
+    fused = make_engine(model, options, eager=False)
+    eager = make_engine(model, dataclasses.replace(options, dtype="float32"), eager=True)
     times: tuple[list[Times], list[Times]] = ([], [])
     for _ in range(repeats + 1):
         ours = pipeline.segment(fused, image, options)

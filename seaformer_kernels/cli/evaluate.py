@@ -27,7 +27,7 @@ from seaformer_kernels.data.opening import LAYOUT_NAMES, open_data
 from seaformer_kernels.data.reading import DataError
 from seaformer_kernels.evaluate import InputSize, SlidingWindow, Views, pictures, sharding
 from seaformer_kernels.evaluate.classification import CROP, SHORTER_SIDE, Classification
-from seaformer_kernels.evaluate.engines import ENGINES, Engine, make_engine
+from seaformer_kernels.evaluate.engines import ENGINES, HALF_ENGINES, Engine, make_engine
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import Evaluation, run
 from seaformer_kernels.evaluate.segmentation import Segmentation
@@ -184,12 +184,13 @@ class EvaluateOptions:
 @click.option(
     "--engine",
     "engines",
-    type=click.Choice([*ENGINES, _ALL]),
+    type=click.Choice([*ENGINES, *HALF_ENGINES, _ALL]),
     multiple=True,
     default=["fused"],
     show_default=True,
     help="What runs the network: plain PyTorch in every step, this package's ops, these as one op, "
-    "or the program seaformer-native. Several, or all, are compared with the first.",
+    "or the program seaformer-native; the last three in float32, or in the type in their name. "
+    "Several, or all of float32, are compared with the first.",
 )
 @click.option(
     "--native-program",

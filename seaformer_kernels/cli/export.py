@@ -10,11 +10,12 @@ import torch
 import seaformer_kernels as sk
 from seaformer_kernels.cli import outputs
 from seaformer_kernels.cli.errors import reason
-from seaformer_kernels.cli.options import WEIGHTS
+from seaformer_kernels.cli.options import WEIGHTS, precision, precision_options
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath, Weights
 from seaformer_kernels.cli.weights import SEED, load_shared, load_weights
 from seaformer_kernels.models import ModelFacts
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 
 @click.command()
@@ -38,8 +39,15 @@ from seaformer_kernels.models import ModelFacts
     help="Classes of the model.  [default: those of the weights, if they say so, else 150 for "
     "segmentation, 1000 for classification]",
 )
+@precision_options
 def export(
-    model: str | None, weights: Weights | None, out: Path, task: str | None, num_classes: int | None
+    model: str | None,
+    weights: Weights | None,
+    out: Path,
+    task: str | None,
+    num_classes: int | None,
+    dtype: str,
+    keep_float32: tuple[str, ...],
 ) -> None:
     """Write a model as a file for seaformer-native and the C API.
 
@@ -62,9 +70,14 @@ def export(
         else:
             load_weights(network, weights)
     try:
-        written = sk.export_native(network, out, facts.mean, facts.std)
+        written = sk.export_native(
+            network, out, facts.mean, facts.std, **precision(dtype, keep_float32)
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{show(out)} cannot be written: {reason(error)}") from None
     click.echo(
         f"{show(out)}: {written.task}, {written.num_classes} classes, {written.bytes:,} bytes"
+        f"{f' in {dtype}' if dtype != name_of(ELEMENTS[0]) else ''}"
     )

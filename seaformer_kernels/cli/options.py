@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 import numpy as np
+import torch
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli.classes import Classes
@@ -25,6 +26,7 @@ from seaformer_kernels.data import ADE20K, DATASETS, Dataset
 from seaformer_kernels.evaluate.views import InputSize, usual_scale
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.backbone import MIN_SIZE
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 DEFAULT_MODEL = "seaformer_base"
 _IMAGENET_CLASSES = 1000
@@ -44,6 +46,8 @@ class ModelOptions:
     threads: int | None
     bit_depth: int | None
     max_pixels: int | None
+    dtype: str
+    keep_float32: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.weights:
@@ -58,6 +62,11 @@ class ModelOptions:
     def architecture(self) -> str:
         """What to call the model."""
         return (self.weights and self.weights.architecture) or self.model or DEFAULT_MODEL
+
+    @property
+    def precision(self) -> dict[str, Any]:
+        """What `optimize` takes of it."""
+        return precision(self.dtype, self.keep_float32)
 
     @property
     def facts(self) -> ModelFacts | None:
@@ -214,8 +223,26 @@ WEIGHTS = click.option(
     "[default: seeded random weights]",
 )
 THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads torch may use.")
+PRECISION = (
+    click.option(
+        "--dtype",
+        type=click.Choice(list(map(name_of, ELEMENTS))),
+        default=name_of(ELEMENTS[0]),
+        show_default=True,
+        help="Type of the fused network's weights and maps. Of a half type they take half the "
+        "memory.",
+    ),
+    click.option(
+        "--keep-float32",
+        multiple=True,
+        metavar="PART",
+        help="With another --dtype: a part of the network that stays float32, such as "
+        "backbone.smb2.layer1. May be given several times.",
+    ),
+)
 _READING = (
     THREADS,
+    *PRECISION,
     click.option(
         "--bit-depth",
         type=click.IntRange(8, 16),
@@ -227,6 +254,11 @@ _READING = (
         help="Largest image that is read.  [default: Pillow's limit, about 179 million]",
     ),
 )
+
+
+def precision(dtype: str, keep_float32: tuple[str, ...]) -> dict[str, Any]:
+    """What `optimize` and `export_native` take of PRECISION."""
+    return {"dtype": getattr(torch, dtype), "keep_float32": keep_float32}
 
 
 def _classes(text: str) -> Callable:
@@ -326,6 +358,7 @@ def _adding(options: tuple[Callable, ...]) -> Callable[[Callable], Callable]:
     return add
 
 
+precision_options = _adding(PRECISION)
 segmentation_options = _adding(_SEGMENTATION)
 classification_options = _adding(_CLASSIFICATION)
 batch_options = _adding(_BATCH)  # of commands that work through many images

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import seaformer_kernels as sk
 from seaformer_kernels import data
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.reference import upsample_argmax as reference
 
 Size = tuple[int, int]  # height and width
@@ -27,7 +28,10 @@ class EngineError(ValueError):
     """An engine that is not to be had here, or cannot do what is asked of it."""
 
 
-ENGINES = ("plain", "fused", "whole-graph", "native")
+_FAST = ("fused", "whole-graph", "native")
+ENGINES = ("plain", *_FAST)
+# Names say of which type weights and maps are, unless that is float32.
+HALF_ENGINES = tuple(f"{name}-{name_of(dtype)}" for dtype in ELEMENTS[1:] for name in _FAST)
 
 
 class Engine(Protocol):
@@ -117,13 +121,14 @@ class NativeEngine:
             folder as long as the engine lives.
         program: its path; without one it is looked for as a command.
         threads: of the program.
+        dtype: of weights and maps.
+        name: what tables call it.
 
     Raises:
         EngineError: the program is not there.
         ValueError: as `export_native`.
     """
 
-    name = "native"
     gives_logits = False
 
     def __init__(
@@ -133,7 +138,10 @@ class NativeEngine:
         std: Sequence[float] = data.IMAGENET_STD,
         program: Path | None = None,
         threads: int = 1,
+        dtype: torch.dtype | None = None,
+        name: str = "native",
     ):
+        self.name = name
         found = shutil.which(program or PROGRAM)
         if found is None:
             where = f"at {program}" if program else "among the commands, as no path is given"
@@ -145,7 +153,7 @@ class NativeEngine:
         self._threads = threads
         self._folder = tempfile.TemporaryDirectory(prefix="seaformer-evaluate-")
         self._file = Path(self._folder.name, "model.sfm")
-        self.num_classes = sk.export_native(model, self._file, mean, std).num_classes
+        self.num_classes = sk.export_native(model, self._file, mean, std, dtype).num_classes
 
     def logits(self, x: Tensor) -> Tensor:
         """Of a classifier: minus the rank of the five likeliest classes, minus infinity of all."""
@@ -188,11 +196,12 @@ def make_engine(
     program: Path | None = None,
     threads: int = 1,
 ) -> Engine:
-    """One of `ENGINES`.
+    """One of `ENGINES` or `HALF_ENGINES`.
 
     Args:
         name: "plain" is PyTorch in every step; "fused" is what `optimize` makes, "whole-graph"
-            that with whole_graph=True, and "native" the program seaformer-native.
+            that with whole_graph=True, and "native" the program seaformer-native; "fused-float16"
+            and so on are these in another type.
         model: a plain one of `create_model`.
         mean, std: of R, G and B in the range 0..255.
         program, threads: of `NativeEngine`.
@@ -203,12 +212,16 @@ def make_engine(
     """
     if name == "plain":
         return PlainEngine(name, model, mean, std)
-    if name == "native":
-        return NativeEngine(model, mean, std, program, threads)
-    if name not in ENGINES:
-        raise ValueError(f"Expected an engine among {', '.join(ENGINES)}, got {name!r}.")
+    if name not in (*ENGINES, *HALF_ENGINES):
+        names = ", ".join((*ENGINES, *HALF_ENGINES))
+        raise ValueError(f"Expected an engine among {names}, got {name!r}.")
+    dtypes = {name_of(dtype): dtype for dtype in ELEMENTS}
+    dtype = dtypes.get(name.rpartition("-")[2], torch.float32)
+    kind = name.removesuffix(f"-{name_of(dtype)}")
+    if kind == "native":
+        return NativeEngine(model, mean, std, program, threads, dtype, name)
     try:
-        fast = sk.optimize(model, mean, std, whole_graph=name == "whole-graph")
+        fast = sk.optimize(model, mean, std, whole_graph=kind == "whole-graph", dtype=dtype)
     except RuntimeError as error:  # there is no native extension
         raise EngineError(str(error)) from None
     return TorchEngine(name, fast)

@@ -32,7 +32,10 @@ class FusedBlock(SelfDescribing):
 
     def in_dtype(self, x: Tensor) -> Tensor:
         """A map in the block's type; what can be no map is left for the op to refuse."""
-        return x.to(self.dtype) if x.dtype in ELEMENTS else x
+        if x.dtype == self.dtype or x.dtype not in ELEMENTS or x.dim() != 4:
+            return x
+        # As dense rows of pixels, or torch.export would ask how the strides of an axis compare.
+        return x.permute(0, 2, 3, 1).to(self.dtype).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return ", ".join(

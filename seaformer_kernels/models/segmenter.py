@@ -9,6 +9,7 @@ from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.models.sharing import Shareable
 from seaformer_kernels.modules import SegmentationHead, UpsamplingHead
+from seaformer_kernels.ops._element import ELEMENTS
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 
 
@@ -80,4 +81,4 @@ class SeaFormerSegmenter(Shareable):
             if hasattr(self.decode_head, "labels"):  # a fused head goes there without logits
                 return self.decode_head.labels(features, size)
             logits = self.decode_head(features)
-        return upsample_argmax(logits.float(), size)
+        return upsample_argmax(logits if logits.dtype in ELEMENTS else logits.float(), size)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops._element import ELEMENTS, name_of
+from seaformer_kernels.ops._element import ELEMENTS, NAMES, name_of
 
 Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
@@ -138,7 +138,8 @@ def unpack(header: Header, packed: Tensor) -> list[Weights]:
 
 def element_of(packed: Tensor) -> int:
     """The code of the element type in a buffer's header, unchecked."""
-    return int(packed[56:60].view(torch.int32))
+    fields = packed[:HEADER_BYTES].view(torch.int32)
+    return 0 if fields[1] < VERSION else int(fields[14])
 
 
 def check_buffer(op: str, packed: Tensor) -> None:
@@ -194,13 +195,14 @@ def read_header(
         header = dataclasses.replace(header, kernel_size=0, classes=header.kernel_size)
     if header.kind != kind:
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
-    codes = range(1, len(ELEMENTS)) if version == VERSION else (0,)
-    if header.element not in codes:
+    if version < VERSION:
+        header = dataclasses.replace(header, element=0)
+    if header.element not in range(len(ELEMENTS)):
         raise ValueError(
-            f"{op}: expected packed weights of layout version {version} with an element type "
-            f"from {codes[0]} to {codes[-1]}, got {header.element}"
+            f"{op}: expected packed weights of element type 0 to {len(ELEMENTS) - 1} ({NAMES}), "
+            f"got {header.element}"
         )
-    if dtype not in (None, header.dtype):
+    if dtype is not None and dtype != header.dtype:
         raise ValueError(
             f"{op}: expected packed weights of {name_of(dtype)} for maps of it, got some of "
             f"{name_of(header.dtype)}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from seaformer_kernels import ops
@@ -43,6 +44,8 @@ def export_native(
     path: str | os.PathLike,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    dtype: torch.dtype | None = None,
+    keep_float32: Collection[str] = (),
 ) -> NativeFile:
     """Writes a model for `seaformer-native` and the C API, which run it without torch or Python.
 
@@ -55,23 +58,24 @@ def export_native(
         path: the file.
         mean, std: of R, G and B in the range 0..255, as for `optimize`; those of a model that is
             optimised already are inside.
+        dtype, keep_float32: as for `optimize`, and likewise.
 
     Raises:
         TypeError: model is not a module.
         ValueError: the model has blocks that cannot be fused, or is not one of `create_model`; or
-            it has no mean and std, or is given them twice.
+            it has no mean and std, or is given them twice; or as `optimize`.
         OSError: the file cannot be written.
     """
     if isinstance(model, nn.Module):
         model = unwrapped(model)
     if isinstance(model, OptimizedModel):
-        if mean is not None or std is not None:
+        if mean is not None or std is not None or dtype is not None or keep_float32:
             raise ValueError(
-                "export_native: expected mean and std for a plain model only, got them with one "
-                "that is optimised."
+                "export_native: expected mean, std, dtype and keep_float32 for a plain model only, "
+                "got some of them with one that is optimised."
             )
     else:
-        model = optimize(model, mean, std)
+        model = optimize(model, mean, std, dtype=dtype, keep_float32=keep_float32)
     try:
         whole = whole_network(model.module)
     except Unservable as error:

@@ -52,8 +52,8 @@ def pixels(image, resize=None):
     return torch.tensor(np.asarray(scaled)).permute(2, 0, 1)[None]
 
 
-def expected_labels(image, model, resize=None):
-    fast = optimize(model, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+def expected_labels(image, model, resize=None, **precision):
+    fast = optimize(model, mean=IMAGENET_MEAN, std=IMAGENET_STD, **precision)
     return fast.predict(pixels(image, resize), size=image.size[::-1])[0].numpy()
 
 

@@ -39,6 +39,23 @@ def test_labels_are_those_of_predict_in_the_palette_of_the_data_set(
         np.testing.assert_array_equal(np.asarray(written.convert("RGB")), colours[expected])
 
 
+def test_labels_of_a_half_type(picture, tmp_path):
+    options = "--dtype", "float16", "--keep-float32", "decode_head"
+    result = segment(picture, *options)
+    assert result.exit_code == 0, result.output
+    expected = expected_labels(
+        photo(), make_model(), dtype=torch.float16, keep_float32=["decode_head"]
+    )
+    np.testing.assert_array_equal(labels_in(tmp_path / "out" / "photo_labels.png"), expected)
+    for wrong, message in (
+        (("--dtype", "float8"), "'float8' is not one of 'float32', 'float16'"),
+        ((*options, "--eager"), "--dtype is of fused networks"),
+        (("--dtype", "float16", "--keep-float32", "nothing"), "got 'nothing'"),
+    ):
+        result = segment(picture, *wrong, "--overwrite")
+        assert result.exit_code and message in result.output, result.output
+
+
 def test_eager_labels_are_those_of_the_plain_model(picture, tmp_path):
     assert segment(picture, "--eager").exit_code == 0
     with torch.no_grad():

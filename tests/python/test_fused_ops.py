@@ -537,8 +537,8 @@ def test_pack_says_what_it_expected(pack, error, message):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(0, 1), (1, 0), (1, 3), (1, 4), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
-        *[(5, 0), (5, 3), (5, -1), (14, 1), (14, 2), (14, -1)],
+        *[(0, 1), (1, 0), (1, 4), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
+        *[(5, 0), (5, 3), (5, -1)],
     ],
 )
 def test_a_wrong_header_is_refused(simple, field, value):
@@ -546,7 +546,7 @@ def test_a_wrong_header_is_refused(simple, field, value):
 
 
 @pytest.mark.parametrize(("field", "value"), [(1, 1), (1, 2), (14, 0), (14, 2), (14, -1)])
-def test_an_element_type_needs_its_version(typed, field, value):
+def test_a_wrong_element_type_is_refused(typed, field, value):
     if typed.dtype != torch.float32:
         refused(typed, with_field(typed, field, value))
 

@@ -130,6 +130,17 @@ def test_labels_of_photographs(tiny, tmp_path, photo):
 
 
 @needs_program
+@torch.inference_mode()
+def test_labels_of_a_half_type(tmp_path):
+    model, keep = golden_model("seg_tiny"), ["backbone.smb1", "decode_head.fuse1"]
+    path = tmp_path / "half.sfm"
+    sk.export_native(model, path, MEAN, STD, dtype=torch.float16, keep_float32=keep)
+    fast = sk.optimize(model, MEAN, STD, dtype=torch.float16, keep_float32=keep)
+    run(path, save_ppm(tmp_path / "photo.ppm", PHOTO), "-o", tmp_path / "labels.pgm")
+    assert_same_labels(read_labels(tmp_path / "labels.pgm"), fast.predict(pixels(PHOTO))[0])
+
+
+@needs_program
 @pytest.mark.parametrize("case", [case for case in CASE_PARAMS if case.values[0].startswith("seg")])
 @torch.inference_mode()
 def test_labels_of_golden_cases(tmp_path, case):
@@ -323,6 +334,8 @@ def test_refuses_what_it_cannot_export(tiny, tmp_path):
         sk.export_native(model, tmp_path / "x")
     with pytest.raises(ValueError, match="for a plain model only"):
         sk.export_native(fast, tmp_path / "x", MEAN, STD)
+    with pytest.raises(ValueError, match="for a plain model only"):
+        sk.export_native(fast, tmp_path / "x", dtype=torch.float16)
     model.backbone.smb3.layer1.register_forward_hook(print)
     with pytest.raises(ValueError, match=r"backbone.smb3.layer1 has InvertedResidual where"):
         sk.export_native(model, tmp_path / "x", MEAN, STD)
@@ -338,6 +351,10 @@ def test_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "segmentation, 19 classes" in result.output
     assert out.read_bytes().startswith(b"SeaForm\n")
+    whole = out.stat().st_size
+    result = CliRunner().invoke(seaformer, [*arguments, "--dtype", "float16"])
+    assert result.exit_code == 0 and result.output.endswith("bytes in float16\n"), result.output
+    assert out.stat().st_size < 0.55 * whole
     arguments[3] = str(tmp_path / "no" / "model.sfm")
     result = CliRunner().invoke(seaformer, arguments)
     assert result.exit_code == 1 and "cannot be written: No such file" in result.output
