@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/element.h"
 #include "core/require.h"
@@ -27,13 +28,16 @@ inline std::optional<Element> find_element(ScalarType type) {
   return std::nullopt;
 }
 
-// "float32 or float16".
-inline std::string element_names() {
-  std::string names;
-  for (const Element element : kElements) {
-    names += std::string(names.empty() ? "" : " or ") + element_name(element);
+// "float32 or float16"; with another, "float32, float16 or uint8".
+inline std::string element_names(const char* other = nullptr) {
+  std::vector<std::string> names;
+  for (const Element element : kElements) names.emplace_back(element_name(element));
+  if (other != nullptr) names.emplace_back(other);
+  std::string text = names[0];
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    text += (i + 1 < names.size() ? ", " : " or ") + names[i];
   }
-  return names;
+  return text;
 }
 
 // Of a call whose result has a type that its weights tell, too; without one it is float32.

@@ -18,7 +18,7 @@ class ImageTensor {
             ": expected image of shape [batch, 3, height, width], got ", shape_text(given.sizes()));
     bytes_ = given.scalar_type() == ScalarType::Byte;
     require(bytes_ || find_element(given.scalar_type()).has_value(), op, ": expected a ",
-            element_names(), " or uint8 image, got another dtype");
+            element_names("uint8"), " image, got another dtype");
     require(given.size(2) > 0 && given.size(3) > 0, op,
             ": expected an image with at least one channel, row and column, got ",
             shape_text(given.sizes()));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 # By their codes in csrc/core/element.h; a further one is a further entry.
@@ -13,7 +15,13 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-NAMES = " or ".join(map(name_of, ELEMENTS))
+def listed(dtypes: Sequence[torch.dtype]) -> str:
+    """Such as "float32, float16 or uint8"."""
+    *first, last = map(name_of, dtypes)
+    return f"{', '.join(first)} or {last}"
+
+
+NAMES = listed(ELEMENTS)
 
 
 def code_of(op: str, dtype: torch.dtype) -> int:

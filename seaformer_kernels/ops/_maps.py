@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops._element import ELEMENTS, NAMES
+from seaformer_kernels.ops._element import ELEMENTS, NAMES, listed
 from seaformer_kernels.ops._packed import Activation, Weights
 
 _IMAGES = (*ELEMENTS, torch.uint8)
@@ -46,7 +46,7 @@ def check_image(op: str, image: Tensor) -> None:
             f"{op}: expected image of shape [batch, 3, height, width], got {list(image.shape)}"
         )
     if image.dtype not in _IMAGES:
-        raise ValueError(f"{op}: expected a {NAMES} or uint8 image, got {image.dtype}")
+        raise ValueError(f"{op}: expected a {listed(_IMAGES)} image, got {image.dtype}")
     check_filled(op, "image", image)
 
 
@@ -93,7 +93,7 @@ def check_image_call(
     """Raises TypeError unless these can be the arguments of an op on images; weights by name."""
     check_types(op, {"image": image, **weights}, integers)
     if image.dtype not in _IMAGES:
-        raise TypeError(f"{op}: expected a {NAMES} or uint8 image, got {image.dtype}")
+        raise TypeError(f"{op}: expected a {listed(_IMAGES)} image, got {image.dtype}")
 
 
 def check_gate_call(

@@ -136,12 +136,6 @@ def unpack(header: Header, packed: Tensor) -> list[Weights]:
     return result
 
 
-def element_of(packed: Tensor) -> int:
-    """The code of the element type in a buffer's header, unchecked."""
-    fields = packed[:HEADER_BYTES].view(torch.int32)
-    return 0 if fields[1] < VERSION else int(fields[14])
-
-
 def check_buffer(op: str, packed: Tensor) -> None:
     """Raises ValueError unless packed could be a buffer, by what is known without its data."""
     if packed.dtype != torch.uint8 or packed.dim() != 1 or not packed.is_contiguous():

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seaformer_kernels.ops._packed import element_of
+from seaformer_kernels.ops import _packed
 
 MAGIC = b"SeaForm\n"
 VERSION = 2  # the latest; older ones are read, too
@@ -55,7 +55,11 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         normalizes: whether the stem, the first step, was packed with a mean and std.
         steps: in the order in which they run.
     """
-    version = VERSION if any(element_of(step.packed) for step in steps) else _VERSION_OF_FLOAT32
+    version = (
+        VERSION
+        if any(element_at(memory_of(step.packed)) for step in steps)
+        else _VERSION_OF_FLOAT32
+    )
     table, end = [], HEADER.size + len(steps) * STEP.size
     for step in steps:
         kind = int(step.packed[8:12].view(torch.int32))
@@ -83,8 +87,8 @@ def last_element(plan: Tensor) -> int:
     """The code of the element type that the last step of a plan that was made here writes."""
     memory = memory_of(plan)
     steps = HEADER.unpack_from(memory)[6]
-    *_, offset, length = STEP.unpack_from(memory, HEADER.size + (steps - 1) * STEP.size)
-    return element_of(plan[offset : offset + length])
+    *_, offset, _ = STEP.unpack_from(memory, HEADER.size + (steps - 1) * STEP.size)
+    return element_at(memory, offset)
 
 
 def task_and_head(plan: Tensor) -> tuple[Task, int]:
@@ -93,6 +97,12 @@ def task_and_head(plan: Tensor) -> tuple[Task, int]:
     _, _, _, _, task, _, steps, _ = HEADER.unpack_from(memory)
     kind, *_ = STEP.unpack_from(memory, HEADER.size + (steps - 1) * STEP.size)
     return Task(task), kind
+
+
+def element_at(memory: memoryview, offset: int = 0) -> int:
+    """The code of the element type of packed weights that were made here, as they lie there."""
+    version, element = struct.unpack_from("<4xi48xi", memory, offset)
+    return element if version == _packed.VERSION else 0
 
 
 def memory_of(plan: Tensor) -> memoryview:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import seaformer_kernels as sk
 from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.ops._element import ELEMENTS
-from seaformer_kernels.ops._packed import element_of
+from seaformer_kernels.ops._plan import element_at, memory_of
 from seaformer_kernels.reference.upsample_argmax import upsample_argmax
 
 ACTIVATIONS = {
@@ -50,7 +50,7 @@ class Case:
     @property
     def dtype(self) -> torch.dtype:
         """Of what it answers and, but for images, of its inputs."""
-        return ELEMENTS[element_of(self.packed)]
+        return ELEMENTS[element_at(memory_of(self.packed))]
 
     @property
     def overload(self) -> torch._ops.OpOverload:

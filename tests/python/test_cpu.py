@@ -30,7 +30,7 @@ def run_python(code, **env):
 def test_info_tells_isas_reasons_and_choices():
     info = sk.cpu.info()
     assert info.extension_loaded and info.extension_reason is None
-    assert {isa.name for isa in info.isas} == {"avx512", "avx2", "neon", "scalar"}
+    assert {isa.name for isa in info.isas} == {"avx512", "avx2", "neon", "neon_fp16", "scalar"}
     for isa in info.isas:
         assert isa.supported == (isa.reason == "")
     assert info.active_isa == sk.cpu.supported_isas()[0]

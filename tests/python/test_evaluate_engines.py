@@ -219,7 +219,9 @@ def test_a_program_that_is_missing(tmp_path, monkeypatch):
 
 
 def test_what_engines_cannot_do(tmp_path):
-    with pytest.raises(ValueError, match="engine among plain, fused, whole-graph, native, .*, got 'x'"):
+    with pytest.raises(
+        ValueError, match=r"engine among plain, fused, whole-graph, native, .*, got 'x'"
+    ):
         make_engine("x", segmenter())
     engine = NativeEngine(segmenter(), FACTS.mean, FACTS.std, program(tmp_path))
     for views in (
