@@ -16,9 +16,7 @@ from seaformer_kernels.ops import _packed
 
 MAGIC = b"SeaForm\n"
 VERSION = 2  # the latest; older ones are read, too
-_VERSION_OF_FLOAT32 = (
-    1  # still written where all steps are float32, so that older libraries read it
-)
+_VERSION_OF_FLOAT32 = 1  # still written where all is float32, so that older libraries read it
 ALIGNMENT = 64
 HEADER = struct.Struct("<8sQ6I24x")
 STEP = struct.Struct("<4I2Q32x")

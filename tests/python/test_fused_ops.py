@@ -228,7 +228,11 @@ def test_nan_and_infinities_as_in_pytorch(isa, typed, value):
         torch.testing.assert_close(got, plain, equal_nan=True, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+# Types that cannot hold the largest numbers of float32.
+NARROW = [dtype for dtype in ELEMENTS if torch.finfo(dtype).max < 1e38]
+
+
+@pytest.mark.parametrize("dtype", NARROW, ids=name_of)
 def test_the_ends_of_a_half_type(isa, dtype):
     """Its largest and smallest numbers, zeros, and what overflows, through a 1x1 convolution."""
     largest, least = torch.finfo(dtype).max, torch.finfo(dtype).smallest_normal
@@ -247,7 +251,7 @@ def test_the_ends_of_a_half_type(isa, dtype):
             torch.testing.assert_close(got, expected, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
+@pytest.mark.parametrize("dtype", NARROW, ids=name_of)
 def test_a_weight_that_overflows_is_refused(dtype):
     weight, bias = torch.zeros(3, 2, 1, 1), torch.zeros(3)
     bias[1] = -torch.finfo(dtype).max
@@ -545,7 +549,9 @@ def test_a_wrong_header_is_refused(simple, field, value):
     refused(simple, with_field(simple, field, value))
 
 
-@pytest.mark.parametrize(("field", "value"), [(1, 1), (1, 2), (14, 0), (14, 2), (14, -1)])
+@pytest.mark.parametrize(
+    ("field", "value"), [(1, 1), (1, 2), (14, 0), (14, len(ELEMENTS)), (14, -1)]
+)
 def test_a_wrong_element_type_is_refused(typed, field, value):
     if typed.dtype != torch.float32:
         refused(typed, with_field(typed, field, value))

@@ -160,6 +160,7 @@ def test_types_there_are_none_of(wrong):
         sk.optimize(segmenter(), dtype=wrong)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16])
 @torch.inference_mode()
 def test_a_weight_that_overflows_once_it_is_folded(dtype):
     model = segmenter()
