@@ -87,10 +87,12 @@ def test_engines_agree():
     assert found.differing["plain"] == 0
     assert max(found.differing[name] for name in ENGINES[:3]) <= found.compared * 1e-3
     assert found.differing["fused-float16"] == found.differing["whole-graph-float16"]
-    assert 0 < found.differing["fused-float16"] <= found.compared * 1e-2
+    # Classes of untrained networks are close to each other.
+    assert 0 < found.differing["fused-float16"] <= found.compared * 3e-2
     assert found.results["plain"].confusion.equal(expected.confusion)
-    for result in found.results.values():
-        assert result.miou == pytest.approx(expected.miou, abs=2e-3)
+    for name, result in found.results.items():
+        allowed = 2e-3 if name in ENGINES else 2e-2
+        assert result.miou == pytest.approx(expected.miou, abs=allowed)
     assert not found.failures and list(found.scores) == [s.name for s in data.samples]
 
 

@@ -32,7 +32,7 @@ CPP_LAYERS = (
     Layer("csrc/core/activation.h", (), isa_safe=True),
     Layer("csrc/core/element.h", (), isa_safe=True),
     Layer("csrc/core/panel.h", (), isa_safe=True),
-    Layer("csrc/core/pixels.h", (), isa_safe=True),
+    Layer("csrc/core/pixels.h", ("csrc/core/element.h",), isa_safe=True),
     Layer("csrc/core/resize_axis.h", (), isa_safe=True),
     Layer("csrc/core/*", ("csrc/core/*",)),
     Layer("csrc/simd/*", ("csrc/core/element.h", "csrc/simd/*"), isa_safe=True),
