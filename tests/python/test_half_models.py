@@ -84,7 +84,7 @@ def test_golden_cases(case, dtype):
     if "labels" in golden.arrays:
         logits = wide(x)
         margin = torch.from_numpy(golden.arrays["label_margin"])
-        clear = margin > 2 * eps * logits.abs().max()
+        clear = margin > eps * logits.abs().max()  # which is two roundings
         same = fast.predict(x) == wide.predict(x)
         assert clear.float().mean() > 0.5
         assert same[clear].float().mean() >= 0.999
