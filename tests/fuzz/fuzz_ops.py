@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 TESTS = Path(__file__).resolve().parents[1] / "python"
 sys.path.insert(0, str(TESTS))
@@ -42,20 +43,28 @@ Arguments = list[object]
 
 
 def starts() -> dict[str, Callable[[], Arguments]]:
-    """By op the arguments of a call that works."""
+    """By op, and behind it the type of its maps, the arguments of a call that works."""
+    found: dict[str, Callable[[], Arguments]] = {}
+    model = sk.create_model("seaformer_tiny", num_classes=5)
+    for dtype in ELEMENTS:
+        calls = starts_of(dtype, sk.optimize(model, whole_graph=True, dtype=dtype).plan)
+        found |= {f"{name} {name_of(dtype)}": call for name, call in calls.items()}
+    return found
+
+
+def starts_of(dtype: torch.dtype, plan: Tensor) -> dict[str, Callable[[], Arguments]]:
+    """Those of a type of maps."""
     found: dict[str, Callable[[], Arguments]] = {}
     for name, make in op_cases.SIMPLE.items():
-        case = make()
+        case = make(dtype=dtype)
         found[name] = lambda c=case: [*c.all_arguments()]
     for name, make in test_dropin_ops.SIMPLE.items():
-        call = make()
+        call = make().map(lambda x: x.to(dtype))
         found[name] = lambda c=call: list(c.registered())
-    head = op_cases.segmentation_head()
+    head = op_cases.segmentation_head(dtype=dtype)
     found["segmentation_labels"] = lambda: [*head.inputs, head.packed, *head.arguments, [30, 33]]
-    found["upsample_argmax"] = lambda: [torch.randn(2, 19, 5, 6), [17, 23]]
-    model = sk.create_model("seaformer_tiny", num_classes=5)
-    plan = sk.optimize(model, whole_graph=True).plan
-    found["network_logits"] = lambda: [torch.randn(1, 3, 40, 33), plan, 5, 8]
+    found["upsample_argmax"] = lambda: [torch.randn(2, 19, 5, 6).to(dtype), [17, 23]]
+    found["network_logits"] = lambda: [torch.randn(1, 3, 40, 33), plan, 5, 8, 1, dtype]
     found["network_labels"] = lambda: [torch.randn(1, 3, 40, 33), plan, 5, [50, 20]]
     return found
 
@@ -130,6 +139,8 @@ def changed(r: random.Random, value: object) -> object:
         return r.choice(EXTREMES if r.random() < 0.3 else INTEGERS)
     if isinstance(value, float):
         return r.choice((0.0, -1.0, 1e30, float("nan"), float("inf")))
+    if isinstance(value, torch.dtype):
+        return r.choice((torch.float32, torch.float16, torch.float64, torch.uint8, None))
     if isinstance(value, str):
         return r.choice(("none", "relu", "relu6", "hardsigmoid", "", "\0", "x" * 1000))
     if isinstance(value, list):
@@ -180,7 +191,8 @@ def alike(got: Tensor, expected: Tensor) -> bool:
     # Sums of huge values overflow in one order and not in another.
     both = got.isfinite() & expected.isfinite() & (expected.abs() < 1e15)
     largest = expected[both].abs().max().item() if both.any() else 0.0
-    return bool(((got - expected)[both].abs() <= 1e-3 * largest + 1e-5).all())
+    allowed = max(1e-3, 16 * torch.finfo(expected.dtype).eps) * largest + 1e-5
+    return bool(((got.double() - expected)[both].abs() <= allowed).all())
 
 
 def disagreement(name: str, arguments: Arguments) -> str | None:
@@ -228,17 +240,17 @@ def main() -> int:
     while time.monotonic() < end:
         r = random.Random(f"{options.seed} {number}")
         torch.manual_seed(number)
-        name = r.choice(names)
-        arguments = calls[name]()
+        start = r.choice(names)
+        name, arguments = start.split()[0], calls[start]()
         for _ in range(r.choice((0, 1, 1, 1, 2, 3))):
             at = r.randrange(len(arguments))
             arguments[at] = changed(r, arguments[at])
         if number % CALLS_A_LINE == 0 or options.first:
-            print(f"call {number} (seed {options.seed}): {name}", file=sys.stderr, flush=True)
+            print(f"call {number} (seed {options.seed}): {start}", file=sys.stderr, flush=True)
         if affordable(arguments):
             with sk.cpu.force_isa(r.choice(sk.cpu.supported_isas())):
                 if wrong := disagreement(name, arguments):
-                    print(f"call {number} (seed {options.seed}): {name}: {wrong}")
+                    print(f"call {number} (seed {options.seed}): {start}: {wrong}")
                     print(*(f"    {describe(value)}" for value in arguments), sep="\n")
                     return 1
                 outcome(getattr(sk.ops, name), arguments)
