@@ -103,7 +103,6 @@ std::vector<Label> labels_of(const Network& network, const Image& image,
   return out;
 }
 
-constexpr Element kElements[] = {Element::kF32, Element::kF16};
 const MapShape kShapes[] = {{1, 1, 1}, {1, 5, 7}, {2, 33, 18}, {1, 64, 48}, {3, 8, 40}};
 
 bool same(const std::vector<float>& a, const std::vector<float>& b) {
