@@ -83,6 +83,7 @@ benchmarks/README
 docs/dev/layers
 csrc/README
 docs/dev/adding-a-kernel
+docs/dev/adding-a-type
 docs/dev/tests
 ```
 

@@ -13,4 +13,7 @@ namespace seaformer {
 void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, void* output,
                const Parallel& parallel);
 
+// Whether 1x1 convolutions of a type are calculated in it here, or only stored in it.
+bool calculates_in(Element element);
+
 }  // namespace seaformer

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "blocks/pointwise.h"
 #include "capi/model_file.h"
 #include "capi/thread_pool.h"
 #include "core/cpu.h"
@@ -101,6 +102,13 @@ void check_room(const char* function, const char* unit, std::size_t expected, st
   require(got == expected, function, ": expected room for ", expected, " ", unit, ", got ", got);
 }
 
+bool has_float16(const Plan& plan) {
+  for (int64_t map = 1; map <= plan.steps(); ++map) {
+    if (plan.map_element(map) == Element::kF16) return true;
+  }
+  return false;
+}
+
 seaformer_model* open_model(std::unique_ptr<ModelFile> file, const void* data, std::size_t bytes) {
   try {
     return new seaformer_model(std::move(file), data, bytes);
@@ -157,6 +165,8 @@ seaformer_status seaformer_info(const seaformer_model* model, seaformer_model_in
     info->reads_rgb = static_cast<int32_t>(header.normalizes);
     info->threads = static_cast<int32_t>(model->parallel()->threads());
     info->bytes = header.bytes;
+    info->float16 = has_float16(model->network.plan());
+    info->computes_float16 = calculates_in(Element::kF16);
   });
 }
 

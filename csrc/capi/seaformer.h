@@ -38,7 +38,9 @@ typedef struct {
   int32_t label_bytes; /* of a label: 1 for up to 256 classes (uint8_t), else 4 (int32_t) */
   int32_t reads_rgb;   /* 1: the model normalises images by itself, as the functions below need */
   int32_t threads;
-  uint64_t bytes; /* of the model */
+  uint64_t bytes;           /* of the model */
+  int32_t float16;          /* 1: weights and maps, or some of them, are float16 */
+  int32_t computes_float16; /* 1: kernels here calculate with it; 0: in float32, and convert */
 } seaformer_model_info;
 
 /* The version of the library, such as "0.1.0". */

@@ -104,8 +104,15 @@ TEST(capi_tells_of_models) {
   seaformer_model_info info;
   check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
   check(info.task == SEAFORMER_SEGMENTATION && info.classes == 300 && info.label_bytes == 4 &&
-            info.reads_rgb == 1 && info.threads == 1 && info.bytes == bytes.size(),
+            info.reads_rgb == 1 && info.threads == 1 && info.bytes == bytes.size() &&
+            info.float16 == 0,
         "wrong info");
+  const AlignedBytes mixed = test::small_segmenter(300, Element::kF32, Element::kF16);
+  const Model half(mixed);
+  check(seaformer_info(half.get(), &info) == SEAFORMER_OK && info.float16 == 1, "no float16");
+#if defined(__x86_64__)
+  check(info.computes_float16 == 0, "this architecture has no kernels that calculate with it");
+#endif
   int64_t height, width;
   check(seaformer_logits_size(model.get(), 33, 64, &height, &width) == SEAFORMER_OK &&
             height == 9 && width == 16,

@@ -138,6 +138,7 @@ def test_labels_of_a_half_type(tmp_path):
     fast = sk.optimize(model, MEAN, STD, dtype=torch.float16, keep_float32=keep)
     run(path, save_ppm(tmp_path / "photo.ppm", PHOTO), "-o", tmp_path / "labels.pgm")
     assert_same_labels(read_labels(tmp_path / "labels.pgm"), fast.predict(pixels(PHOTO))[0])
+    assert "float16 weights and maps" in run(path, "--info")
 
 
 @needs_program
