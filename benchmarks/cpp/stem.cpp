@@ -38,7 +38,7 @@ std::function<void()> prepare(const Layer& layer) {
   pack_pointwise(27, layer.out_channels, weight.data(), nullptr, data->packed.data());
   return [=, &kernel] {
     for (int64_t y = 0; y < layer.side; ++y) {
-      const float* rows[9];
+      const void* rows[9];
       for (int i = 0; i < 9; ++i) {
         const int64_t row = planar ? i / 3 * columns + 2 * y + i % 3 : (2 * y + i % 3) * 3;
         rows[i] = data->image.data() + (bytes ? i % 3 * 3 : row) * columns;

@@ -75,7 +75,7 @@ std::function<void()> prepare_fused(const Case& c) {
 std::function<void()> prepare_unfused(const Case& c) {
   auto data = std::make_shared<Data>(c);
   const StemBlock weights = data->weights();
-  auto first = std::make_shared<Workspace>(stem_workspace(data->shape, 1));
+  auto first = std::make_shared<Workspace>(stem_workspace(data->shape, weights.stem, 1));
   auto second =
       std::make_shared<Workspace>(inverted_residual_workspace(data->block_shape, weights.block, 1));
   return [=] {

@@ -69,9 +69,9 @@ bool normalizes(const PackedHeader& stem) {
   return !std::equal(std::begin(kNothing), std::end(kNothing), sections.array(6));
 }
 
-std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
+std::size_t stem_workspace(const MapShape& shape, const PackedHeader& packed, int64_t threads) {
   Carver carver(nullptr);
-  carver.take<float>(StemRows::zero_floats(shape));
+  StemRows::take_shared(shape, packed, carver);
   take_rows(shape, threads, carver);
   return carver.used();
 }
@@ -79,9 +79,7 @@ std::size_t stem_workspace(const MapShape& shape, int64_t threads) {
 void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images, void* output,
           void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
-  float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
-  std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);
-  const StemRows source(shape, packed, images, zeros);
+  const StemRows source(shape, packed, images, carver);
   const Element element = element_of(packed);
   const int64_t height = stem_out(shape.height), width = stem_out(shape.width);
   const int64_t out = packed.out_channels;
@@ -113,7 +111,7 @@ class StemKind final : public BlockKind {
     return {{input.batch, stem_out(input.height), stem_out(input.width)}, w.out_channels};
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {
-    return stem_workspace(call.input, threads);
+    return stem_workspace(call.input, call.weights, threads);
   }
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {

@@ -32,7 +32,8 @@ StemImages interleaved_images(const uint8_t* data, const MapShape& shape);
 bool normalizes(const PackedHeader& stem);
 
 // Its sections: pointwise(27, out), then an array of 3 means and 3 inverse standard deviations. All
-// are float32; the element type is that of what the stem writes.
+// are float32; the element type is that of what the stem writes. Where it calculates in another
+// type, it converts the weights.
 inline SectionReader stem_sections(const PackedHeader& stem) {
   return {packed_sections(stem), Element::kF32};
 }
@@ -42,7 +43,7 @@ constexpr int64_t stem_out(int64_t in) { return (in + 1) / 2; }
 
 // `shape` is that of the images. Bytes that stem needs, kWorkspaceAlignment aligned, when given
 // this many threads.
-std::size_t stem_workspace(const MapShape& shape, int64_t threads);
+std::size_t stem_workspace(const MapShape& shape, const PackedHeader& packed, int64_t threads);
 
 // To dense output [batch, stem_out(height), stem_out(width), out_channels], which does not depend
 // on the number of threads. `packed` was checked by checked_header.

@@ -1,7 +1,5 @@
 #include "blocks/stem_block.h"
 
-#include <algorithm>
-
 #include "blocks/inverted_residual.h"
 #include "blocks/stem_rows.h"
 #include "core/workspace.h"
@@ -17,7 +15,7 @@ MapShape block_shape(const MapShape& images) {
 
 std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights, int64_t threads) {
   Carver carver(nullptr);
-  carver.take<float>(StemRows::zero_floats(shape));
+  StemRows::take_shared(shape, weights.stem, carver);
   return carver.used() + inverted_residual_workspace(block_shape(shape), weights.block, threads,
                                                      StemRows::kScratch);
 }
@@ -25,12 +23,10 @@ std::size_t stem_block_workspace(const MapShape& shape, const StemBlock& weights
 void stem_block(const MapShape& shape, const StemBlock& weights, const StemImages& images,
                 void* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
-  float* const zeros = carver.take<float>(StemRows::zero_floats(shape));
-  std::fill_n(zeros, StemRows::zero_floats(shape), 0.0f);
-  inverted_residual_of_rows(block_shape(shape), weights.block, weights.residual,
-                            StemRows(shape, weights.stem, images, zeros), StemRows::kScratch,
-                            output, static_cast<unsigned char*>(workspace) + carver.used(),
-                            parallel);
+  const StemRows source(shape, weights.stem, images, carver);
+  inverted_residual_of_rows(block_shape(shape), weights.block, weights.residual, source,
+                            StemRows::kScratch, output,
+                            static_cast<unsigned char*>(workspace) + carver.used(), parallel);
 }
 
 }  // namespace seaformer

@@ -29,7 +29,7 @@ Tensor stem_op(const Tensor& given, const Tensor& packed, int64_t out_channels,
                             stem_out(shape.height), stem_out(shape.width));
   if (shape.batch == 0) return output;
   const TorchParallel parallel;
-  const Workspace workspace(stem_workspace(shape, parallel.threads()));
+  const Workspace workspace(stem_workspace(shape, header, parallel.threads()));
   stem(shape, header, image.view(), output.mutable_data_ptr(), workspace.data(), parallel);
   return output;
 }

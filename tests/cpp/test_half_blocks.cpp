@@ -29,6 +29,8 @@ struct Case {
   PackedHeader header{};  // of float32
   MapShape input, coarse{};
   bool residual = false;
+  // Images of a stem.
+  bool bytes = false, interleaved = false, normalized = true;
 };
 
 PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
@@ -55,7 +57,12 @@ void fill(Element element, int64_t count, const Draw& draw, void* to) {
 class Problem {
  public:
   Problem(const Case& c, Element element, Against side)
-      : c_(c), element_(element), side_(side), weights_(weight_bytes(), side) {
+      : c_(c),
+        element_(element),
+        side_(side),
+        weights_(weight_bytes(), side),
+        floats_(c.bytes ? 0 : image_elements(), side),
+        bytes_(c.bytes ? image_elements() : 0, side) {
     std::mt19937 random(static_cast<unsigned>(c.input.width * 31 + c.header.out_channels));
     std::normal_distribution<float> normal;
     const PackedHeader h = own_header();
@@ -68,12 +75,16 @@ class Problem {
       fill(section.element, section.elements, [&] { return normal(random) * scale; }, at);
       at += section.bytes();
     }
-    const bool is_stem = static_cast<PackedKind>(h.kind) == PackedKind::kStem;
-    images_.resize(is_stem ? c.input.pixels() * 3 : 0);
-    for (float& x : images_) x = normal(random);
+    if (is_stem() && !c.normalized) {
+      const float nothing[] = {0, 0, 0, 1, 1, 1};  // means and inverse standard deviations
+      std::memcpy(weights_.data() + weights_.size() - kPanel * sizeof(float), nothing,
+                  sizeof nothing);
+    }
+    for (std::size_t i = 0; i < floats_.size(); ++i) floats_[i] = normal(random);
+    for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = random() % 256;
     const auto draw = [&] { return normal(random); };
     input_ = std::make_unique<Bytes>(size(input()), side);
-    fill(element, is_stem ? 0 : input().elements(), draw, input_->data());
+    fill(element, is_stem() ? 0 : input().elements(), draw, input_->data());
     coarse_ = std::make_unique<Bytes>(size(coarse()), side);
     fill(element, coarse().elements(), draw, coarse_->data());
   }
@@ -87,8 +98,8 @@ class Problem {
     Bytes output(size(written), side_);
     Bytes workspace(align_up(kind.workspace(call, threads)), Against::kEnd);
     kind.run(call,
-             {planar_images(images_.data(), c_.input), input_->data(), coarse_->data(),
-              output.data(), nullptr, workspace.data()},
+             {c_.bytes ? images(bytes_.data()) : images(floats_.data()), input_->data(),
+              coarse_->data(), output.data(), nullptr, workspace.data()},
              test::Threads(threads));
     std::vector<float> floats(written.elements());
     convert_elements(written.elements(), element_, output.data(), Element::kF32, floats.data(),
@@ -104,6 +115,12 @@ class Problem {
     return h;
   }
   std::size_t weight_bytes() const { return static_cast<std::size_t>(packed_bytes(own_header())); }
+  bool is_stem() const { return static_cast<PackedKind>(c_.header.kind) == PackedKind::kStem; }
+  std::size_t image_elements() const { return is_stem() ? c_.input.pixels() * 3 : 0; }
+  template <class T>
+  StemImages images(const T* data) const {
+    return c_.interleaved ? interleaved_images(data, c_.input) : planar_images(data, c_.input);
+  }
   MapSize input() const { return {c_.input, c_.header.in_channels}; }
   MapSize coarse() const { return {c_.coarse, c_.header.hidden_channels}; }
   std::size_t size(const MapSize& map) const {
@@ -114,7 +131,8 @@ class Problem {
   Element element_;
   Against side_;
   Bytes weights_;
-  std::vector<float> images_;
+  Guarded<float> floats_;
+  Bytes bytes_;
   std::unique_ptr<Bytes> input_, coarse_;
 };
 
@@ -203,11 +221,14 @@ TEST(half_gates_and_heads) {
 }
 
 TEST(half_stem) {
-  for (const MapShape& shape : kShapes) {
-    for (const int32_t out : {8, 16, 21}) {
+  std::mt19937 random(1);
+  for (int64_t width = 1; width <= 40; ++width) {
+    for (const int32_t out : {8, 16, 21, 32}) {
       Case c;
       c.header = header(PackedKind::kStem, 3, 0, out);
-      c.input = shape;
+      c.input = {width % 2 + 1, width % 5 + 1, width};
+      const unsigned kind = random() % 6;
+      c.interleaved = kind % 2 == 1, c.bytes = kind / 2 == 1, c.normalized = kind / 2 > 0;
       run_case(c);
     }
   }

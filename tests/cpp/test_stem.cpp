@@ -37,28 +37,30 @@ struct KernelCase {
   int64_t gap = 0;  // elements between the pixels of the output
 };
 
-template <class T>
+// Rows and weights of type In, output of type T.
+template <class In, class T>
 void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   std::mt19937 random(static_cast<unsigned>(c.width * 31 + c.out_channels));
   std::normal_distribution<float> normal;
-  const auto fill = [&](Guarded<float>& array) {
-    for (std::size_t i = 0; i < array.size(); ++i) array[i] = normal(random);
+  const auto fill = [&](auto& array) {
+    for (std::size_t i = 0; i < array.size(); ++i) array[i] = from_float<In>(normal(random));
   };
   const int channels = c.interleaved ? 3 : 1;
-  std::vector<std::unique_ptr<Guarded<float>>> rows;
-  std::vector<const float*> pointers;
+  std::vector<std::unique_ptr<Guarded<In>>> rows;
+  std::vector<const void*> pointers;
   for (int i = 0; i < 9 / channels; ++i) {
-    rows.push_back(std::make_unique<Guarded<float>>((2 * c.width + 1) * channels, side));
+    rows.push_back(std::make_unique<Guarded<In>>((2 * c.width + 1) * channels, side));
     fill(*rows.back());
     pointers.push_back(rows.back()->data());
   }
   const auto image = [&](int ch, int i, int64_t column) {
-    return c.interleaved ? (*rows[i])[column * 3 + ch] : (*rows[ch * 3 + i])[column];
+    return to_float(c.interleaved ? (*rows[i])[column * 3 + ch] : (*rows[ch * 3 + i])[column]);
   };
-  Guarded<float> weight(c.out_channels * 27, side), bias(c.out_channels, side);
-  fill(weight);
-  fill(bias);
-  Guarded<float> packed(packed_pointwise_floats(27, c.out_channels), side);
+  // The packing takes floats; these are numbers that In has.
+  std::vector<float> weight(c.out_channels * 27), bias(c.out_channels);
+  for (float& w : weight) w = to_float(from_float<In>(normal(random)));
+  for (float& b : bias) b = to_float(from_float<In>(normal(random)));
+  Guarded<In> packed(packed_pointwise_floats(27, c.out_channels), side);
   pack_pointwise(27, c.out_channels, weight.data(), c.bias ? bias.data() : nullptr, packed.data());
   const int64_t step = c.out_channels + c.gap;
   Guarded<T> output((c.width - 1) * step + c.out_channels, side);
@@ -81,9 +83,11 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
         sum += term;
         magnitude += std::abs(term);
       }
-      // Rounding: a product and a sum for each of the 27 terms, and of what is stored.
+      // Rounding: a product and a sum for each of the 27 terms, and of what is stored. Float16 is
+      // summed with fused instructions, of which each rounds once.
       const double expected = std::max(sum, 0.0);
       double bound = 2 * 27 * kEps * magnitude + 1e-37;
+      if (sizeof(In) == sizeof(Half)) bound = 27 * (0x1p-11 * magnitude + 0x1p-25);
       bound += storage_error<T>(expected + bound);
       const float got = to_float(output[x * step + n]);
       check(std::abs(got - expected) <= bound, c.interleaved ? "interleaved" : "planar", ", width ",
@@ -97,13 +101,13 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   }
 }
 
-template <class Element, class Normalize>
+template <class In, class Element, class Normalize>
 void check_normalize(const Normalize& normalize) {
   std::mt19937 random(7);
   for (int64_t count : {1, 2, 3, 15, 16, 17, 47, 48, 49, 96, 101}) {
     for (Against side : {Against::kStart, Against::kEnd}) {
       Guarded<Element> from(count, side);
-      Guarded<float> to(count, side);
+      Guarded<In> to(count, side);
       Guarded<Normalization> by(1, side);
       for (int k = 0; k < kNormalizationPeriod; ++k) {
         by[0].mean[k] = static_cast<float>(k) - 20.0f;
@@ -111,14 +115,22 @@ void check_normalize(const Normalize& normalize) {
       }
       for (int64_t i = 0; i < count; ++i) from[i] = static_cast<Element>(random() % 256);
       normalize(from.data(), count, by[0], to.data());
-      // Small multiples of a half, so that every result is exact.
+      // Small multiples of a half, so that every result is exact, also in float16.
       for (int64_t i = 0; i < count; ++i) {
         const int k = static_cast<int>(i % kNormalizationPeriod);
         const float expected = (static_cast<float>(from[i]) - by[0].mean[k]) * by[0].inverse_std[k];
-        check(to[i] == expected, count, " elements: ", i, " is ", to[i], ", expected ", expected);
+        const float got = to_float(to[i]);
+        check(got == expected, count, " elements: ", i, " is ", got, ", expected ", expected);
       }
     }
   }
+}
+
+// Calls body with a zero of the type of a kernel's rows and one of its output.
+template <class Body>
+void in_types(const StemKernel& kernel, const Body& body) {
+  in_type(kernel.input,
+          [&](auto in) { in_type(kernel.element, [&](auto out) { body(in, out); }); });
 }
 
 struct BlockCase {
@@ -160,7 +172,7 @@ void run_block(const BlockCase& c, Against side) {
   const int64_t oh = stem_out(c.height), ow = stem_out(c.width);
   const auto run = [&](int64_t threads) {
     Guarded<float> output(c.batch * oh * ow * c.out_channels, side);
-    Guarded<unsigned char> workspace(stem_workspace(shape, threads), Against::kEnd);
+    Guarded<unsigned char> workspace(stem_workspace(shape, packed, threads), Against::kEnd);
     stem(shape, packed, images, output.data(), workspace.data(), test::Threads(threads));
     return std::vector<float>(output.data(), output.data() + output.size());
   };
@@ -210,7 +222,8 @@ void run_block(const BlockCase& c) {
 TEST(stem_kernel_sizes_around_the_tile) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
     const auto run = [&](const KernelCase& c, Against side) {
-      in_type(kernel.element, [&](auto zero) { run_case<decltype(zero)>(kernel, c, side); });
+      in_types(kernel,
+               [&](auto in, auto out) { run_case<decltype(in), decltype(out)>(kernel, c, side); });
     };
     for (bool interleaved : {false, true}) {
       for (int64_t width : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 23}) {
@@ -230,22 +243,26 @@ TEST(stem_kernel_sizes_around_the_tile) {
 
 TEST(stem_kernel_normalizes_rows) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
-    check_normalize<uint8_t>(kernel.normalize_u8);
-    check_normalize<float>(kernel.normalize_f32);
+    in_type(kernel.input, [&](auto zero) {
+      check_normalize<decltype(zero), uint8_t>(kernel.normalize_u8);
+      check_normalize<decltype(zero), float>(kernel.normalize_f32);
+    });
   });
 }
 
 TEST(stem_kernel_keeps_nan) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
-    const std::vector<float> image(3 * 19, std::numeric_limits<float>::quiet_NaN());
-    const std::vector<float> weight(27 * kPanel, 1.0f);
-    std::vector<float> packed(packed_pointwise_floats(27, kPanel));
-    pack_pointwise(27, kPanel, weight.data(), nullptr, packed.data());
-    const float* rows[9];
-    std::fill_n(rows, 9, image.data());
-    in_type(kernel.element, [&](auto zero) {
+    in_types(kernel, [&](auto in, auto out) {
+      using In = decltype(in);
+      const In nan = from_float<In>(std::numeric_limits<float>::quiet_NaN());
+      const std::vector<In> image(3 * 19, nan);
+      const std::vector<float> weight(27 * kPanel, 1.0f);
+      std::vector<In> packed(packed_pointwise_floats(27, kPanel));
+      pack_pointwise(27, kPanel, weight.data(), nullptr, packed.data());
+      const void* rows[9];
+      std::fill_n(rows, 9, image.data());
       for (bool interleaved : {false, true}) {
-        std::vector<decltype(zero)> output(9 * kPanel);
+        std::vector<decltype(out)> output(9 * kPanel);
         Stem args;
         args.rows = rows;
         args.interleaved = interleaved;
@@ -300,7 +317,7 @@ TEST(stem_reads_channels_that_share_their_memory) {
   pack_pointwise(27, 4, weight.data(), nullptr, packed.data() + 16);
   std::fill_n(packed.end() - kPanel + 3, 3, 1.0f);
   const MapShape shape{1, 5, 6};
-  const Workspace workspace(stem_workspace(shape, 1));
+  const Workspace workspace(stem_workspace(shape, h, 1));
   std::vector<float> shared(3 * 3 * 4), apart(shared.size());
   StemImages grey = planar_images(image.data(), shape);
   grey.channel_stride = 0;
@@ -311,6 +328,8 @@ TEST(stem_reads_channels_that_share_their_memory) {
 }
 
 TEST(stem_workspace_is_small) {
-  const std::size_t bytes = stem_workspace({1, 512, 512}, 1);
+  PackedHeader packed{};
+  packed.out_channels = 16;
+  const std::size_t bytes = stem_workspace({1, 512, 512}, packed, 1);
   check(bytes < 512 * 1024, "512x512 takes ", bytes, " bytes");
 }

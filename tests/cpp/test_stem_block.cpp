@@ -55,7 +55,7 @@ class Problem {
     const MapShape shape{c_.batch, stem_out(c_.height), stem_out(c_.width)};
     std::vector<float> between(shape.pixels() * c_.channels);
     std::vector<float> output(output_floats());
-    const Workspace first(stem_workspace(image_shape(), 1));
+    const Workspace first(stem_workspace(image_shape(), *stem_header_, 1));
     stem(image_shape(), *stem_header_, images(), between.data(), first.data(), Sequential());
     const Workspace second(inverted_residual_workspace(shape, *block_header_, 1));
     inverted_residual(shape, *block_header_, c_.residual, between.data(), output.data(),

@@ -52,7 +52,7 @@ struct Scalars<3> {
 // `pixels` outputs of a panel of channels; `at` floats lead to the first one's columns in each row,
 // which has `channels` of the image, 1 or 3. `lanes` of the panel's channels exist.
 template <int channels, int pixels, class T>
-SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* weights, T* output,
+SEAFORMER_INLINE void tile(const void* const* rows, int64_t at, const float* weights, T* output,
                            int64_t output_stride, int lanes) {
   F32x16 sum[pixels];
   SEAFORMER_UNROLL
@@ -61,7 +61,7 @@ SEAFORMER_INLINE void tile(const float* const* rows, int64_t at, const float* we
   // Rolled, as compilers load weights far ahead of their use otherwise, and spill sums.
   SEAFORMER_NO_UNROLL
   for (int r = 0; r < 9 / channels; ++r, weights += 3 * kPanel) {
-    const Scalars<(2 * pixels + 1) * channels> image(rows[r] + at);
+    const Scalars<(2 * pixels + 1) * channels> image(static_cast<const float*>(rows[r]) + at);
     SEAFORMER_UNROLL
     for (int c = 0; c < channels; ++c) {
       SEAFORMER_UNROLL
@@ -149,28 +149,16 @@ void run(const Stem& args) {
   args.interleaved ? any_row<3, T>(args) : any_row<1, T>(args);
 }
 
-template <class T>
-void normalize(const T* from, int64_t count, const Normalization& by, float* to) {
-  int64_t i = 0;
-  for (; i + kNormalizationPeriod <= count; i += kNormalizationPeriod) {
-    SEAFORMER_UNROLL
-    for (int k = 0; k < kNormalizationPeriod; k += 16) {
-      store_group(to + i + k,
-                  mul(sub(load16(from + i + k), load16(by.mean + k)), load16(by.inverse_std + k)));
-    }
-  }
-  for (int k = 0; i < count; ++i, ++k) {
-    to[i] = (static_cast<float>(from[i]) - by.mean[k]) * by.inverse_std[k];
-  }
-}
+#include "kernels/stem/normalize.inc"
 
 }  // namespace
 
-extern const StemKernel stem_f32, stem_f16;
-const StemKernel stem_f32 = {SEAFORMER_ISA_ENUM, Element::kF32,      kLanes,
-                             run<float>,         normalize<uint8_t>, normalize<float>};
-const StemKernel stem_f16 = {SEAFORMER_ISA_ENUM, Element::kF16,      kLanes,
-                             run<Half>,          normalize<uint8_t>, normalize<float>};
+extern const StemKernel stem_f32 = {
+    SEAFORMER_ISA_ENUM,        Element::kF32,          Element::kF32, kLanes, run<float>,
+    normalize<uint8_t, float>, normalize<float, float>};
+const StemKernel stem_f16 = {
+    SEAFORMER_ISA_ENUM,        Element::kF16,          Element::kF32, kLanes, run<Half>,
+    normalize<uint8_t, float>, normalize<float, float>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -1,15 +1,17 @@
-"""Writes neon_tiles.inc, the stem kernel's inner loops in AArch64 assembly.
+"""Writes the stem kernel's inner loops in AArch64 assembly, for an element type.
 
-    python csrc/kernels/stem/neon_tiles.py > csrc/kernels/stem/neon_tiles.inc
+    python csrc/kernels/stem/neon_tiles.py f32 > csrc/kernels/stem/neon_tiles_f32.inc
+    python csrc/kernels/stem/neon_tiles.py f16 > csrc/kernels/stem/neon_tiles_f16.inc
+    python csrc/kernels/stem/neon_tiles.py half > csrc/kernels/stem/neon_tiles_half.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.4 instructions for each multiply-add, with one for every
 vector of sums that is begun or stored. This takes 1.2.
 
-A tile is 4 output pixels by a panel of 16 channels, its sums in v16 to v31. Row by row of the
-image, the columns below all four are loaded as scalars in lanes of v0 to v7, two vectors with each
-ldp, and the weights of each tap with one ld1 into v8 to v15, all as early as registers are free. A
-fifth pixel would leave too few of them for rows that have three channels side by side. Outputs are
-floats or narrowed to halves.
+A tile is 4 output pixels by a panel of 16 channels, of float16 8 pixels, its sums in v16 to v31.
+Row by row of the image, the columns below all of them are loaded as scalars in lanes of v0 to v7,
+two vectors with each ldp, and the weights of each tap with one ld1 into v8 to v15, all as early as
+registers are free. A fifth pixel would leave too few of them for rows that have three channels side
+by side. Of `half`, rows and weights are floats, and only outputs are narrowed to float16.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from neon_elements import ELEMENTS
+from neon_elements import ELEMENTS, PANEL, register_list
 
-PIXELS = VECTORS = 4
-COLUMNS = 2 * PIXELS + 1
-FIRST_SUM = 16
+FIRST_SUM, SUMS = 16, 16
+FIRST_WEIGHT = 8
+OUTPUTS = {"f32": "float", "f16": "Half", "half": "Half"}
 
 
 class Product(NamedTuple):
@@ -37,29 +39,35 @@ class Product(NamedTuple):
 
 
 class Tile:
-    """For rows of one channel, nine of them, or of three side by side, and a type of output."""
+    """For rows of one channel, nine of them, or of three side by side."""
 
-    def __init__(self, channels: int, output: str) -> None:
-        self.output = output
+    def __init__(self, element: str, channels: int) -> None:
+        self.element = ELEMENTS[element]
+        self.vector, lanes = self.element.vector, self.element.lanes
+        self.vectors = PANEL // lanes
+        self.pixels = SUMS // self.vectors
+        self.bytes = 16 // lanes  # of a number
         self.channels, self.rows = channels, 9 // channels
-        self.floats = COLUMNS * channels
-        self.last_pair = self.floats // 8  # a single vector, which ends with the row
+        self.numbers = (2 * self.pixels + 1) * channels  # of a row
+        self.pair = 2 * lanes
+        self.last_pair = self.numbers // self.pair  # a single vector, which ends with the row
 
     def sums(self, pixel: int) -> str:
-        return ELEMENTS["f32"].registers(FIRST_SUM + pixel * VECTORS, VECTORS)
+        return self.element.registers(FIRST_SUM + pixel * self.vectors, self.vectors)
 
     def last_start(self) -> int:
-        """Where the last vector of a row starts, unless it is a single float."""
-        return 8 * self.last_pair if self.channels == 1 else self.floats - 4
+        """Where the last vector of a row starts, unless it is a single number."""
+        at_end = self.numbers - self.element.lanes
+        return self.pair * self.last_pair if self.channels == 1 else at_end
 
     def products(self) -> Iterator[Product]:
         for row in range(self.rows):
             for channel in range(self.channels):
                 for column in range(3):
-                    for p in range(PIXELS):
+                    for p in range(self.pixels):
                         at = (2 * p + column) * self.channels + channel
-                        pair = min(at // 8, self.last_pair)
-                        start = self.last_start() if pair == self.last_pair else 8 * pair
+                        pair = min(at // self.pair, self.last_pair)
+                        start = self.last_start() if pair == self.last_pair else self.pair * pair
                         yield Product(p, (row, pair), at - start, (channel, row, column))
 
     def load_scalars(self, row: int, pair: int, to: int) -> Iterator[str]:
@@ -68,21 +76,22 @@ class Tile:
         if pair < self.last_pair:
             yield f"ldp q{to}, q{to + 1}, [%[at], #{32 * pair}]"
         else:
-            width = "s" if self.channels == 1 else "q"
-            yield f"ldr {width}{to}, [%[at], #{4 * self.last_start()}]"
+            width = self.element.scalar if self.channels == 1 else "q"
+            yield f"ldr {width}{to}, [%[at], #{self.bytes * self.last_start()}]"
 
     def load_weights(self, channel: int, row: int, column: int, to: int) -> Iterator[str]:
-        step = "#64"
+        step = f"#{PANEL * self.bytes}"
         if self.channels == 3 and column == 2 and (channel, row) != (2, 2):
             step = "%[next_channel]" if channel < 2 else "%[next_row]"
-        yield f"ld1 {ELEMENTS['f32'].registers(to, VECTORS)}, [%[weights]], {step}"
+        yield f"ld1 {self.element.registers(to, self.vectors)}, [%[weights]], {step}"
 
     def multiply(self) -> Iterator[str]:
         """All multiply-adds, and the loads before them."""
         products = list(self.products())
         last_use = {key: i for i, p in enumerate(products) for key in (p.scalars, p.weights)}
         loads = list(dict.fromkeys(key for p in products for key in (p.weights, p.scalars)))
-        free = {2: [0, 2, 4, 6], 3: [8, 12]}  # registers for scalars and for weights
+        # Registers for scalars and for weights.
+        free = {2: [0, 2, 4, 6], 3: list(range(FIRST_WEIGHT, FIRST_SUM, self.vectors))}
         held: dict[tuple[int, ...], int] = {}
 
         def load_next() -> Iterator[str]:
@@ -93,10 +102,14 @@ class Tile:
         for i, product in enumerate(products):
             while product.scalars not in held or product.weights not in held:
                 yield from load_next()
-            scalar = f"v{held[product.scalars] + product.lane // 4}.s[{product.lane % 4}]"
-            for v in range(VECTORS):
-                total = FIRST_SUM + product.pixel * VECTORS + v
-                yield f"fmla v{total}.4s, v{held[product.weights] + v}.4s, {scalar}"
+            vector, lane = divmod(product.lane, self.element.lanes)
+            scalar = f"v{held[product.scalars] + vector}.{self.element.scalar}[{lane}]"
+            for v in range(self.vectors):
+                total, weight = (
+                    FIRST_SUM + product.pixel * self.vectors + v,
+                    held[product.weights] + v,
+                )
+                yield f"fmla v{total}.{self.vector}, v{weight}.{self.vector}, {scalar}"
                 if loads and free[len(loads[0])]:
                     yield from load_next()
             for key in (product.scalars, product.weights):
@@ -105,44 +118,44 @@ class Tile:
 
     def store(self, pixel: int) -> Iterator[str]:
         outputs = self.sums(pixel)
-        if self.output == "f16":
-            first, to = FIRST_SUM + pixel * VECTORS, pixel * VECTORS // 2
-            for v in range(0, VECTORS, 2):
+        if self.element.converts:
+            first, to = FIRST_SUM + pixel * self.vectors, pixel * self.vectors // 2
+            for v in range(0, self.vectors, 2):
                 yield f"fcvtn v{to + v // 2}.4h, v{first + v}.4s"
                 yield f"fcvtn2 v{to + v // 2}.8h, v{first + v + 1}.4s"
-            outputs = ELEMENTS["f16"].registers(to, VECTORS // 2)
+            outputs = register_list("8h", to, self.vectors // 2)
         yield f"st1 {outputs}, [%[output]], %[output_step]"
 
     def loops(self) -> Iterator[str]:
-        pixels = range(PIXELS)
+        pixels = range(self.pixels)
         yield "1:"  # the channels of some pixels
         yield "mov %[weights], %[first_weights]"
         yield "mov %[panel], %[panels]"
         yield "2:"  # a tile
         for p in pixels[:-1]:
             yield f"ld1 {self.sums(p)}, [%[weights]]"  # the biases
-        yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], #64"
+        yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], #{PANEL * self.bytes}"
         yield from self.multiply()
-        yield "movi v0.4s, #0"
-        for r in range(FIRST_SUM, FIRST_SUM + PIXELS * VECTORS):
-            yield f"fmax v{r}.4s, v{r}.4s, v0.4s"
+        yield f"movi v0.{self.vector}, #0"
+        for r in range(FIRST_SUM, FIRST_SUM + SUMS):
+            yield f"fmax v{r}.{self.vector}, v{r}.{self.vector}, v0.{self.vector}"
         for p in pixels:
             yield from self.store(p)
         yield "add %[output], %[output], %[next_panel]"
         yield "subs %[panel], %[panel], #1"
         yield "b.ne 2b"
         yield "add %[output], %[output], %[next_pixels]"
-        yield f"add %[offset], %[offset], #{8 * PIXELS * self.channels}"
+        yield f"add %[offset], %[offset], #{2 * self.pixels * self.channels * self.bytes}"
         yield "subs %[tiles], %[tiles], #1"
         yield "b.ne 1b"
 
 
 def main() -> None:
+    (element,) = sys.argv[1:]
     print("// Written by neon_tiles.py, which explains it.")
-    for output, name in (("f32", "float"), ("f16", "Half")):
-        for channels in (1, 3):
-            print(f"SEAFORMER_TILES({channels}, {name},")
-            print("\n".join(f'"{line}\\n"' for line in Tile(channels, output).loops()) + ")")
+    for channels in (1, 3):
+        print(f"SEAFORMER_TILES({channels}, {OUTPUTS[element]},")
+        print("\n".join(f'"{line}\\n"' for line in Tile(element, channels).loops()) + ")")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 //
 // Free of std:: code, so ISA files may include it.
 //
-// Element   of the output; rows and weights are float32.
+// Element   of the output; rows and weights have the type `input`. Sums are made in that.
 // Layout    rows hold their padding: 2 * width + 1 columns are read of each. Planar
 //           images give nine rows, the three of the first channel first; interleaved ones give
 //           three, in which the channels of a column lie side by side. Output has the channels of
@@ -27,7 +27,7 @@
 namespace seaformer {
 
 struct Stem {
-  const float* const* rows = nullptr;
+  const void* const* rows = nullptr;
   bool interleaved = false;
   const void* weights = nullptr;  // packed, with the biases
   OutPixels output;
@@ -43,12 +43,12 @@ struct Normalization {
 
 struct StemKernel {
   Isa isa;
-  Element element;
+  Element element, input;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Stem& args);
-  // to[i] = (from[i] - mean[i]) * inverse_std[i]
-  void (*normalize_u8)(const uint8_t* from, int64_t count, const Normalization& by, float* to);
-  void (*normalize_f32)(const float* from, int64_t count, const Normalization& by, float* to);
+  // to[i] = (from[i] - mean[i]) * inverse_std[i], computed in float32 and written as `input`
+  void (*normalize_u8)(const uint8_t* from, int64_t count, const Normalization& by, void* to);
+  void (*normalize_f32)(const float* from, int64_t count, const Normalization& by, void* to);
 };
 
 #define SEAFORMER_ROW(isa, element) \
