@@ -11,7 +11,7 @@
 namespace seaformer {
 
 // A tensor [batch, 3, height, width] in a layout that the stem reads: itself, or a copy.
-class ImageTensor {
+class __attribute__((visibility("hidden"))) ImageTensor {
  public:
   ImageTensor(const char* op, const torch::stable::Tensor& given) : tensor_(given) {
     require(given.dim() == 4 && given.size(1) == 3, op,

@@ -107,7 +107,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
   auto expanded = std::make_shared<bench::PaddedMap>(p.height, p.width, hidden, h.kernel_size);
   auto filtered = std::make_shared<std::vector<float>>(p.out_height() * p.out_width() * hidden);
   return [=, &h] {
-    const float* weights = packed_sections(h);
+    const float* weights = static_cast<const float*>(packed_sections(h));
     const float* input = data->input.data();
     if (p.expands()) {
       expanded->fill(input, h.in_channels, weights, static_cast<Activation>(h.expand_activation));

@@ -104,13 +104,13 @@ std::function<void()> prepare_unfused(const Problem& p) {
     return map;
   };
   SectionReader sections(data->header());
-  const float* expand = sections.pointwise(p.channels, all);
-  const float* filter = sections.depthwise(all, 3);
-  const float* detail = sections.pointwise(all, p.channels);
-  const float* row = sections.pointwise(values, values);
-  const float* column = sections.pointwise(values, values);
-  const float* project = sections.pointwise(values, p.channels);
-  const float* learned = sections.rest();
+  const void* expand = sections.pointwise(p.channels, all);
+  const void* filter = sections.depthwise(all, 3);
+  const void* detail = sections.pointwise(all, p.channels);
+  const void* row = sections.pointwise(values, values);
+  const void* column = sections.pointwise(values, values);
+  const void* project = sections.pointwise(values, p.channels);
+  const float* learned = sections.array(4 * 16 * keys);
   const auto positions = [=](int i) { return LearnedPositions{learned + i * 16 * keys, 16}; };
   SqueezeAxialAttention attention;
   attention.shape.maps = {1, p.height, p.width};
@@ -141,7 +141,7 @@ std::function<void()> prepare_unfused(const Problem& p) {
     bench::pointwise(columns, p.width, values, column, values, Activation::kNone, of_columns);
     for (int64_t y = 0; y < p.height; ++y) {
       AxialCombine sum;
-      sum.v = {attention.v.data + y * attention.v.row_stride, all};
+      sum.v = attention.v.row(0, y, 0);
       sum.row = of_rows + y * values;
       sum.column = of_columns;
       sum.output = {maps->gate.data() + y * p.width * values, values};

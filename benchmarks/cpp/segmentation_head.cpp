@@ -98,8 +98,8 @@ std::function<void()> prepare_unfused(const Problem& p) {
     const PackedHeader& h = data->header();
     const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
     SectionReader sections(h);
-    const float* local_weights = sections.pointwise(in, out);
-    const float* coarse_weights = sections.pointwise(hidden, out);
+    const void* local_weights = sections.pointwise(in, out);
+    const void* coarse_weights = sections.pointwise(hidden, out);
     const float* shift = p.classifies() ? sections.array(out) : nullptr;
     Carver carver(workspace->data());
     const auto [vertical, horizontal] = take_axes(p.shape, carver);

@@ -12,7 +12,7 @@
 namespace seaformer::bench {
 
 // A pointwise convolution of dense pixels to dense pixels.
-inline void pointwise(const float* input, int64_t pixels, int64_t in, const float* weights,
+inline void pointwise(const float* input, int64_t pixels, int64_t in, const void* weights,
                       int64_t out, Activation activation, float* output) {
   Pointwise args;
   args.input = {input, in};
@@ -39,7 +39,7 @@ class PaddedMap {
   float* data() { return floats_.data() + padding_ * (row_stride() + channels_); }
 
   // Fills the inside with a pointwise convolution of a dense map, or with that map.
-  void fill(const float* input, int64_t in_channels, const float* weights, Activation activation) {
+  void fill(const float* input, int64_t in_channels, const void* weights, Activation activation) {
     for (int64_t y = 0; y < height_; ++y) {
       pointwise(input + y * width_ * in_channels, width_, in_channels, weights, channels_,
                 activation, data() + y * row_stride());
@@ -53,7 +53,7 @@ class PaddedMap {
   }
 
   // A depthwise convolution to a dense map, with an activation.
-  void depthwise(const float* weights, int kernel_size, int stride, Activation activation,
+  void depthwise(const void* weights, int kernel_size, int stride, Activation activation,
                  float* output) const {
     const int64_t out_width = (width_ - 1) / stride + 1;
     for (int64_t y = 0; y * stride < height_; ++y) {

@@ -120,6 +120,9 @@ def pack(header: Header, *sections: Weights) -> Tensor:
         _rounded(_panels(weight, bias), dtype).view(torch.uint8)
         for (weight, bias), dtype in zip(sections, header.section_dtypes(), strict=True)
     ]
+    if header.kind == Kind.STEM:  # some processors calculate with its weights in the type
+        for values in sections[0]:
+            _rounded(values, header.dtype)
     return torch.cat([head.view(torch.uint8), *body])
 
 

@@ -261,6 +261,10 @@ def test_a_weight_that_overflows_is_refused(dtype):
         sk.ops.pack_pointwise((weight, bias), dtype=dtype)
     bias[1] = math.inf  # was no number before, and is for the user to see
     sk.ops.pack_pointwise((weight, bias), dtype=dtype)
+    stem = torch.full((16, 3, 3, 3), 1.25 * torch.finfo(dtype).max), torch.zeros(16)
+    sk.ops.pack_stem(stem)
+    with pytest.raises(ValueError, match=rf"at most .*, as {name_of(dtype)} needs, got one of"):
+        sk.ops.pack_stem(stem, dtype=dtype)
 
 
 def test_maps_of_another_type_than_the_weights_are_refused(simple):

@@ -153,7 +153,8 @@ void run(const Stem& args) {
 
 }  // namespace
 
-extern const StemKernel stem_f32 = {
+extern const StemKernel stem_f32, stem_f16;
+const StemKernel stem_f32 = {
     SEAFORMER_ISA_ENUM,        Element::kF32,          Element::kF32, kLanes, run<float>,
     normalize<uint8_t, float>, normalize<float, float>};
 const StemKernel stem_f16 = {
