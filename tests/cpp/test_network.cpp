@@ -136,7 +136,7 @@ TEST(network_logits_are_those_of_its_steps) {
       for (const MapShape& shape : kShapes) {
         const Image image(shape, 1);
         const std::vector<float> expected = step_by_step(network.plan(), image);
-        for (int64_t threads = 1; threads <= 8; ++threads) {
+        for (const int64_t threads : {1, 2, 3, 8}) {
           check(same(logits(network, image, threads), expected), threads, " threads, ",
                 shape.height, "x", shape.width, ": other logits");
         }
