@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "blocks/over_channels.h"
+#include "blocks/over_grains.h"
 #include "kernels/axial/variants.h"
 
 namespace seaformer {

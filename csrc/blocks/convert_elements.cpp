@@ -1,8 +1,8 @@
 #include "blocks/convert_elements.h"
 
-#include <algorithm>
 #include <cstring>
 
+#include "blocks/over_grains.h"
 #include "core/pixels.h"
 #include "kernels/convert/variants.h"
 
@@ -12,11 +12,7 @@ void convert_elements(int64_t count, Element from_type, const void* from, Elemen
                       const Parallel& parallel) {
   constexpr int64_t kGrain = 4096;  // elements that are worth a thread
   const ConvertKernel& kernel = convert_kernel();
-  const int64_t grains = (count + kGrain - 1) / kGrain;
-  const int64_t tasks = std::min(grains, parallel.threads());
-  parallel.run(tasks, [&](int64_t task) {
-    const int64_t begin = grains * task / tasks * kGrain;
-    const int64_t part = std::min(grains * (task + 1) / tasks * kGrain, count) - begin;
+  over_grains(count, kGrain, parallel, [&](int64_t, int64_t begin, int64_t part) {
     const void* const source = after(from, begin, from_type);
     void* const target = after(to, begin, to_type);
     if (from_type == to_type) {

@@ -1,6 +1,8 @@
 #include "blocks/few_pixels.h"
 
-#include "blocks/over_channels.h"
+#include <algorithm>
+
+#include "blocks/over_grains.h"
 
 namespace seaformer {
 
@@ -11,16 +13,19 @@ FewPixels::FewPixels(Element weights, int64_t in_channels, int64_t threads)
       pointwise_(pointwise_kernel()),
       convert_(convert_kernel()) {}
 
+float* FewPixels::take_panel(Carver& carver) const {
+  const bool converts = element_ != Element::kF32;
+  return carver.take<float>(converts ? packed_pointwise_floats(in_channels_, kPanel) : 0);
+}
+
 void FewPixels::take(Carver& carver) {
-  const int64_t floats =
-      element_ == Element::kF32 ? 0 : packed_pointwise_floats(in_channels_, kPanel);
-  scratch_ = WorkerScratch(threads_, [&](Carver& own) { own.take<float>(floats); }, carver);
+  scratch_ = WorkerScratch(threads_, [&](Carver& own) { take_panel(own); }, carver);
 }
 
 void FewPixels::run(const Pointwise& args, const Parallel& parallel) const {
   over_channels(args.out_channels, parallel, [&](int64_t task, int64_t begin, int64_t count) {
     Carver own = scratch_.of(task);
-    run_channels(args, begin, begin + count, own.take<float>(0));
+    run_channels(args, begin, begin + count, take_panel(own));
   });
 }
 

@@ -25,6 +25,7 @@ class FewPixels {
   void run(const Pointwise& args, const Parallel& parallel) const;
 
  private:
+  float* take_panel(Carver& carver) const;
   void run_channels(const Pointwise& args, int64_t begin, int64_t end, float* panel) const;
 
   Element element_;

@@ -1,8 +1,7 @@
 #include "blocks/pointwise.h"
 
-#include <algorithm>
-
 #include "blocks/block_kind.h"
+#include "blocks/over_grains.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/pointwise/variants.h"
@@ -15,16 +14,12 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, vo
   const PointwiseKernel& kernel = pointwise_kernel(element);
   const int64_t in = packed.in_channels, out = packed.out_channels;
   constexpr int64_t kGrain = 24;  // pixels, a multiple of every tile's
-  const int64_t grains = (pixels + kGrain - 1) / kGrain;
-  const int64_t tasks = std::min(grains, parallel.threads());
-  parallel.run(tasks, [&](int64_t task) {
-    const int64_t begin = grains * task / tasks * kGrain;
-    const int64_t end = std::min(grains * (task + 1) / tasks * kGrain, pixels);
+  over_grains(pixels, kGrain, parallel, [&](int64_t, int64_t begin, int64_t count) {
     Pointwise args;
     args.input = {after(input, begin * in, element), in, element};
     args.weights = packed_sections(packed);
     args.output = {after(output, begin * out, element), out, element};
-    args.pixels = end - begin;
+    args.pixels = count;
     args.in_channels = in;
     args.out_channels = out;
     args.activation = static_cast<Activation>(packed.expand_activation);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "blocks/packed.h"
 #include "core/panel.h"
@@ -44,12 +43,13 @@ class SectionReader {
   const Element element_;
 };
 
-// What sections there are, likewise added one by one.
+// What sections there are, likewise added one by one. Every call of an op looks at them: they are
+// on the stack.
 class Sections {
  public:
   struct Section {
-    int64_t elements;
-    Element element;
+    int64_t elements = 0;
+    Element element = Element::kF32;
     int64_t bytes() const { return elements * bytes_of(element); }
   };
 
@@ -63,21 +63,27 @@ class Sections {
   }
   Sections& array(int64_t floats) { return add(panels(floats) * kPanel, Element::kF32); }
 
-  const std::vector<Section>& list() const { return list_; }
+  const Section* begin() const { return list_; }
+  const Section* end() const { return list_ + count_; }
   int64_t bytes() const {
     int64_t bytes = 0;
-    for (const Section& section : list_) bytes += section.bytes();
+    for (const Section& section : *this) bytes += section.bytes();
     return bytes;
   }
 
  private:
   Sections& add(int64_t elements, Element element) {
-    list_.push_back({elements, element});
+    Section& section = list_[count_++];
+    section.elements = elements;
+    section.element = element;
     return *this;
   }
 
+  static constexpr int kMost = 10;  // of a kind: those of SEA attention
+
   Element element_;
-  std::vector<Section> list_;
+  int count_ = 0;
+  Section list_[kMost];
 };
 
 }  // namespace seaformer

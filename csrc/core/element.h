@@ -11,7 +11,9 @@ constexpr Element kElements[] = {Element::kF32, Element::kF16};
 constexpr const char* element_name(Element element) {
   return element == Element::kF32 ? "float32" : "float16";
 }
-constexpr bool is_element(int32_t code) { return code >= 0 && code <= 1; }
+constexpr bool is_element(int32_t code) {
+  return code >= 0 && code < static_cast<int32_t>(sizeof kElements / sizeof *kElements);
+}
 constexpr int64_t bytes_of(Element element) { return element == Element::kF32 ? 4 : 2; }
 
 // A float16 in memory, by its bits.

@@ -67,7 +67,7 @@ class PlanBuilder {
     append(&h, sizeof h);
     std::normal_distribution<float> normal(0.0f, 0.3f);
     const Sections sections = kind_of(h).sections(h);
-    for (const Sections::Section& section : sections.list()) {
+    for (const Sections::Section& section : sections) {
       for (int64_t i = 0; i < section.elements; ++i) {
         // Weights of all types are the same numbers.
         const Half half = to_half(normal(random_));

@@ -71,7 +71,7 @@ class Problem {
     // Sums neither grow nor vanish.
     const float scale = 1 / std::sqrt(float(std::max(h.in_channels, h.hidden_channels)));
     const Sections sections = kind_of(h).sections(h);
-    for (const Sections::Section& section : sections.list()) {
+    for (const Sections::Section& section : sections) {
       fill(section.element, section.elements, [&] { return normal(random) * scale; }, at);
       at += section.bytes();
     }

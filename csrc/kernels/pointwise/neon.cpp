@@ -9,10 +9,6 @@ namespace {
 using Scalar = float;
 using Number = float;
 constexpr int64_t kTilePixels = 4;
-#define SEAFORMER_MORE_LOCALS
-#define SEAFORMER_MORE_OUTPUTS
-#define SEAFORMER_MORE_INPUTS \
-  , [multiplier_stride] "r"(args.multiplier.stride), [residual_stride] "r"(args.residual.stride)
 #include "kernels/pointwise/neon_tile.inc"
 #include "kernels/pointwise/neon_tiles_f32.inc"
 #undef SEAFORMER_TILES
