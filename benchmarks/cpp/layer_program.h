@@ -30,9 +30,6 @@ struct LayerCase {
   double bytes = 0;  // of input and output, where they are to be held against the memory
 };
 
-template <class T>
-inline constexpr Element kElementOf = std::is_same_v<T, Half> ? Element::kF16 : Element::kF32;
-
 // Calls f with a zero of the element type that the last arguments ask for, and takes them away.
 template <class F>
 int with_element(int argc, char** argv, const F& f) {
@@ -40,7 +37,8 @@ int with_element(int argc, char** argv, const F& f) {
   const std::string element = argv[argc - 1];
   if (element == "f32") return f(argc - 2, float{});
   if (element == "f16") return f(argc - 2, Half{});
-  std::fprintf(stderr, "expected f32 or f16 behind --element, got %s\n", element.c_str());
+  if (element == "bf16") return f(argc - 2, BFloat16{});
+  std::fprintf(stderr, "expected f32, f16 or bf16 behind --element, got %s\n", element.c_str());
   return 2;
 }
 

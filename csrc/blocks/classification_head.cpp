@@ -50,8 +50,7 @@ void mean_pixel(const MapShape& shape, const PackedHeader& packed, const void* i
   for (int64_t y = 0; y < shape.height; ++y) {
     const float* pixel = static_cast<const float*>(input);
     if (element != Element::kF32) {
-      convert_kernel().widen(static_cast<const Half*>(input), shape.width * channels,
-                             scratch.pixels);
+      convert_kernel(element).widen(input, shape.width * channels, scratch.pixels);
       pixel = scratch.pixels;
     }
     std::fill_n(row, channels, 0.0f);
@@ -100,7 +99,7 @@ void classification_head(const MapShape& shape, const PackedHeader& packed, cons
   args.out_channels = out;
   layout.linear.run(args, parallel);
   if (element != Element::kF32) {
-    convert_kernel().narrow(sums, shape.batch * out, static_cast<Half*>(logits));
+    convert_kernel(element).narrow(sums, shape.batch * out, logits);
   }
 }
 

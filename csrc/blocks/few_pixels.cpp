@@ -11,7 +11,7 @@ FewPixels::FewPixels(Element weights, int64_t in_channels, int64_t threads)
       in_channels_(in_channels),
       threads_(threads),
       pointwise_(pointwise_kernel()),
-      convert_(convert_kernel()) {}
+      widen_panel_(pointwise_kernel(weights).widen_panel) {}
 
 float* FewPixels::take_panel(Carver& carver) const {
   const bool converts = element_ != Element::kF32;
@@ -43,8 +43,7 @@ void FewPixels::run_channels(const Pointwise& args, int64_t begin, int64_t end,
   };
   if (element_ == Element::kF32) return run(begin, end, weights(begin));
   for (int64_t first = begin; first < end; first += kPanel) {
-    convert_.widen(static_cast<const Half*>(weights(first)),
-                   packed_pointwise_floats(args.in_channels, kPanel), panel);
+    widen_panel_(weights(first), args.in_channels, panel);
     run(first, std::min(first + kPanel, end), panel);
   }
 }

@@ -8,7 +8,6 @@
 #include "core/element.h"
 #include "core/parallel.h"
 #include "core/workspace.h"
-#include "kernels/convert/variants.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
@@ -32,7 +31,7 @@ class FewPixels {
   int64_t in_channels_, threads_;
   WorkerScratch scratch_;  // the weights of a panel as float32, of each
   const PointwiseKernel& pointwise_;
-  const ConvertKernel& convert_;
+  void (*const widen_panel_)(const void* packed, int64_t in_channels, float* to);
 };
 
 }  // namespace seaformer

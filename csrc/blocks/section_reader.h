@@ -50,13 +50,14 @@ class Sections {
   struct Section {
     int64_t elements = 0;
     Element element = Element::kF32;
+    int64_t taps = 0;  // input channels, of pointwise weights
     int64_t bytes() const { return elements * bytes_of(element); }
   };
 
   explicit Sections(Element element) : element_(element) {}
   explicit Sections(const PackedHeader& packed) : Sections(element_of(packed)) {}
   Sections& pointwise(int64_t in_channels, int64_t out_channels) {
-    return add(packed_pointwise_floats(in_channels, out_channels), element_);
+    return add(packed_pointwise_floats(in_channels, out_channels), element_, in_channels);
   }
   Sections& depthwise(int64_t channels, int kernel_size) {
     return add(packed_depthwise_floats(channels, kernel_size), element_);
@@ -72,10 +73,11 @@ class Sections {
   }
 
  private:
-  Sections& add(int64_t elements, Element element) {
+  Sections& add(int64_t elements, Element element, int64_t taps = 0) {
     Section& section = list_[count_++];
     section.elements = elements;
     section.element = element;
+    section.taps = taps;
     return *this;
   }
 

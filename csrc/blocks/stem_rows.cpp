@@ -47,16 +47,16 @@ StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const Stem
       normalization_[c].inverse_std[i] = inverse_std[interleaved_ ? i % 3 : c];
     }
   }
-  const bool narrows = kernel_.input == Element::kF16;
+  const bool narrows = kernel_.input != Element::kF32;
   in_place_ = !normalizes_ && !narrows;
 
   const Shared shared = take_shared(shape, packed, carver);
   std::memset(shared.zeros, 0, zero_elements(shape) * sizeof(float));
   zeros_ = shared.zeros;
   if (narrows) {
-    convert_kernel().narrow(static_cast<const float*>(weights_),
-                            packed_pointwise_floats(kInputs, out_channels_),
-                            static_cast<Half*>(shared.weights));
+    convert_kernel(kernel_.input)
+        .narrow(static_cast<const float*>(weights_),
+                packed_pointwise_floats(kInputs, out_channels_), shared.weights);
     weights_ = shared.weights;
   }
 }
@@ -130,7 +130,7 @@ void StemRows::copy_pixels(const void* from, int64_t count, int c, void* to) con
   } else if (normalizes_) {
     kernel_.normalize_f32(static_cast<const float*>(from), count, normalization_[c], to);
   } else {
-    convert_kernel().narrow(static_cast<const float*>(from), count, static_cast<Half*>(to));
+    convert_kernel(kernel_.input).narrow(static_cast<const float*>(from), count, to);
   }
 }
 

@@ -93,12 +93,12 @@ void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const T* f
 
 // A row of any element type, likewise.
 void copy_row(const UpsampleArgmaxShape& shape, const Logits& logits, const void* from, float* to) {
-  if (logits.element == Element::kF32) {
-    copy_row(shape, logits, static_cast<const float*>(from), to);
-  } else if (rows_are_dense(shape, logits)) {
-    convert_kernel().widen(static_cast<const Half*>(from), shape.in_width * shape.classes, to);
+  if (rows_are_dense(shape, logits)) {
+    convert_kernel(logits.element).widen(from, shape.in_width * shape.classes, to);
   } else {
-    copy_row(shape, logits, static_cast<const Half*>(from), to);
+    with_zero_of(logits.element, [&](auto zero) {
+      copy_row(shape, logits, static_cast<const decltype(zero)*>(from), to);
+    });
   }
 }
 

@@ -41,6 +41,7 @@ const std::vector<IsaFacts>& isa_facts() {
        Architecture::kX86_64,
        Isa::kScalar,
        {"avx2", "fma", "f16c", "bmi", "bmi2"}},
+      {Isa::kNeonBf16, "neon_bf16", Architecture::kAarch64, Isa::kNeon, {"bf16"}},
       {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}},
       {Isa::kNeon, "neon", Architecture::kAarch64, Isa::kScalar, {"asimd"}},
       {Isa::kScalar, "scalar", Architecture::kAny, Isa::kScalar, {}},

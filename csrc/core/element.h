@@ -6,10 +6,10 @@
 namespace seaformer {
 
 // The codes stand in packed weights, and stay.
-enum class Element : int32_t { kF32, kF16 };
-constexpr Element kElements[] = {Element::kF32, Element::kF16};
+enum class Element : int32_t { kF32, kF16, kBF16 };
+constexpr Element kElements[] = {Element::kF32, Element::kF16, Element::kBF16};
 constexpr const char* element_name(Element element) {
-  return element == Element::kF32 ? "float32" : "float16";
+  return element == Element::kF32 ? "float32" : element == Element::kF16 ? "float16" : "bfloat16";
 }
 constexpr bool is_element(int32_t code) {
   return code >= 0 && code < static_cast<int32_t>(sizeof kElements / sizeof *kElements);
@@ -60,9 +60,38 @@ __attribute__((always_inline)) inline float to_float(Half x) {
   __builtin_memcpy(&result, &bits, sizeof result);
   return result;
 }
+
+// A bfloat16 in memory: the upper half of a float32.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// Rounded to nearest, ties to even.
+__attribute__((always_inline)) inline BFloat16 to_bfloat16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7fffffff) > 0x7f800000) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+__attribute__((always_inline)) inline float to_float(BFloat16 x) {
+  const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+  float result;
+  __builtin_memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
 __attribute__((always_inline)) inline float to_float(float x) { return x; }
 
-// Either, by the type that is wanted.
+// The element type of a C++ type.
+template <class T>
+inline constexpr Element kElementOf = Element::kF32;
+template <>
+inline constexpr Element kElementOf<Half> = Element::kF16;
+template <>
+inline constexpr Element kElementOf<BFloat16> = Element::kBF16;
+
+// Any, by the type that is wanted.
 template <class T>
 T from_float(float x);
 template <>
@@ -72,6 +101,23 @@ __attribute__((always_inline)) inline float from_float(float x) {
 template <>
 __attribute__((always_inline)) inline Half from_float(float x) {
   return to_half(x);
+}
+template <>
+__attribute__((always_inline)) inline BFloat16 from_float(float x) {
+  return to_bfloat16(x);
+}
+
+// Calls body with a zero of an element type.
+template <class Body>
+void with_zero_of(Element element, const Body& body) {
+  switch (element) {
+    case Element::kF32:
+      return body(float{});
+    case Element::kF16:
+      return body(Half{});
+    case Element::kBF16:
+      return body(BFloat16{});
+  }
 }
 
 }  // namespace seaformer

@@ -37,7 +37,7 @@ std::vector<KernelStatus> kernel_statuses() {
   std::vector<KernelStatus> all;
   add_typed(all, "axial", kAxialVariants);
   add_typed(all, "bilinear", kBilinearVariants);
-  add(all, "convert", kConvertVariants);
+  add_typed(all, "convert", kConvertVariants);
   add_typed(all, "depthwise", kDepthwiseVariants);
   add_typed(all, "pointwise", kPointwiseVariants);
   add_typed(all, "stem", kStemVariants);

@@ -9,11 +9,16 @@ PANEL = 16  # channels whose weights lie side by side, as core/panel.h has it
 
 
 class Element(NamedTuple):
-    """A type: a vector of numbers, as arranged, a scalar's letter, and the vector in memory."""
+    """A type: a vector of numbers, as arranged, a scalar's letter, and the vector in memory.
+
+    Where that is another, what makes numbers of it and what narrows them.
+    """
 
     vector: str
     scalar: str
     stored: str
+    widening: str = ""
+    narrowing: str = ""
 
     @property
     def lanes(self) -> int:
@@ -40,7 +45,7 @@ class Element(NamedTuple):
 
     def widen(self, first: int, count: int) -> Iterator[str]:
         for r in range(first, first + count if self.converts else first):
-            yield f"fcvtl v{r}.{self.vector}, v{r}.{self.stored}"
+            yield self.widening.format(f"v{r}.{self.vector}", f"v{r}.{self.stored}")
 
     def repeat(
         self, first: int, count: int, times: int, every: int, at: str, step: str
@@ -60,7 +65,7 @@ class Element(NamedTuple):
     def store(self, first: int, count: int, at: str) -> Iterator[str]:
         """Of numbers, which it narrows."""
         for r in range(first, first + count if self.converts else first):
-            yield f"fcvtn v{r}.{self.stored}, v{r}.{self.vector}"
+            yield f"{self.narrowing} v{r}.{self.stored}, v{r}.{self.vector}"
         yield f"st1 {register_list(self.stored, first, count)}, {at}"
 
 
@@ -71,5 +76,7 @@ def register_list(arrangement: str, first: int, count: int) -> str:
 ELEMENTS = {
     "f32": Element("4s", "s", "4s"),
     "f16": Element("8h", "h", "8h"),
-    "half": Element("4s", "s", "4h"),  # float16 in memory, float32 in registers
+    # In memory alone, float32 in registers.
+    "half": Element("4s", "s", "4h", "fcvtl {}, {}", "fcvtn"),
+    "bf16": Element("4s", "s", "4h", "shll {}, {}, #16", "bfcvtn"),
 }

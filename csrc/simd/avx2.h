@@ -92,17 +92,50 @@ SEAFORMER_INLINE F32 load(const Half* p) {
 SEAFORMER_INLINE void store(Half* p, F32 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a.x, _MM_FROUND_TO_NEAREST_INT));
 }
-SEAFORMER_INLINE F32 load_first(const Half* p, int n) {
+SEAFORMER_INLINE F32 load(const BFloat16* p) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))};
+}
+SEAFORMER_INLINE void store(BFloat16* p, F32 a) {
+  const __m256i bits = _mm256_castps_si256(a.x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));  // of a NaN
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a.x, a.x, _CMP_UNORD_Q));
+  const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(upper, upper), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+
+template <class T>
+SEAFORMER_INLINE F32 load_first_of(const T* p, int n) {
   if (n == kLanes) return load(p);
-  Half lanes[kLanes] = {};
-  __builtin_memcpy(lanes, p, n * sizeof(Half));
+  T lanes[kLanes] = {};
+  __builtin_memcpy(lanes, p, n * sizeof(T));
   return load(lanes);
 }
-SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
+template <class T>
+SEAFORMER_INLINE void store_first_of(T* p, F32 a, int n) {
   if (n == kLanes) return store(p, a);
-  Half lanes[kLanes];
+  T lanes[kLanes];
   store(lanes, a);
-  __builtin_memcpy(p, lanes, n * sizeof(Half));
+  __builtin_memcpy(p, lanes, n * sizeof(T));
+}
+SEAFORMER_INLINE F32 load_first(const Half* p, int n) { return load_first_of(p, n); }
+SEAFORMER_INLINE F32 load_first(const BFloat16* p, int n) { return load_first_of(p, n); }
+SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) { store_first_of(p, a, n); }
+SEAFORMER_INLINE void store_first(BFloat16* p, F32 a, int n) { store_first_of(p, a, n); }
+
+SEAFORMER_INLINE void load_every_fourth(const BFloat16* p, F32 (&to)[4]) {
+  const __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+  const __m256 high = _mm256_loadu_ps(reinterpret_cast<const float*>(p + 2 * kLanes));
+  const auto spread = [&](__m256 pairs, F32* two) SEAFORMER_LAMBDA_INLINE {
+    const __m256i bits = _mm256_permute4x64_epi64(_mm256_castps_si256(pairs), 0xd8);
+    two[0].x = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+    two[1].x = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(-0x10000)));
+  };
+  spread(_mm256_shuffle_ps(low, high, 0x88), to);
+  spread(_mm256_shuffle_ps(low, high, 0xdd), to + 2);
 }
 
 #include "simd/lane_set.inc"
@@ -110,11 +143,6 @@ SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return accumulate(a, b, c); }
 
 #include "simd/scalars4.inc"
-SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
-  Converted4 r;
-  _mm_storeu_ps(r.at, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-  return r;
-}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

@@ -81,6 +81,44 @@ SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), narrowed(a));
 }
 
+SEAFORMER_INLINE F32 widened_bfloat16(__m256i bits) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+SEAFORMER_INLINE __m256i narrowed_to_bfloat16(F32 a) {
+  const __m512i bits = _mm512_castps_si512(a.x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(a.x, a.x, _CMP_UNORD_Q);
+  const __m512i all = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+}
+SEAFORMER_INLINE F32 load(const BFloat16* p) {
+  return widened_bfloat16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+SEAFORMER_INLINE void store(BFloat16* p, F32 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed_to_bfloat16(a));
+}
+SEAFORMER_INLINE F32 load_first(const BFloat16* p, int n) {
+  if (n == kLanes) return load(p);
+  return widened_bfloat16(_mm256_maskz_loadu_epi16(first_lanes(n), p));
+}
+SEAFORMER_INLINE void store_first(BFloat16* p, F32 a, int n) {
+  if (n == kLanes) return store(p, a);
+  _mm256_mask_storeu_epi16(p, first_lanes(n), narrowed_to_bfloat16(a));
+}
+
+SEAFORMER_INLINE void load_every_fourth(const BFloat16* p, F32 (&to)[4]) {
+  const __m512i low = _mm512_loadu_si512(p), high = _mm512_loadu_si512(p + 2 * kLanes);
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const auto spread = [&](__m512i which, F32* two) SEAFORMER_LAMBDA_INLINE {
+    const __m512i bits = _mm512_permutex2var_epi32(low, which, high);
+    two[0].x = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+    two[1].x = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-0x10000)));
+  };
+  spread(even, to);
+  spread(_mm512_add_epi32(even, _mm512_set1_epi32(1)), to + 2);
+}
+
 #include "simd/lane_set.inc"
 #include "simd/vector_group.inc"
 // fma into the register of c, from registers. Left to itself, gcc 12 loads a value again for each
@@ -94,11 +132,6 @@ SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) {
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 #include "simd/scalars4.inc"
-SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
-  Converted4 r;
-  _mm_storeu_ps(r.at, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-  return r;
-}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) { return {m.v[0].x}; }

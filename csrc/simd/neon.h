@@ -7,8 +7,12 @@
 #include "core/element.h"
 #include "simd/macros.h"
 
+#if !defined(SEAFORMER_NEON)
+#define SEAFORMER_NEON neon
+#endif
+
 namespace seaformer {
-namespace neon {
+namespace SEAFORMER_NEON {
 namespace {
 
 constexpr int kLanes = 4;
@@ -63,33 +67,62 @@ SEAFORMER_INLINE void store_first(float* p, F32 a, int n) {
   if (n > 2) vst1q_lane_f32(p + 2, a, 2);
 }
 
+SEAFORMER_INLINE uint16x4_t load_bits(const uint16_t* p, int n) {
+  uint16x4_t r = vld1_lane_u16(p, vdup_n_u16(0), 0);
+  if (n > 1) r = vld1_lane_u16(p + 1, r, 1);
+  if (n > 2) r = vld1_lane_u16(p + 2, r, 2);
+  return r;
+}
+SEAFORMER_INLINE void store_bits(uint16_t* p, uint16x4_t a, int n) {
+  vst1_lane_u16(p, a, 0);
+  if (n > 1) vst1_lane_u16(p + 1, a, 1);
+  if (n > 2) vst1_lane_u16(p + 2, a, 2);
+}
+
 SEAFORMER_INLINE F32 widened(uint16x4_t bits) { return vcvt_f32_f16(vreinterpret_f16_u16(bits)); }
 SEAFORMER_INLINE uint16x4_t narrowed(F32 a) { return vreinterpret_u16_f16(vcvt_f16_f32(a)); }
 SEAFORMER_INLINE F32 load(const Half* p) { return widened(vld1_u16(&p->bits)); }
 SEAFORMER_INLINE void store(Half* p, F32 a) { vst1_u16(&p->bits, narrowed(a)); }
 SEAFORMER_INLINE F32 load_first(const Half* p, int n) {
-  if (n == kLanes) return load(p);
-  uint16x4_t r = vld1_lane_u16(&p[0].bits, vdup_n_u16(0), 0);
-  if (n > 1) r = vld1_lane_u16(&p[1].bits, r, 1);
-  if (n > 2) r = vld1_lane_u16(&p[2].bits, r, 2);
-  return widened(r);
+  return n == kLanes ? load(p) : widened(load_bits(&p->bits, n));
 }
 SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) {
-  if (n == kLanes) return store(p, a);
-  const uint16x4_t r = narrowed(a);
-  vst1_lane_u16(&p[0].bits, r, 0);
-  if (n > 1) vst1_lane_u16(&p[1].bits, r, 1);
-  if (n > 2) vst1_lane_u16(&p[2].bits, r, 2);
+  n == kLanes ? store(p, a) : store_bits(&p->bits, narrowed(a), n);
+}
+
+SEAFORMER_INLINE F32 widened_bfloat16(uint16x4_t bits) {
+  return vreinterpretq_f32_u32(vshll_n_u16(bits, 16));
+}
+SEAFORMER_INLINE uint16x4_t narrowed_to_bfloat16(F32 a) {
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+  return vreinterpret_u16_bf16(vcvt_bf16_f32(a));
+#else
+  const uint32x4_t bits = vreinterpretq_u32_f32(a);
+  const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+  const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));  // of a NaN
+  return vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16);
+#endif
+}
+SEAFORMER_INLINE F32 load(const BFloat16* p) { return widened_bfloat16(vld1_u16(&p->bits)); }
+SEAFORMER_INLINE void store(BFloat16* p, F32 a) { vst1_u16(&p->bits, narrowed_to_bfloat16(a)); }
+SEAFORMER_INLINE F32 load_first(const BFloat16* p, int n) {
+  return n == kLanes ? load(p) : widened_bfloat16(load_bits(&p->bits, n));
+}
+SEAFORMER_INLINE void store_first(BFloat16* p, F32 a, int n) {
+  n == kLanes ? store(p, a) : store_bits(&p->bits, narrowed_to_bfloat16(a), n);
+}
+
+SEAFORMER_INLINE void load_every_fourth(const BFloat16* p, F32 (&to)[4]) {
+  const uint16x4x4_t bits = vld4_u16(&p->bits);
+  for (int i = 0; i < 4; ++i) to[i] = widened_bfloat16(bits.val[i]);
 }
 
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 // Four consecutive scalars, each to be multiplied with whole vectors.
 using Scalars4 = float32x4_t;
-template <class T>
-SEAFORMER_INLINE Scalars4 load_scalars4(const T* p) {
-  return load(p);
-}
+SEAFORMER_INLINE Scalars4 load_scalars4(const float* p) { return load(p); }
 template <int i>
 SEAFORMER_INLINE F32 fma_scalar(Scalars4 s, F32 b, F32 c) {
   // Into the register of c: left to itself, gcc 12 moves long-lived sums between registers.
@@ -151,5 +184,5 @@ SEAFORMER_INLINE F32x16 load16(const uint8_t* p) {
 #include "simd/tile.inc"
 
 }  // namespace
-}  // namespace neon
+}  // namespace SEAFORMER_NEON
 }  // namespace seaformer

@@ -27,9 +27,13 @@ SEAFORMER_INLINE F16 accumulate(F16 a, F16 b, F16 c) { return fma(a, b, c); }
 SEAFORMER_INLINE F16 at_least(F16 x, F16 low) { return vmaxq_f16(x, low); }
 SEAFORMER_INLINE F16 at_most(F16 x, F16 high) { return vminq_f16(x, high); }
 
-// From numbers of either type.
+// From and to numbers of either type.
 SEAFORMER_INLINE F16 load(const float* p) {
   return vcombine_f16(vcvt_f16_f32(vld1q_f32(p)), vcvt_f16_f32(vld1q_f32(p + 4)));
+}
+SEAFORMER_INLINE void store(float* p, F16 a) {
+  vst1q_f32(p, vcvt_f32_f16(vget_low_f16(a)));
+  vst1q_f32(p + 4, vcvt_high_f32_f16(a));
 }
 template <class T>
 SEAFORMER_INLINE F16 load_first(const T* p, int n) {
@@ -38,11 +42,12 @@ SEAFORMER_INLINE F16 load_first(const T* p, int n) {
   __builtin_memcpy(lanes, p, n * sizeof(T));
   return load(lanes);
 }
-SEAFORMER_INLINE void store_first(Half* p, F16 a, int n) {
+template <class T>
+SEAFORMER_INLINE void store_first(T* p, F16 a, int n) {
   if (n == kLanes) return store(p, a);
-  Half lanes[kLanes];
+  T lanes[kLanes];
   store(lanes, a);
-  __builtin_memcpy(p, lanes, n * sizeof(Half));
+  __builtin_memcpy(p, lanes, n * sizeof(T));
 }
 
 #include "simd/group.inc"

@@ -70,6 +70,16 @@ SEAFORMER_INLINE void store(Half* p, F32 a) { *p = to_half(a.x); }
 SEAFORMER_INLINE F32 load_first(const Half* p, int) { return load(p); }
 SEAFORMER_INLINE void store_first(Half* p, F32 a, int) { store(p, a); }
 
+SEAFORMER_INLINE F32 load(const BFloat16* p) { return {to_float(*p)}; }
+SEAFORMER_INLINE void store(BFloat16* p, F32 a) { *p = to_bfloat16(a.x); }
+SEAFORMER_INLINE F32 load_first(const BFloat16* p, int) { return load(p); }
+SEAFORMER_INLINE void store_first(BFloat16* p, F32 a, int) { store(p, a); }
+
+// The vectors of every fourth element, from the first one, the second, the third and the fourth.
+SEAFORMER_INLINE void load_every_fourth(const BFloat16* p, F32 (&to)[4]) {
+  for (int i = 0; i < 4; ++i) to[i] = load(p + i);
+}
+
 #include "simd/lane_set.inc"
 #include "simd/vector_group.inc"
 SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
@@ -77,9 +87,6 @@ SEAFORMER_INLINE F32 accumulate(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 SEAFORMER_INLINE F32 accumulate_splat(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 
 #include "simd/scalars4.inc"
-SEAFORMER_INLINE Converted4 load_scalars4(const Half* p) {
-  return {{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])}};
-}
 
 using Lanes16 = LaneSet<1>;
 SEAFORMER_INLINE Lanes16 lanes(Mask16 m) {

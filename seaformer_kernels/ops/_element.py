@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 # By their codes in csrc/core/element.h; a further one is a further entry.
-ELEMENTS: tuple[torch.dtype, ...] = (torch.float32, torch.float16)
+ELEMENTS: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def name_of(dtype: torch.dtype) -> str:

@@ -3,7 +3,8 @@
 The layout is that of csrc/blocks/packed.h, the same for every instruction set: 16 little-endian
 int32, then for each section panels of 16 outputs, their biases first and then, input by input,
 their weights; zero where there is no output. Weights have the element type that the header names;
-plain arrays, whose outputs have no inputs, and all sections of a stem are float32.
+plain arrays, whose outputs have no inputs, and all sections of a stem are float32. Weights of
+bfloat16 come by groups of four inputs, each output's side by side, but depthwise ones.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ VERSION = 3  # the latest; older ones are read, too
 _VERSION_OF_FLOAT32 = 2  # still packed where all is float32, so that older libraries read it
 HEADER_BYTES = 64
 PANEL = 16
+GROUP = 4  # inputs of bfloat16
 MAX_CHANNELS = 1 << 20
 EXPANDS = 1  # a flag: there is an expansion before the depthwise convolution
 NORMALIZES = 2  # a flag: the stem has a mean and std
@@ -54,6 +57,18 @@ class Activation(enum.IntEnum):
     HARDSIGMOID = 3
 
 
+class Section(NamedTuple):
+    """Outputs, and the inputs of each."""
+
+    outputs: int
+    inputs: int
+    depthwise: bool = False  # inputs are taps of one channel
+
+    def length(self) -> int:
+        """Numbers of it."""
+        return -(-self.outputs // PANEL) * PANEL * (self.inputs + 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Header:
     """What the weights say of themselves; fields a kind has no use for are 0."""
@@ -77,26 +92,17 @@ class Header:
         """Of the maps, which for a stem are those it writes."""
         return ELEMENTS[self.element]
 
-    def section_shapes(self) -> list[tuple[int, int]]:
-        """(outputs, inputs of each) of every section."""
-        return _KINDS[self.kind].sections(self)
-
-    def section_dtypes(self) -> list[torch.dtype]:
-        """The type of the numbers of every section."""
+    def sections(self) -> list[tuple[Section, torch.dtype]]:
+        """Every section, and the type of its numbers."""
         float32 = self.kind == Kind.STEM
         return [
-            torch.float32 if float32 or inputs == 0 else self.dtype
-            for _, inputs in self.section_shapes()
+            (section, torch.float32 if float32 or section.inputs == 0 else self.dtype)
+            for section in _KINDS[self.kind].sections(self)
         ]
 
     def section_lengths(self) -> list[int]:
         """Bytes of every section."""
-        return [
-            -(-rows // PANEL) * PANEL * (inputs + 1) * dtype.itemsize
-            for (rows, inputs), dtype in zip(
-                self.section_shapes(), self.section_dtypes(), strict=True
-            )
-        ]
+        return [section.length() * dtype.itemsize for section, dtype in self.sections()]
 
     def byte_length(self) -> int:
         """Length of the whole buffer."""
@@ -116,24 +122,25 @@ def pack(header: Header, *sections: Weights) -> Tensor:
     version = VERSION if header.element else _VERSION_OF_FLOAT32
     fields = [MAGIC, version, *(int(value) for value in dataclasses.astuple(header))]
     head = torch.tensor(fields + [0] * (HEADER_BYTES // 4 - len(fields)), dtype=torch.int32)
-    body = [
-        _rounded(_panels(weight, bias), dtype).view(torch.uint8)
-        for (weight, bias), dtype in zip(sections, header.section_dtypes(), strict=True)
-    ]
+    body = []
+    for weights, (section, dtype) in zip(sections, header.sections(), strict=True):
+        panels = _rounded(_panels(*weights), dtype)
+        body.append((_grouped(panels) if _groups(section, dtype) else panels).flatten())
     if header.kind == Kind.STEM:  # some processors calculate with its weights in the type
         for values in sections[0]:
             _rounded(values, header.dtype)
-    return torch.cat([head.view(torch.uint8), *body])
+    return torch.cat([part.view(torch.uint8) for part in (head, *body)])
 
 
 def unpack(header: Header, packed: Tensor) -> list[Weights]:
     """Weights [outputs, inputs] and biases [outputs] of each section, as float32."""
     sections = packed[HEADER_BYTES:].split(header.section_lengths())
     result = []
-    for (rows, inputs), dtype, section in zip(
-        header.section_shapes(), header.section_dtypes(), sections, strict=True
-    ):
-        panels = section.view(dtype).float().view(-1, inputs + 1, PANEL)
+    for (section, dtype), numbers in zip(header.sections(), sections, strict=True):
+        inputs, rows = section.inputs, section.outputs
+        panels = numbers.view(dtype).float().view(-1, inputs + 1, PANEL)
+        if _groups(section, dtype):
+            panels = _ungrouped(panels)
         columns = panels.transpose(1, 2).reshape(-1, inputs + 1)
         result.append((columns[:rows, 1:], columns[:rows, 0]))
     return result
@@ -250,9 +257,31 @@ def check_weights(op: str, name: str, weights: Weights, shape: tuple[int | None,
 
 
 def _panels(weight: Tensor, bias: Tensor) -> Tensor:
+    """[panels, 1 + inputs, PANEL]."""
     columns = torch.cat([bias.detach()[:, None], weight.detach().flatten(1)], 1)
     padded = F.pad(columns, (0, 0, 0, -len(columns) % PANEL))
-    return padded.unflatten(0, (-1, PANEL)).transpose(1, 2).flatten()
+    return padded.unflatten(0, (-1, PANEL)).transpose(1, 2)
+
+
+def _groups(section: Section, dtype: torch.dtype) -> bool:
+    return dtype == torch.bfloat16 and section.inputs > 0 and not section.depthwise
+
+
+def _grouped(panels: Tensor) -> Tensor:
+    """[panels, 1 + inputs, PANEL] by groups of inputs, the last of which may be less."""
+    biases, *groups = panels.split([1, *_group_sizes(panels.shape[1] - 1)], 1)
+    return torch.cat([biases.flatten(1), *(g.transpose(1, 2).flatten(1) for g in groups)], 1)
+
+
+def _ungrouped(panels: Tensor) -> Tensor:
+    biases, *groups = panels.split([1, *_group_sizes(panels.shape[1] - 1)], 1)
+    return torch.cat(
+        [biases, *(g.reshape(len(panels), PANEL, -1).transpose(1, 2) for g in groups)], 1
+    )
+
+
+def _group_sizes(inputs: int) -> list[int]:
+    return [min(GROUP, inputs - first) for first in range(0, inputs, GROUP)]
 
 
 def _rounded(values: Tensor, dtype: torch.dtype) -> Tensor:
@@ -319,38 +348,44 @@ def _check_sea_attention(op: str, header: Header) -> None:
         )
 
 
-def _inverted_residual_sections(h: Header) -> list[tuple[int, int]]:
-    expand = [(h.hidden_channels, h.in_channels)] if h.flags & EXPANDS else []
-    depthwise = (h.hidden_channels, h.kernel_size**2)
-    return [*expand, depthwise, (h.out_channels, h.hidden_channels)]
+def _inverted_residual_sections(h: Header) -> list[Section]:
+    expand = [Section(h.hidden_channels, h.in_channels)] if h.flags & EXPANDS else []
+    depthwise = Section(h.hidden_channels, h.kernel_size**2, depthwise=True)
+    return [*expand, depthwise, Section(h.out_channels, h.hidden_channels)]
 
 
-def _gate_sections(h: Header) -> list[tuple[int, int]]:
-    return [(h.out_channels, h.in_channels), (h.out_channels, h.hidden_channels)]
+def _gate_sections(h: Header) -> list[Section]:
+    return [Section(h.out_channels, h.in_channels), Section(h.out_channels, h.hidden_channels)]
 
 
-def _sea_attention_sections(h: Header) -> list[tuple[int, int]]:
+def _head_sections(h: Header) -> list[Section]:
+    return [*_gate_sections(h), Section(h.out_channels, 0), Section(h.classes, h.out_channels)]
+
+
+def _sea_attention_sections(h: Header) -> list[Section]:
     channels, hidden, keys = h.in_channels, h.hidden_channels, h.heads * h.key_dim
     values = hidden - 2 * keys
-    convolutions = [(hidden, channels), (hidden, h.kernel_size**2), (channels, hidden)]
-    projections = [(values, values), (values, values), (channels, values)]
-    return [*convolutions, *projections, (4 * POSITIONS * keys, 0)]
+    depthwise = Section(hidden, h.kernel_size**2, depthwise=True)
+    convolutions = [Section(hidden, channels), depthwise, Section(channels, hidden)]
+    projections = [Section(values, values), Section(values, values), Section(channels, values)]
+    return [*convolutions, *projections, Section(4 * POSITIONS * keys, 0)]
 
 
-def _upsampling_head_sections(h: Header) -> list[tuple[int, int]]:
-    depthwise = (h.in_channels, h.kernel_size**2)
-    return [depthwise, (h.out_channels, h.in_channels), (h.classes, h.out_channels)]
+def _upsampling_head_sections(h: Header) -> list[Section]:
+    depthwise = Section(h.in_channels, h.kernel_size**2, depthwise=True)
+    classifier = Section(h.classes, h.out_channels)
+    return [depthwise, Section(h.out_channels, h.in_channels), classifier]
 
 
-def _linear_sections(h: Header) -> list[tuple[int, int]]:
-    return [(h.out_channels, h.in_channels)]
+def _linear_sections(h: Header) -> list[Section]:
+    return [Section(h.out_channels, h.in_channels)]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Facts:
     """What buffers of a kind hold, and which values their headers may have."""
 
-    sections: Callable[[Header], list[tuple[int, int]]]  # (outputs, inputs of each)
+    sections: Callable[[Header], list[Section]]
     counts: tuple[str, ...] = ("in_channels", "out_channels")  # fields from 1 to MAX_CHANNELS
     values: dict[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     check: Callable[[str, Header], None] = lambda op, header: None  # how fields fit each other
@@ -363,7 +398,7 @@ _DEPTHWISE_ACTIVATIONS = (Activation.NONE, Activation.RELU, Activation.RELU6)
 # The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.
 _KINDS: dict[int, _Facts] = {
     Kind.STEM: _Facts(
-        lambda h: [(h.out_channels, 27), (6, 0)],
+        lambda h: [Section(h.out_channels, 27), Section(6, 0)],
         values={"in_channels": (3,)},
     ),
     Kind.INVERTED_RESIDUAL: _Facts(
@@ -379,7 +414,7 @@ _KINDS: dict[int, _Facts] = {
     ),
     Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN),
     Kind.SEGMENTATION_HEAD: _Facts(
-        lambda h: [*_gate_sections(h), (h.out_channels, 0), (h.classes, h.out_channels)],
+        _head_sections,
         counts=(*_HIDDEN, "classes"),
     ),
     Kind.CLASSIFICATION_HEAD: _Facts(_linear_sections),

@@ -62,7 +62,7 @@ def pack_classification_head(weights: Weights, *, dtype: torch.dtype = torch.flo
 
     Args:
         weights: float32 weight [num_classes, channels] and bias [num_classes].
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

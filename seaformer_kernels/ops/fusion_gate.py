@@ -66,7 +66,7 @@ def pack_fusion_gate(
     Args:
         local: float32 weight [out, local, 1, 1] and bias [out], batch norm folded in.
         coarse: likewise, weight [out, coarse, 1, 1].
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

@@ -110,7 +110,7 @@ def pack_inverted_residual(
         stride: of the depthwise convolution, 1 or 2.
         expand_activation: "none", "relu", "relu6" or "hardsigmoid", after the expansion.
         depthwise_activation: the same but for "hardsigmoid", after the depthwise convolution.
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

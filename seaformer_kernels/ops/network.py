@@ -126,7 +126,8 @@ def network_logits(
         and w likewise; or [B, num_classes].
 
     Raises:
-        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16, bfloat16
+            and uint8.
         ValueError: a shape is wrong, or plan is damaged or not for this call.
         RuntimeError: image requires grad, and grad mode is on; or the extension is missing.
     """

@@ -62,7 +62,7 @@ def pack_pointwise(
     Args:
         weights: float32 weight [out, in, 1, 1] and bias [out], batch norm folded in.
         activation: "none", "relu", "relu6" or "hardsigmoid", after the convolution.
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

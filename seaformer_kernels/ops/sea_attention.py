@@ -102,7 +102,7 @@ def pack_sea_attention(
         positions: four learned embeddings float32 [1, num_heads * key_dim, 16]: of queries and keys
             of rows, then of columns.
         num_heads: number of heads.
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

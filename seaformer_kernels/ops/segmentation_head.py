@@ -97,7 +97,7 @@ def pack_segmentation_head(
         coarse: weight [fused, coarse, 1, 1] and bias, batch norm folded in.
         shift: float32 [fused], added behind the gate.
         classifier: weight [num_classes, fused, 1, 1] and bias.
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

@@ -159,7 +159,8 @@ def stem(
         [B, out_channels, ceil(H / 2), ceil(W / 2)], channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16, bfloat16
+            and uint8.
         ValueError: a shape is wrong, or packed is not for this call.
         RuntimeError: image requires grad, and grad mode is on.
     """

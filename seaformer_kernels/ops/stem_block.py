@@ -109,7 +109,8 @@ def stem_block(
         channels_last.
 
     Raises:
-        TypeError: an argument has a wrong type, or image is none of float32, float16 and uint8.
+        TypeError: an argument has a wrong type, or image is none of float32, float16, bfloat16
+            and uint8.
         ValueError: a shape or number is wrong, or the weights are not for this call.
         RuntimeError: image requires grad, and grad mode is on.
     """

@@ -56,7 +56,8 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
     segmentation head (SeaFormer, section 3.3: logits at 1/8 of the image).
 
     Args:
-        logits: float32 or float16 [B, C, h, w], any batch, any C, h, w from 1, any strides.
+        logits: float32, float16 or bfloat16 [B, C, h, w], any batch, any C, h, w from 1, any
+            strides.
             channels_last is read where it lies; rows of other layouts are copied, two at a time.
         size: (H, W) of the labels, each from 1: any scale up or down, one for each axis. All that
             `interpolate` takes: integers, symbolic ones, 0-d tensors, or one of them for a square.

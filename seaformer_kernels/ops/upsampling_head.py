@@ -70,7 +70,7 @@ def pack_upsampling_head(
         depthwise: float32 weight [in, 1, k, k] with k 3 or 5 and bias [in], batch norm folded in.
         project: likewise, weight [fused, in, 1, 1].
         classifier: weight [num_classes, fused, 1, 1] and bias.
-        dtype: of the maps, and of the weights as they are stored; float16 or float32.
+        dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.

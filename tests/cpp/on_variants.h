@@ -22,16 +22,21 @@ void on_every_variant(const Variant* const (&variants)[N], const Body& body) {
   }
 }
 
-// Calls body with a zero of an element type.
-template <class Body>
-void in_type(Element element, const Body& body) {
-  element == Element::kF32 ? body(float{}) : body(Half{});
+// How far x may be from what a type that it is stored in makes of it.
+inline double storage_error(Element element, double x) {
+  switch (element) {
+    case Element::kF16:
+      return std::ldexp(std::abs(x), -11) + std::ldexp(1.0, -25);
+    case Element::kBF16:
+      return std::ldexp(std::abs(x), -8) + std::ldexp(1.0, -134);
+    default:
+      return 0;
+  }
 }
 
-// How far x may be from what a type that it is stored in makes of it.
 template <class T>
 double storage_error(double x) {
-  return sizeof(T) == sizeof(Half) ? std::ldexp(std::abs(x), -11) + std::ldexp(1.0, -25) : 0;
+  return storage_error(kElementOf<T>, x);
 }
 
 }  // namespace seaformer::test

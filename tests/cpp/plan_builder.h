@@ -10,6 +10,7 @@
 #include "kernels/pointwise/pointwise.h"
 #include "network/checksum.h"
 #include "network/plan.h"
+#include "random_elements.h"
 
 namespace seaformer::test {
 
@@ -68,12 +69,9 @@ class PlanBuilder {
     std::normal_distribution<float> normal(0.0f, 0.3f);
     const Sections sections = kind_of(h).sections(h);
     for (const Sections::Section& section : sections) {
-      for (int64_t i = 0; i < section.elements; ++i) {
-        // Weights of all types are the same numbers.
-        const Half half = to_half(normal(random_));
-        const float x = to_float(half);
-        section.element == Element::kF32 ? append(&x, sizeof x) : append(&half, sizeof half);
-      }
+      std::vector<unsigned char> bytes(section.bytes());
+      fill(section, [&] { return normal(random_); }, bytes.data());
+      append(bytes.data(), bytes.size());
     }
     if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
       std::vector<float> by(kPanel, normalizes_ ? 120.0f : 0.0f);

@@ -16,7 +16,6 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
-using test::in_type;
 using test::on_every_variant;
 using test::storage_error;
 
@@ -197,7 +196,7 @@ void run_special(const BilinearKernel& kernel, float value) {
 template <class Body>
 void on_every_element(const Body& body) {
   on_every_variant(kBilinearVariants, [&](const BilinearKernel& kernel) {
-    in_type(kernel.element, [&](auto zero) { body(kernel, zero); });
+    with_zero_of(kernel.element, [&](auto zero) { body(kernel, zero); });
   });
 }
 

@@ -14,6 +14,7 @@
 #include "core/workspace.h"
 #include "guarded.h"
 #include "on_isas.h"
+#include "random_elements.h"
 #include "threads.h"
 
 using namespace seaformer;
@@ -40,19 +41,6 @@ PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
   return h;
 }
 
-// Random numbers that float16 has, as elements of a type.
-template <class Draw>
-void fill(Element element, int64_t count, const Draw& draw, void* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    const Half half = to_half(draw());
-    if (element == Element::kF32) {
-      static_cast<float*>(to)[i] = to_float(half);
-    } else {
-      static_cast<Half*>(to)[i] = half;
-    }
-  }
-}
-
 // Weights, maps and what the block makes of them, with elements of a type.
 class Problem {
  public:
@@ -72,7 +60,7 @@ class Problem {
     const float scale = 1 / std::sqrt(float(std::max(h.in_channels, h.hidden_channels)));
     const Sections sections = kind_of(h).sections(h);
     for (const Sections::Section& section : sections) {
-      fill(section.element, section.elements, [&] { return normal(random) * scale; }, at);
+      test::fill(section, [&] { return normal(random) * scale; }, at);
       at += section.bytes();
     }
     if (is_stem() && !c.normalized) {
@@ -84,9 +72,9 @@ class Problem {
     for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = random() % 256;
     const auto draw = [&] { return normal(random); };
     input_ = std::make_unique<Bytes>(size(input()), side);
-    fill(element, is_stem() ? 0 : input().elements(), draw, input_->data());
+    test::fill(element, is_stem() ? 0 : input().elements(), draw, input_->data());
     coarse_ = std::make_unique<Bytes>(size(coarse()), side);
-    fill(element, coarse().elements(), draw, coarse_->data());
+    test::fill(element, coarse().elements(), draw, coarse_->data());
   }
 
   std::vector<float> run(int64_t threads) const {
@@ -137,23 +125,26 @@ class Problem {
 };
 
 void run_case(const Case& c) {
-  for (const Against side : {Against::kStart, Against::kEnd}) {
-    const Problem exact(c, Element::kF32, side), half(c, Element::kF16, side);
-    test::on_every_isa([&] {
-      const std::vector<float> expected = exact.run(1), got = half.run(1);
-      double largest = 1e-3;
-      for (const float x : expected) largest = std::max(largest, std::abs(double{x}));
-      for (std::size_t i = 0; i < got.size(); ++i) {
-        // What is stored on the way is rounded, and sums are on some processors.
-        check(std::abs(got[i] - expected[i]) <= 12 * largest * 0x1p-11, "kind ", c.header.kind, " ",
-              c.input.height, "x", c.input.width, " element ", i, " is ", got[i], ", expected ",
-              expected[i], " among values up to ", largest);
-      }
-      for (const int64_t threads : {2, 3}) {
-        check(half.run(threads) == got, "kind ", c.header.kind, ": ", threads,
-              " threads differ from one");
-      }
-    });
+  for (const Element element : {Element::kF16, Element::kBF16}) {
+    // Roundings of what is stored on the way, and of sums on some processors.
+    const double most = element == Element::kF16 ? 12 * 0x1p-11 : 12 * 0x1p-8;
+    for (const Against side : {Against::kStart, Against::kEnd}) {
+      const Problem exact(c, Element::kF32, side), half(c, element, side);
+      test::on_every_isa([&] {
+        const std::vector<float> expected = exact.run(1), got = half.run(1);
+        double largest = 1e-3;
+        for (const float x : expected) largest = std::max(largest, std::abs(double{x}));
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          check(std::abs(got[i] - expected[i]) <= most * largest, element_name(element), ": kind ",
+                c.header.kind, " ", c.input.height, "x", c.input.width, " element ", i, " is ",
+                got[i], ", expected ", expected[i], " among values up to ", largest);
+        }
+        for (const int64_t threads : {2, 3}) {
+          check(half.run(threads) == got, "kind ", c.header.kind, ": ", threads,
+                " threads differ from one");
+        }
+      });
+    }
   }
 }
 

@@ -22,7 +22,6 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
-using test::in_type;
 using test::on_every_variant;
 using test::storage_error;
 
@@ -64,7 +63,7 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   pack_pointwise(27, c.out_channels, weight.data(), c.bias ? bias.data() : nullptr, packed.data());
   const int64_t step = c.out_channels + c.gap;
   Guarded<T> output((c.width - 1) * step + c.out_channels, side);
-  const float untouched = 12344.0f;
+  const float untouched = 12288.0f;
   std::fill_n(output.data(), output.size(), from_float<T>(untouched));
   Stem args;
   args.rows = pointers.data();
@@ -129,8 +128,8 @@ void check_normalize(const Normalize& normalize) {
 // Calls body with a zero of the type of a kernel's rows and one of its output.
 template <class Body>
 void in_types(const StemKernel& kernel, const Body& body) {
-  in_type(kernel.input,
-          [&](auto in) { in_type(kernel.element, [&](auto out) { body(in, out); }); });
+  with_zero_of(kernel.input,
+          [&](auto in) { with_zero_of(kernel.element, [&](auto out) { body(in, out); }); });
 }
 
 struct BlockCase {
@@ -243,7 +242,7 @@ TEST(stem_kernel_sizes_around_the_tile) {
 
 TEST(stem_kernel_normalizes_rows) {
   on_every_variant(kStemVariants, [](const StemKernel& kernel) {
-    in_type(kernel.input, [&](auto zero) {
+    with_zero_of(kernel.input, [&](auto zero) {
       check_normalize<decltype(zero), uint8_t>(kernel.normalize_u8);
       check_normalize<decltype(zero), float>(kernel.normalize_f32);
     });

@@ -48,7 +48,7 @@ def test_labels_of_a_half_type(picture, tmp_path):
     )
     np.testing.assert_array_equal(labels_in(tmp_path / "out" / "photo_labels.png"), expected)
     for wrong, message in (
-        (("--dtype", "float8"), "'float8' is not one of 'float32', 'float16'"),
+        (("--dtype", "float8"), "'float8' is not one of 'float32', 'float16', 'bfloat16'"),
         ((*options, "--eager"), "--dtype is of fused networks"),
         (("--dtype", "float16", "--keep-float32", "nothing"), "got 'nothing'"),
     ):

@@ -30,7 +30,9 @@ def run_python(code, **env):
 def test_info_tells_isas_reasons_and_choices():
     info = sk.cpu.info()
     assert info.extension_loaded and info.extension_reason is None
-    assert {isa.name for isa in info.isas} == {"avx512", "avx2", "neon", "neon_fp16", "scalar"}
+    assert {isa.name for isa in info.isas} == {
+        *("avx512", "avx2", "neon_bf16", "neon_fp16", "neon", "scalar")
+    }
     for isa in info.isas:
         assert isa.supported == (isa.reason == "")
     assert info.active_isa == sk.cpu.supported_isas()[0]
@@ -44,10 +46,11 @@ def test_info_tells_isas_reasons_and_choices():
         "upsample_argmax",
     ]
     assert all(kernel.chosen in kernel.variants for kernel in info.kernels)
-    typed = {kernel.name for kernel in info.kernels if kernel.dtype == "float16"}
-    assert typed == {"axial", "bilinear", "depthwise", "pointwise", "stem"}
-    assert "kernel pointwise of float16: " in str(info)
-    for dtype in "float32", "float16":
+    for dtype in "float16", "bfloat16":
+        typed = {kernel.name for kernel in info.kernels if kernel.dtype == dtype}
+        assert typed == {"axial", "bilinear", "convert", "depthwise", "pointwise", "stem"}
+        assert f"kernel pointwise of {dtype}: " in str(info)
+    for dtype in "float32", "float16", "bfloat16":
         for kernel in "pointwise", "convert":  # which there is one of
             assert sk.cpu.chosen(kernel, dtype) in sk.cpu.supported_isas()
     assert json.loads(json.dumps(info.to_dict()))["version"] == sk.__version__
@@ -60,7 +63,11 @@ def test_info_tells_isas_reasons_and_choices():
     "kernel", sk.cpu.info().kernels, ids=lambda kernel: f"{kernel.name} {kernel.dtype}"
 )
 def test_a_kernel_has_the_variants_that_have_files(kernel):
-    arm = {"float32": ["neon", "scalar"], "float16": ["neon_fp16", "neon", "scalar"]}
+    arm = {
+        "float32": ["neon", "scalar"],
+        "float16": ["neon_fp16", "neon", "scalar"],
+        "bfloat16": ["neon_bf16", "neon", "scalar"],
+    }
     widest_first = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": arm[kernel.dtype]}
     isas = widest_first.get(sk.cpu.info().machine)
     folder = Path(__file__).parents[2] / "csrc" / "kernels" / kernel.name

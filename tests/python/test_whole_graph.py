@@ -339,7 +339,7 @@ class TestOps:
             (lambda x, p: (x[0], p, 5, 8), "shape .batch, 3, height, width., got .3, 32, 32."),
             (lambda x, p: (x[:, :2], p, 5, 8), "got .1, 2, 32, 32."),
             (lambda x, p: (x[..., :0], p, 5, 8), "at least one channel, row and column"),
-            (lambda x, p: (x.int(), p, 5, 8), "float32, float16 or uint8 image"),
+            (lambda x, p: (x.int(), p, 5, 8), "float32, float16, bfloat16 or uint8 image"),
             (lambda x, p: (x, p[::2], 5, 8), "contiguous one-dimensional uint8"),
             (lambda x, p: (x, p.float(), 5, 8), "contiguous one-dimensional uint8"),
             (lambda x, p: (x, p, 6, 8), "a plan for 6 classes, got 5"),
@@ -370,7 +370,8 @@ class TestOps:
         x = images(1, 3, 32, 32)
         with pytest.raises(TypeError, match="expected image as a tensor, got list"):
             sk.ops.network_logits([], plan, 5, 8)
-        with pytest.raises(TypeError, match=r"float32, float16 or uint8 image, got torch\.float64"):
+        message = r"float32, float16, bfloat16 or uint8 image, got torch\.float64"
+        with pytest.raises(TypeError, match=message):
             sk.ops.network_labels(x.double(), plan, 5, (1, 1))
         with pytest.raises(TypeError, match="expected size to be two integers, got 'ab'"):
             sk.ops.network_labels(x, plan, 5, "ab")

@@ -109,11 +109,16 @@ void combine(const AxialCombine& given) {
 
 }  // namespace
 
+#if !defined(SEAFORMER_ONLY_BF16)
 extern const AxialKernel axial_f32, axial_f16;
 const AxialKernel axial_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kLanes,
                                squeeze<float>,     attend,        combine<float>};
 const AxialKernel axial_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kLanes,
                                squeeze<Half>,      attend,        combine<Half>};
+#endif
+extern const AxialKernel axial_bf16;
+const AxialKernel axial_bf16 = {SEAFORMER_ISA_ENUM, Element::kBF16, kLanes,
+                                squeeze<BFloat16>,  attend,         combine<BFloat16>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -89,13 +89,21 @@ void multiply(const BilinearMultiply& args) {
 
 }  // namespace
 
+#if !defined(SEAFORMER_ONLY_BF16)
 extern const BilinearKernel bilinear_f16;
 const BilinearKernel bilinear_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kSums,         kLanes,
                                      blend<Half>,        resize<Half>,  multiply<Half>};
-#if !defined(SEAFORMER_HALF_SUMS)
+#endif
+#if !defined(SEAFORMER_ONLY_BF16) && !defined(SEAFORMER_HALF_SUMS)
 extern const BilinearKernel bilinear_f32;
 const BilinearKernel bilinear_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kSums,          kLanes,
                                      blend<float>,       resize<float>, multiply<float>};
+#endif
+#if !defined(SEAFORMER_HALF_SUMS)
+extern const BilinearKernel bilinear_bf16;
+const BilinearKernel bilinear_bf16 = {
+    SEAFORMER_ISA_ENUM, Element::kBF16,    kSums, kLanes, blend<BFloat16>,
+    resize<BFloat16>,   multiply<BFloat16>};
 #endif
 
 }  // namespace SEAFORMER_ISA

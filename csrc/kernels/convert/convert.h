@@ -1,13 +1,14 @@
-// Contract of the micro-kernels that convert elements of a map: float16 to float32 and back.
+// Contract of the micro-kernels that convert elements of a map to float32 and back.
 //
 //   widen     to[i] = from[i]
 //   narrow    to[i] = from[i], rounded to nearest, ties to even
 //
 // Free of std:: code, so ISA files may include it.
 //
+// Element   of the side that is not float32; of float32 they copy.
 // Aliasing  none.
 // Alignment of elements only.
-// Range     what float16 is too small for becomes an infinity; subnormals are kept; NaN stays NaN.
+// Range     what the type is too small for becomes an infinity; subnormals are kept; NaN stays NaN.
 // Tails     nothing outside the stated arrays is read or written, whatever the count from 1 up.
 #pragma once
 
@@ -20,14 +21,15 @@ namespace seaformer {
 
 struct ConvertKernel {
   Isa isa;
+  Element element;
   int64_t lanes;  // of a vector
-  void (*widen)(const Half* from, int64_t count, float* to);
-  void (*narrow)(const float* from, int64_t count, Half* to);
+  void (*widen)(const void* from, int64_t count, float* to);
+  void (*narrow)(const float* from, int64_t count, void* to);
 };
 
-// The one list of variants: declarations, the choice, tests and benchmarks all come from it.
-#define SEAFORMER_CONVERT_VARIANTS(X, ...) SEAFORMER_BUILT_ISAS(convert, X, __VA_ARGS__)
-
-SEAFORMER_CONVERT_VARIANTS(SEAFORMER_DECLARE_VARIANT, ConvertKernel, convert_kernel)
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(convert, isa, SEAFORMER_DECLARE_VARIANT, ConvertKernel, convert_##element)
+#include "kernels/convert/variants.inc"
+#undef SEAFORMER_ROW
 
 }  // namespace seaformer

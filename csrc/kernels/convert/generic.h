@@ -11,16 +11,33 @@ namespace {
 #include "simd/each_span.inc"
 
 template <class From, class To>
-void convert(const From* from, int64_t count, To* to) {
+SEAFORMER_INLINE void convert(const From* from, int64_t count, To* to) {
   each_span(count, [&](int64_t i, auto span)
                        SEAFORMER_LAMBDA_INLINE { span.store(to + i, span.load(from + i)); });
 }
 
+template <class T>
+void widen(const void* from, int64_t count, float* to) {
+  convert(static_cast<const T*>(from), count, to);
+}
+
+template <class T>
+void narrow(const float* from, int64_t count, void* to) {
+  convert(from, count, static_cast<T*>(to));
+}
+
 }  // namespace
 
-extern const ConvertKernel convert_kernel;
-const ConvertKernel convert_kernel = {SEAFORMER_ISA_ENUM, kLanes, convert<Half, float>,
-                                      convert<float, Half>};
+#if !defined(SEAFORMER_ONLY_BF16)
+extern const ConvertKernel convert_f32, convert_f16;
+const ConvertKernel convert_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, kLanes, widen<float>,
+                                   narrow<float>};
+const ConvertKernel convert_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, kLanes, widen<Half>,
+                                   narrow<Half>};
+#endif
+extern const ConvertKernel convert_bf16;
+const ConvertKernel convert_bf16 = {SEAFORMER_ISA_ENUM, Element::kBF16, kLanes, widen<BFloat16>,
+                                    narrow<BFloat16>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

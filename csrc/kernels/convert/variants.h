@@ -7,8 +7,14 @@
 namespace seaformer {
 
 inline constexpr const ConvertKernel* kConvertVariants[] = {
-    SEAFORMER_CONVERT_VARIANTS(SEAFORMER_VARIANT_ADDRESS, convert_kernel)};
+#define SEAFORMER_ROW(isa, element) \
+  SEAFORMER_IF_BUILT(convert, isa, SEAFORMER_VARIANT_ADDRESS, convert_##element)
+#include "kernels/convert/variants.inc"
+#undef SEAFORMER_ROW
+};
 
-inline const ConvertKernel& convert_kernel() { return choose_variant(kConvertVariants); }
+inline const ConvertKernel& convert_kernel(Element element) {
+  return choose_variant(kConvertVariants, element);
+}
 
 }  // namespace seaformer

@@ -28,10 +28,12 @@ SEAFORMER_SUM_TAPS(5, 2, 8, kWhole, SEAFORMER_TILE_AVX2_5_2_8)
 namespace seaformer {
 namespace avx2 {
 
-extern const DepthwiseKernel depthwise_f32, depthwise_f16;
+extern const DepthwiseKernel depthwise_f32, depthwise_f16, depthwise_bf16;
 const DepthwiseKernel depthwise_f32 = {Isa::kAvx2, Element::kF32, Element::kF32, kLanes,
                                        run<float>};
 const DepthwiseKernel depthwise_f16 = {Isa::kAvx2, Element::kF16, Element::kF32, kLanes, run<Half>};
+const DepthwiseKernel depthwise_bf16 = {Isa::kAvx2, Element::kBF16, Element::kF32, kLanes,
+                                        run<BFloat16>};
 
 }  // namespace avx2
 }  // namespace seaformer

@@ -36,11 +36,13 @@ SEAFORMER_SUM_TAPS(5, 2, 8, kHalf, SEAFORMER_TILE_AVX512_HALF_5_2_8)
 namespace seaformer {
 namespace avx512 {
 
-extern const DepthwiseKernel depthwise_f32, depthwise_f16;
+extern const DepthwiseKernel depthwise_f32, depthwise_f16, depthwise_bf16;
 const DepthwiseKernel depthwise_f32 = {Isa::kAvx512, Element::kF32, Element::kF32, kLanes,
                                        run<float>};
 const DepthwiseKernel depthwise_f16 = {Isa::kAvx512, Element::kF16, Element::kF32, kLanes,
                                        run<Half>};
+const DepthwiseKernel depthwise_bf16 = {Isa::kAvx512, Element::kBF16, Element::kF32, kLanes,
+                                        run<BFloat16>};
 
 }  // namespace avx512
 }  // namespace seaformer

@@ -105,14 +105,12 @@ SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t x, int64_t channel, int
   }
 }
 
-#if !defined(SEAFORMER_LEADING_CHANNELS)
-// An ISA with whole rows written by hand defines this and leading_channels before: it writes the
-// first channels of all outputs and returns their number, a multiple of kLanes unless that is all.
+// Writes the first channels of all outputs and returns their number, a multiple of kLanes unless
+// that is all. An ISA with whole rows written by hand overloads it for the type of weights.
 template <int size, int stride, class T>
-SEAFORMER_INLINE int64_t leading_channels(const Depthwise&) {
+SEAFORMER_INLINE int64_t leading_channels(const Depthwise&, const T*) {
   return 0;
 }
-#endif
 
 // The channels of `pixels` outputs from x on, beginning with `channel`.
 template <int size, int stride, int pixels, class T>
@@ -165,7 +163,8 @@ SEAFORMER_INLINE Typed<T> typed(const Depthwise& given) {
 // apart, fall on few sets of the first-level cache.
 template <int size, int stride, class T>
 void row(const Depthwise& given) {
-  const int64_t channel = leading_channels<size, stride, T>(given);
+  const int64_t channel =
+      leading_channels<size, stride>(given, static_cast<const T*>(given.weights));
   if (channel == given.channels) return;
   const Typed<T> args = typed<T>(given);  // a copy that the stores to output cannot change
   int64_t x = 0;

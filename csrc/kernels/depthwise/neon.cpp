@@ -20,15 +20,16 @@ using Number = float;
 #define SEAFORMER_ISA neon
 #define SEAFORMER_TILE_PIXELS 4
 #define SEAFORMER_TILE_VECTORS 2
-#define SEAFORMER_LEADING_CHANNELS
 #include "kernels/depthwise/generic.h"
 
 namespace seaformer {
 namespace neon {
 
-extern const DepthwiseKernel depthwise_f32;
+extern const DepthwiseKernel depthwise_f32, depthwise_bf16;
 const DepthwiseKernel depthwise_f32 = {Isa::kNeon, Element::kF32, Element::kF32, kLanes,
                                        run<float>};
+const DepthwiseKernel depthwise_bf16 = {Isa::kNeon, Element::kBF16, Element::kF32, kLanes,
+                                        run<BFloat16>};
 
 }  // namespace neon
 }  // namespace seaformer

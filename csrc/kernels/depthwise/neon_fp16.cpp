@@ -20,7 +20,6 @@ using Number = float16_t;
 #define SEAFORMER_ISA neon_fp16
 #define SEAFORMER_TILE_PIXELS 4
 #define SEAFORMER_TILE_VECTORS 1
-#define SEAFORMER_LEADING_CHANNELS
 #include "kernels/depthwise/generic.h"
 
 namespace seaformer {

@@ -20,7 +20,6 @@ using Number = float;
 #define SEAFORMER_ISA neon
 #define SEAFORMER_TILE_PIXELS 4
 #define SEAFORMER_TILE_VECTORS 2
-#define SEAFORMER_LEADING_CHANNELS
 #include "kernels/depthwise/generic.h"
 
 namespace seaformer {

@@ -24,5 +24,6 @@ void pack_depthwise(int64_t channels, int kernel_size, const float* weight, cons
 
 template void pack_depthwise(int64_t, int, const float*, const float*, float*);
 template void pack_depthwise(int64_t, int, const float*, const float*, Half*);
+template void pack_depthwise(int64_t, int, const float*, const float*, BFloat16*);
 
 }  // namespace seaformer

@@ -9,6 +9,7 @@
 
 #include "kernels/pointwise/operands.h"
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pointwise/widen_panel.h"
 #include "simd/last_vector.h"
 
 namespace seaformer {
@@ -20,13 +21,12 @@ constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 constexpr int64_t kTileChannels = kTileVectors * kLanes;
 constexpr int64_t kBlockFloats = 4096;  // input of a block of pixels: 16 KB
 
-// Pointwise, of a type that is known.
-template <class T>
+// Pointwise, of float32.
 struct Typed {
-  View<const T> input;
-  const T* weights;
-  View<T> output;
-  View<const T> multiplier, residual;
+  View<const float> input;
+  const float* weights;
+  View<float> output;
+  View<const float> multiplier, residual;
   int64_t pixels, in_channels, out_channels;
   Activation activation;
 };
@@ -62,17 +62,16 @@ SEAFORMER_INLINE void activate(F32 (&sum)[pixels][vectors], Activation activatio
 }
 
 // Where the weights of a tile's vector begin, from those of its first.
-template <class T>
-SEAFORMER_INLINE int64_t vector_offset(const Operands<T>& from, int v) {
+SEAFORMER_INLINE int64_t vector_offset(const Operands& from, int v) {
   return v * kLanes / kPanel * from.panel + v * kLanes % kPanel;
 }
 
 // Biases plus the products of as many input channels as whole groups of four hold; returns that
 // number. An ISA file may overload it for a size of tile.
-template <class T, int pixels, int vectors, class LastVector>
-SEAFORMER_INLINE int64_t sum_products(const Operands<T>& from, F32 (&sum)[pixels][vectors],
+template <int pixels, int vectors, class LastVector>
+SEAFORMER_INLINE int64_t sum_products(const Operands& from, F32 (&sum)[pixels][vectors],
                                       LastVector) {
-  const T* weights = from.weights;
+  const float* weights = from.weights;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
     const F32 bias = load(weights + vector_offset(from, v));
@@ -82,7 +81,7 @@ SEAFORMER_INLINE int64_t sum_products(const Operands<T>& from, F32 (&sum)[pixels
   weights += kPanel;
   int64_t k = 0;
   for (; k + 4 <= from.in_channels; k += 4) {
-    decltype(load_scalars4(from.input)) x[pixels];
+    Scalars4 x[pixels];
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       x[p] = load_scalars4(from.input + p * from.input_stride + k);
@@ -108,16 +107,16 @@ SEAFORMER_INLINE int64_t sum_products(const Operands<T>& from, F32 (&sum)[pixels
 
 // `pixels` pixels by the first `vectors` vectors of output channels, all of which exist but in the
 // last vector, which has `last` of them.
-template <int pixels, int vectors, Last kind, class T>
-SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, int last) {
+template <int pixels, int vectors, Last kind>
+SEAFORMER_INLINE void tile(const Typed& args, int64_t pixel, int last) {
   const int64_t panel = (args.in_channels + 1) * kPanel;
-  const Operands<T> from = {args.input.data + pixel * args.input.stride, args.input.stride,
-                            args.weights, panel, args.in_channels};
+  const Operands from = {args.input.data + pixel * args.input.stride, args.input.stride,
+                         args.weights, panel, args.in_channels};
   F32 sum[pixels][vectors];
   for (int64_t k = sum_products(from, sum, LastIs<kind>()); k < args.in_channels; ++k) {
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
-      const F32 x = splat(to_float(from.input[p * from.input_stride + k]));
+      const F32 x = splat(from.input[p * from.input_stride + k]);
       SEAFORMER_UNROLL
       for (int v = 0; v < vectors; ++v) {
         const F32 w = load(from.weights + (k + 1) * kPanel + vector_offset(from, v));
@@ -129,19 +128,19 @@ SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, int last) {
   activate(sum, args.activation);
   const auto lanes = [&](int v) { return kind == Last::kWhole || v + 1 < vectors ? kLanes : last; };
   if (args.multiplier.data != nullptr) {
-    const T* from = args.multiplier.data + pixel * args.multiplier.stride;
+    const float* from = args.multiplier.data + pixel * args.multiplier.stride;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return mul(x, load_first(from + p * args.multiplier.stride + v * kLanes, lanes(v)));
     });
   }
   if (args.residual.data != nullptr) {
-    const T* from = args.residual.data + pixel * args.residual.stride;
+    const float* from = args.residual.data + pixel * args.residual.stride;
     for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
       return add(x, load_first(from + p * args.residual.stride + v * kLanes, lanes(v)));
     });
   }
   const int64_t stride = args.output.stride;  // not loaded again after each store
-  T* to = args.output.data + pixel * stride;
+  float* to = args.output.data + pixel * stride;
   for_each(sum, [&](int p, int v, F32 x) SEAFORMER_LAMBDA_INLINE {
     store_first(to + p * stride + v * kLanes, x, lanes(v));
     return x;
@@ -149,8 +148,8 @@ SEAFORMER_INLINE void tile(const Typed<T>& args, int64_t pixel, int last) {
 }
 
 // Calls the tile of as many pixels as it is told, at most `most`.
-template <int most, int vectors, Last kind, class T>
-SEAFORMER_INLINE void tile_of(int64_t pixels, const Typed<T>& args, int64_t pixel, int last) {
+template <int most, int vectors, Last kind>
+SEAFORMER_INLINE void tile_of(int64_t pixels, const Typed& args, int64_t pixel, int last) {
   if constexpr (most > 1) {
     if (pixels < most) return tile_of<most - 1, vectors, kind>(pixels, args, pixel, last);
   }
@@ -159,8 +158,8 @@ SEAFORMER_INLINE void tile_of(int64_t pixels, const Typed<T>& args, int64_t pixe
 
 // Pixels [begin, end) of a tile's channels. What is no multiple of whole tiles is shared by the
 // last two: the fewer pixels one has, the longer each multiply-add waits for the one before.
-template <int vectors, Last kind, class T>
-void column(const Typed<T>& args, int64_t begin, int64_t end, int last) {
+template <int vectors, Last kind>
+void column(const Typed& args, int64_t begin, int64_t end, int last) {
   if (kind != Last::kWhole && last == kLanes) __builtin_unreachable();  // spares code
   int64_t left = end - begin;
   for (; left >= 2 * kTilePixels - 1 || left == kTilePixels; left -= kTilePixels) {
@@ -174,8 +173,8 @@ void column(const Typed<T>& args, int64_t begin, int64_t end, int last) {
 }
 
 // Calls the column of as many vectors as it needs, at most `most`.
-template <int most, class T>
-void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, int last) {
+template <int most>
+void column_of(int vectors, const Typed& args, int64_t begin, int64_t end, int last) {
   if constexpr (most > 1) {
     if (vectors < most) {
       return column_of<most - 1>(vectors, args, begin, end, last);
@@ -184,7 +183,7 @@ void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, in
   if (last == kLanes) {
     return column<most, Last::kWhole>(args, begin, end, last);
   }
-  if constexpr (kLanes == 16 && sizeof(T) == sizeof(float)) {
+  if constexpr (kLanes == 16) {
     if (last <= 8) return column<most, Last::kHalf>(args, begin, end, last);
   }
   column<most, Last::kPart>(args, begin, end, last);
@@ -192,13 +191,16 @@ void column_of(int vectors, const Typed<T>& args, int64_t begin, int64_t end, in
 
 // What is given, from an output channel on: the columns take no channel, since one value more to
 // keep would have tiles wait for it to come back from a vector register.
-template <class T>
-SEAFORMER_INLINE Typed<T> from_channel(const Pointwise& given, int64_t channel) {
-  Typed<T> args = {view<T>(given.input),    static_cast<const T*>(given.weights),
-                   view<T>(given.output),   view<T>(given.multiplier),
-                   view<T>(given.residual), given.pixels,
-                   given.in_channels,       given.out_channels,
-                   given.activation};
+SEAFORMER_INLINE Typed from_channel(const Pointwise& given, int64_t channel) {
+  Typed args = {view<float>(given.input),
+                static_cast<const float*>(given.weights),
+                view<float>(given.output),
+                view<float>(given.multiplier),
+                view<float>(given.residual),
+                given.pixels,
+                given.in_channels,
+                given.out_channels,
+                given.activation};
   args.weights += channel / kPanel * kPanel * (args.in_channels + 1) + channel % kPanel;
   args.output.data += channel;
   if (args.multiplier.data != nullptr) args.multiplier.data += channel;
@@ -206,7 +208,6 @@ SEAFORMER_INLINE Typed<T> from_channel(const Pointwise& given, int64_t channel) 
   return args;
 }
 
-template <class T>
 void run(const Pointwise& args) {
   int64_t block = args.pixels;  // which is often few: then spare the divisions
   if (block * args.in_channels > kBlockFloats) {
@@ -221,18 +222,18 @@ void run(const Pointwise& args) {
       if (left > kTileChannels) left = kTileChannels;
       const int vectors = static_cast<int>((left + kLanes - 1) / kLanes);
       const int last = static_cast<int>(left - (vectors - 1) * kLanes);
-      column_of<kTileVectors>(vectors, from_channel<T>(args, channel), begin, end, last);
+      column_of<kTileVectors>(vectors, from_channel(args, channel), begin, end, last);
     }
   }
 }
 
 }  // namespace
 
-extern const PointwiseKernel pointwise_f32, pointwise_f16;
-const PointwiseKernel pointwise_f32 = {SEAFORMER_ISA_ENUM, Element::kF32, Element::kF32, kLanes,
-                                       run<float>};
-const PointwiseKernel pointwise_f16 = {SEAFORMER_ISA_ENUM, Element::kF16, Element::kF32, kLanes,
-                                       run<Half>};
+extern const PointwiseKernel pointwise_f32;
+const PointwiseKernel pointwise_f32 = {
+    SEAFORMER_ISA_ENUM, Element::kF32, Element::kF32, kLanes, run, widen_panel<float>};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer
+
+#include "kernels/pointwise/widened.h"

@@ -1,6 +1,9 @@
 #include "simd/neon.h"
 
+#define SEAFORMER_ISA neon
+#define SEAFORMER_ISA_ENUM Isa::kNeon
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pointwise/widen_panel.h"
 
 namespace seaformer {
 namespace neon {
@@ -17,7 +20,10 @@ constexpr int64_t kTilePixels = 4;
 }  // namespace
 
 extern const PointwiseKernel pointwise_f32;
-const PointwiseKernel pointwise_f32 = {Isa::kNeon, Element::kF32, Element::kF32, kLanes, run};
+const PointwiseKernel pointwise_f32 = {Isa::kNeon, Element::kF32, Element::kF32,
+                                       kLanes,     run,           widen_panel<float>};
 
 }  // namespace neon
 }  // namespace seaformer
+
+#include "kernels/pointwise/widened.h"

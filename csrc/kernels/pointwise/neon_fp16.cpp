@@ -1,6 +1,8 @@
 #include "simd/neon_fp16.h"
 
+#define SEAFORMER_ISA neon_fp16
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pointwise/widen_panel.h"
 
 namespace seaformer {
 namespace neon_fp16 {
@@ -23,7 +25,8 @@ constexpr int64_t kTilePixels = 8;
 }  // namespace
 
 extern const PointwiseKernel pointwise_f16;
-const PointwiseKernel pointwise_f16 = {Isa::kNeonFp16, Element::kF16, Element::kF16, kLanes, run};
+const PointwiseKernel pointwise_f16 = {Isa::kNeonFp16, Element::kF16, Element::kF16,
+                                       kLanes,         run,           widen_panel<Half>};
 
 }  // namespace neon_fp16
 }  // namespace seaformer

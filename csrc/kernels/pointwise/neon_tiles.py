@@ -2,12 +2,10 @@
 
     python csrc/kernels/pointwise/neon_tiles.py f32 > csrc/kernels/pointwise/neon_tiles_f32.inc
     python csrc/kernels/pointwise/neon_tiles.py f16 > csrc/kernels/pointwise/neon_tiles_f16.inc
-    python csrc/kernels/pointwise/neon_tiles.py half > csrc/kernels/pointwise/neon_tiles_half.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.5 instructions for each multiply-add at 384 input
 channels and 2.7 at 16, most of them moves, spills and addresses. This takes 282 for 256
-multiply-adds, and 31 more a tile with bias and ReLU; of half precision gcc makes 2.0. Where float16
-is only stored (`half`), it takes 1.4 to 1.7 with the conversions, and gcc 1.9 to 2.3.
+multiply-adds, and 31 more a tile with bias and ReLU; of half precision gcc makes 2.0.
 
 A tile is 4 pixels by a panel of 16 output channels, 8 pixels of float16, or fewer of either at the
 end. Its sums stay in v16 to v31. Eight input channels at a time: the inputs of a pixel come with
@@ -37,7 +35,7 @@ POINTERS = 4  # to pixels; one more serves the pixels that are four behind
 RUN = 64  # input channels that are summed before a type that rounds much adds to its totals
 
 
-PIXELS = {"f32": (4, 3, 2, 1), "f16": (8, 4, 3, 2, 1), "half": (4, 3, 2, 1)}  # of tiles
+PIXELS = {"f32": (4, 3, 2, 1), "f16": (8, 4, 3, 2, 1)}  # of tiles
 TOTALLED = {"f16"}  # types that round so much that runs of sums are short
 
 

@@ -6,11 +6,12 @@
 // Free of std:: code, so ISA files may include it.
 //
 // Element   of all arrays, the weights' too. Sums have a type of their own, and the epilogue;
-// float16
-//           ones are of 95 input channels at most, whose totals are summed in float16.
+//           float16 ones are of 95 input channels at most, whose totals are summed in float16.
 // Layout    the channels of a pixel contiguous; strides count bytes between pixels.
 // Weights   packed by pack_pointwise: panels of kPanel output channels; of each panel the biases,
 //           then for every input channel the weights, zero where there is no output channel.
+//           Of bfloat16, whose instructions multiply several input channels at once, for every
+//           kGroupedTaps of them: each output channel's side by side. The last group may be less.
 // Aliasing  output may be residual or multiplier, pixel by pixel; nothing else overlaps.
 // Alignment of elements only.
 // Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
@@ -27,6 +28,8 @@
 
 namespace seaformer {
 
+constexpr int64_t kGroupedTaps = 4;
+
 struct Pointwise {
   InPixels input;
   const void* weights = nullptr;  // packed, with the biases
@@ -41,6 +44,8 @@ struct PointwiseKernel {
   Element element, sums;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Pointwise& args);
+  // Packed weights of one panel, and its biases, as those of float32.
+  void (*widen_panel)(const void* packed, int64_t in_channels, float* to);
 };
 
 #define SEAFORMER_ROW(isa, element)                                              \

@@ -130,17 +130,15 @@ void row(const Stem& given) {
   }
 }
 
-#if !defined(SEAFORMER_ROW_BY_HAND)
-// An ISA with rows written by hand defines this and row_by_hand before.
+// Computes a row if assembly serves it: an ISA with such overloads this for types of outputs.
 template <int channels, class T>
-SEAFORMER_INLINE bool row_by_hand(const Stem&) {
+SEAFORMER_INLINE bool row_by_hand(const Stem&, const T*) {
   return false;
 }
-#endif
 
 template <int channels, class T>
 void any_row(const Stem& args) {
-  if (row_by_hand<channels, T>(args)) return;
+  if (row_by_hand<channels>(args, static_cast<const T*>(args.output.data))) return;
   args.out_channels % kPanel == 0 ? row<channels, true, T>(args) : row<channels, false, T>(args);
 }
 
@@ -153,12 +151,18 @@ void run(const Stem& args) {
 
 }  // namespace
 
+#if !defined(SEAFORMER_ONLY_BF16)
 extern const StemKernel stem_f32, stem_f16;
 const StemKernel stem_f32 = {
     SEAFORMER_ISA_ENUM,        Element::kF32,          Element::kF32, kLanes, run<float>,
     normalize<uint8_t, float>, normalize<float, float>};
 const StemKernel stem_f16 = {
     SEAFORMER_ISA_ENUM,        Element::kF16,          Element::kF32, kLanes, run<Half>,
+    normalize<uint8_t, float>, normalize<float, float>};
+#endif
+extern const StemKernel stem_bf16;
+const StemKernel stem_bf16 = {
+    SEAFORMER_ISA_ENUM,        Element::kBF16,         Element::kF32, kLanes, run<BFloat16>,
     normalize<uint8_t, float>, normalize<float, float>};
 
 }  // namespace SEAFORMER_ISA

@@ -13,12 +13,13 @@ constexpr int64_t kHandPixels = 4;
 #include "kernels/stem/neon_tiles_half.inc"
 #undef SEAFORMER_TILES
 
-// Computes a row if the assembly serves it.
-template <int channels, class T>
-SEAFORMER_INLINE bool row_by_hand(const Stem& args) {
-  if (args.width < kHandPixels || args.out_channels % kPanel != 0) return false;
-  whole_panels<channels, T>(args);
-  return true;
+template <int channels>
+SEAFORMER_INLINE bool row_by_hand(const Stem& args, const float*) {
+  return row_of_tiles<channels, float>(args);
+}
+template <int channels>
+SEAFORMER_INLINE bool row_by_hand(const Stem& args, const Half*) {
+  return row_of_tiles<channels, Half>(args);
 }
 
 }  // namespace
@@ -28,5 +29,4 @@ SEAFORMER_INLINE bool row_by_hand(const Stem& args) {
 #define SEAFORMER_ISA neon
 #define SEAFORMER_ISA_ENUM Isa::kNeon
 #define SEAFORMER_TILE_PIXELS 4
-#define SEAFORMER_ROW_BY_HAND
 #include "kernels/stem/generic.h"

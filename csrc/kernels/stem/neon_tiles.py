@@ -3,6 +3,7 @@
     python csrc/kernels/stem/neon_tiles.py f32 > csrc/kernels/stem/neon_tiles_f32.inc
     python csrc/kernels/stem/neon_tiles.py f16 > csrc/kernels/stem/neon_tiles_f16.inc
     python csrc/kernels/stem/neon_tiles.py half > csrc/kernels/stem/neon_tiles_half.inc
+    python csrc/kernels/stem/neon_tiles.py bf16 > csrc/kernels/stem/neon_tiles_bf16.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.4 instructions for each multiply-add, with one for every
 vector of sums that is begun or stored. This takes 1.2.
@@ -11,7 +12,8 @@ A tile is 4 output pixels by a panel of 16 channels, of float16 8 pixels, its su
 Row by row of the image, the columns below all of them are loaded as scalars in lanes of v0 to v7,
 two vectors with each ldp, and the weights of each tap with one ld1 into v8 to v15, all as early as
 registers are free. A fifth pixel would leave too few of them for rows that have three channels side
-by side. Of `half`, rows and weights are floats, and only outputs are narrowed to float16.
+by side. Of `half` and
+`bf16`, rows and weights are floats, and only outputs are narrowed to float16 or bfloat16.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from neon_elements import ELEMENTS, PANEL, register_list
 
 FIRST_SUM, SUMS = 16, 16
 FIRST_WEIGHT = 8
-OUTPUTS = {"f32": "float", "f16": "Half", "half": "Half"}
+OUTPUTS = {"f32": "float", "f16": "Half", "half": "Half", "bf16": "BFloat16"}
 
 
 class Product(NamedTuple):

@@ -1,0 +1,45 @@
+// Random numbers that all element types have, as elements of one.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "blocks/section_reader.h"
+#include "core/element.h"
+
+namespace seaformer::test {
+
+// A number near x that float16 and bfloat16 have.
+inline float in_every_type(float x) { return to_float(to_half(to_float(to_bfloat16(x)))); }
+
+inline void put(Element element, float x, int64_t at, void* to) {
+  with_zero_of(element, [&](auto zero) {
+    using T = decltype(zero);
+    static_cast<T*>(to)[at] = from_float<T>(x);
+  });
+}
+
+template <class Draw>
+void fill(Element element, int64_t count, const Draw& draw, void* to) {
+  for (int64_t i = 0; i < count; ++i) put(element, in_every_type(draw()), i, to);
+}
+
+// Where an element of a section of float32 lies in that of its own type.
+inline int64_t place_in_section(const Sections::Section& section, int64_t at) {
+  if (section.element != Element::kBF16 || section.taps == 0) return at;
+  const int64_t panel = kPanel * (section.taps + 1), tap = at % panel / kPanel - 1;
+  if (tap < 0) return at;
+  const int64_t first = tap / kGroupedTaps * kGroupedTaps;
+  const int64_t group = std::min(kGroupedTaps, section.taps - first);
+  return at / panel * panel + kPanel * (first + 1) + at % kPanel * group + (tap - first);
+}
+
+// The same numbers whatever the type of the section.
+template <class Draw>
+void fill(const Sections::Section& section, const Draw& draw, void* to) {
+  for (int64_t i = 0; i < section.elements; ++i) {
+    put(section.element, in_every_type(draw()), place_in_section(section, i), to);
+  }
+}
+
+}  // namespace seaformer::test
