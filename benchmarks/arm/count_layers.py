@@ -5,8 +5,8 @@
 
 KERNEL is one whose program is built: bench_KERNEL takes an instruction set and `list` or the number
 of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, and `--lanes 8`
-where float16 is calculated with. Exits with 2 when nothing could be counted. Needs what count.py
-needs.
+for types of 16 bits that are calculated with. Exits with 2 when nothing could be counted. Needs
+what count.py needs.
 """
 
 from __future__ import annotations
@@ -57,8 +57,11 @@ def main() -> int:
     parser.add_argument("kernel", help="pointwise, depthwise, stem, inverted_residual, ...")
     parser.add_argument("--match", default="", help="only layers with this in their name")
     parser.add_argument("--isa", default="neon", help="or `best`, what the library chooses itself")
-    parser.add_argument("--element", choices=("f32", "f16"), help="of kernels that have several")
+    parser.add_argument(
+        "--element", choices=("f32", "f16", "bf16"), help="of kernels that have several"
+    )
     parser.add_argument("--lanes", type=int, default=4, help="multiply-adds of an ideal FMA")
+    parser.add_argument("--cpu", default="cortex-a76", help="a name of `qemu-aarch64 -cpu help`")
     options = parser.parse_args()
     program = BUILD / f"bench_{options.kernel}"
     try:
@@ -69,7 +72,7 @@ def main() -> int:
         element = ["--element", options.element] if options.element else []
         for index, (layer, macs) in enumerate(layers(program)):
             if options.match in layer:
-                (window,) = count.count(program, [options.isa, str(index), *element])
+                (window,) = count.count(program, [options.isa, str(index), *element], options.cpu)
                 counted.append((window["total"] / (macs / options.lanes), layer))
                 print(f"{layer:>60}    {counted[-1][0]:.3f}", flush=True)
         for line in summary(counted, options.match):

@@ -39,7 +39,7 @@ struct Data {
 // As a fused block runs it: rows come from a ring that the cache holds, and so does the output.
 template <class T>
 std::function<void()> prepare(const Layer& layer) {
-  const DepthwiseKernel& kernel = depthwise_kernel(bench::kElementOf<T>);
+  const DepthwiseKernel& kernel = depthwise_kernel(kElementOf<T>);
   const int64_t columns = (layer.width - 1) * layer.stride + layer.kernel_size;
   auto data = std::make_shared<Data<T>>();
   data->input.assign(layer.kernel_size * columns * layer.channels, from_float<T>(0.5f));

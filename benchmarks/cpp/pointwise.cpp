@@ -40,7 +40,7 @@ struct Data {
 
 template <class T>
 std::function<void()> prepare(const Layer& layer) {
-  const PointwiseKernel& kernel = pointwise_kernel(bench::kElementOf<T>);
+  const PointwiseKernel& kernel = pointwise_kernel(kElementOf<T>);
   const int64_t in = layer.in_channels, out = layer.out_channels;
   auto data = std::make_shared<Data<T>>();
   data->input.assign(layer.pixels * in, from_float<T>(0.5f));
