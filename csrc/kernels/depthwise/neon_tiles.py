@@ -7,7 +7,7 @@
 
 Why by hand: from intrinsics gcc 12 makes 2.6 instructions for each multiply-add of a 3x3 kernel and
 4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4, and of float16 1.55 and 1.35;
-where that is only stored (`half`, and `bf16`) 2.4 and 1.8 with the conversions, and gcc 3.6 and 3.0.
+where that is only stored (`half`, `bf16`) 2.4 and 1.8 with the conversions, and gcc 3.6 and 3.0.
 
 A tile's sums fill 16 registers, or 8 where few pixels are left. 4 or 2 pixels by 4 vectors of
 channels (a panel of float32, two of float16) take the fewest instructions for 3x3, but leave no
