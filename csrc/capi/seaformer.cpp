@@ -102,9 +102,9 @@ void check_room(const char* function, const char* unit, std::size_t expected, st
   require(got == expected, function, ": expected room for ", expected, " ", unit, ", got ", got);
 }
 
-bool has_float16(const Plan& plan) {
+bool has_maps_of(Element element, const Plan& plan) {
   for (int64_t map = 1; map <= plan.steps(); ++map) {
-    if (plan.map_element(map) == Element::kF16) return true;
+    if (plan.map_element(map) == element) return true;
   }
   return false;
 }
@@ -165,8 +165,10 @@ seaformer_status seaformer_info(const seaformer_model* model, seaformer_model_in
     info->reads_rgb = static_cast<int32_t>(header.normalizes);
     info->threads = static_cast<int32_t>(model->parallel()->threads());
     info->bytes = header.bytes;
-    info->float16 = has_float16(model->network.plan());
+    info->float16 = has_maps_of(Element::kF16, model->network.plan());
     info->computes_float16 = calculates_in(Element::kF16);
+    info->bfloat16 = has_maps_of(Element::kBF16, model->network.plan());
+    info->computes_bfloat16 = calculates_in(Element::kBF16);
   });
 }
 

@@ -41,6 +41,8 @@ typedef struct {
   uint64_t bytes;           /* of the model */
   int32_t float16;          /* 1: weights and maps, or some of them, are float16 */
   int32_t computes_float16; /* 1: kernels here calculate with it; 0: in float32, and convert */
+  int32_t bfloat16;         /* the same of bfloat16 */
+  int32_t computes_bfloat16;
 } seaformer_model_info;
 
 /* The version of the library, such as "0.1.0". */

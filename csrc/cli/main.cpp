@@ -142,11 +142,13 @@ void print_info(const seaformer_model_info& info) {
               info.task == SEAFORMER_SEGMENTATION ? "segmentation" : "classification",
               static_cast<int>(info.classes), static_cast<double>(info.bytes) / 1e6,
               info.reads_rgb ? "reads RGB" : "reads normalised images, which this program cannot");
-  if (info.float16) {
-    std::printf("float16 weights and maps, %s\n",
-                info.computes_float16 ? "in which this processor calculates"
-                                      : "which this processor converts to calculate in float32");
-  }
+  const auto tell = [](const char* type, bool computes) {
+    std::printf("%s weights and maps, %s\n", type,
+                computes ? "in which this processor calculates"
+                         : "which this processor converts to calculate in float32");
+  };
+  if (info.float16) tell("float16", info.computes_float16);
+  if (info.bfloat16) tell("bfloat16", info.computes_bfloat16);
   std::printf("version %s, instruction set %s\n", seaformer_version(), seaformer_isa());
 }
 

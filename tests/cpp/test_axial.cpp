@@ -181,8 +181,9 @@ TEST(axial_squeeze) {
     for (int64_t width : {1, 2, 5, 16}) {
       for (int64_t channels : kSizes) {
         for (Against side : {Against::kStart, Against::kEnd}) {
-          with_zero_of(kernel.element,
-                  [&](auto zero) { squeeze_case<decltype(zero)>(kernel, width, channels, side); });
+          with_zero_of(kernel.element, [&](auto zero) {
+            squeeze_case<decltype(zero)>(kernel, width, channels, side);
+          });
         }
       }
     }
@@ -239,8 +240,9 @@ TEST(axial_combine) {
     for (int64_t width : {1, 2, 5, 16}) {
       for (int64_t channels : kSizes) {
         for (Against side : {Against::kStart, Against::kEnd}) {
-          with_zero_of(kernel.element,
-                  [&](auto zero) { combine_case<decltype(zero)>(kernel, width, channels, side); });
+          with_zero_of(kernel.element, [&](auto zero) {
+            combine_case<decltype(zero)>(kernel, width, channels, side);
+          });
         }
       }
     }

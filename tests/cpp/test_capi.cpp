@@ -12,6 +12,7 @@
 #include "capi/thread_pool.h"
 #include "check.h"
 #include "guarded.h"
+#include "kernels/pointwise/variants.h"
 #include "plan_builder.h"
 
 using namespace seaformer;
@@ -105,14 +106,20 @@ TEST(capi_tells_of_models) {
   check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
   check(info.task == SEAFORMER_SEGMENTATION && info.classes == 300 && info.label_bytes == 4 &&
             info.reads_rgb == 1 && info.threads == 1 && info.bytes == bytes.size() &&
-            info.float16 == 0,
+            info.float16 == 0 && info.bfloat16 == 0,
         "wrong info");
-  const AlignedBytes mixed = test::small_segmenter(300, Element::kF32, Element::kF16);
-  const Model half(mixed);
-  check(seaformer_info(half.get(), &info) == SEAFORMER_OK && info.float16 == 1, "no float16");
-#if defined(__x86_64__)
-  check(info.computes_float16 == 0, "this architecture has no kernels that calculate with it");
-#endif
+  for (const Element element : {Element::kF16, Element::kBF16}) {
+    const AlignedBytes mixed = test::small_segmenter(300, Element::kF32, element);
+    const Model half(mixed);
+    check(seaformer_info(half.get(), &info) == SEAFORMER_OK, seaformer_error());
+    check(
+        info.float16 == (element == Element::kF16) && info.bfloat16 == (element == Element::kBF16),
+        "does not tell of ", element_name(element));
+    const int32_t computes =
+        element == Element::kF16 ? info.computes_float16 : info.computes_bfloat16;
+    check(computes == (pointwise_kernel(element).isa != pointwise_kernel().isa),
+          "wrong of what calculates with ", element_name(element));
+  }
   int64_t height, width;
   check(seaformer_logits_size(model.get(), 33, 64, &height, &width) == SEAFORMER_OK &&
             height == 9 && width == 16,

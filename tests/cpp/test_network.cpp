@@ -172,26 +172,31 @@ TEST(network_labels_are_those_of_its_logits) {
   }
 }
 
-TEST(network_of_float16_is_near_that_of_float32) {
+TEST(network_of_a_half_type_is_near_that_of_float32) {
   const AlignedBytes exact = test::small_segmenter();
   const Network reference(Plan(exact.data(), exact.size()));
   for (const Element first : kElements) {
-    const AlignedBytes bytes = test::small_segmenter(19, first, Element::kF16);
-    const Network network(Plan(bytes.data(), bytes.size()));
-    check(bytes.size() < exact.size(), "it has ", bytes.size(), " of ", exact.size());
-    test::on_every_isa([&] {
-      const Image image({2, 33, 18}, 3);
-      const std::vector<float> expected = logits(reference, image, 1);
-      const std::vector<float> got = logits(network, image, 1);
-      double largest = 0, error = 0;
-      for (std::size_t i = 0; i < got.size(); ++i) {
-        largest = std::max(largest, std::abs(double{expected[i]}));
-        error = std::max(error, std::abs(double{got[i]} - expected[i]));
-      }
-      // Some ten roundings in a row, that add up at random.
-      check(error <= 16 * largest * 0x1p-11, "logits up to ", largest, " differ by ", error);
-      check(error > 0, "float16 made no difference");
-    });
+    for (const Element element : {Element::kF16, Element::kBF16}) {
+      const bool coarse = first == Element::kBF16 || element == Element::kBF16;
+      const double eps = coarse ? 0x1p-8 : 0x1p-11;
+      const AlignedBytes bytes = test::small_segmenter(19, first, element);
+      const Network network(Plan(bytes.data(), bytes.size()));
+      check(bytes.size() < exact.size(), "it has ", bytes.size(), " of ", exact.size());
+      test::on_every_isa([&] {
+        const Image image({2, 33, 18}, 3);
+        const std::vector<float> expected = logits(reference, image, 1);
+        const std::vector<float> got = logits(network, image, 1);
+        double largest = 0, error = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          largest = std::max(largest, std::abs(double{expected[i]}));
+          error = std::max(error, std::abs(double{got[i]} - expected[i]));
+        }
+        // Some ten roundings in a row, that add up at random.
+        check(error <= 16 * largest * eps, element_name(element), ": logits up to ", largest,
+              " differ by ", error);
+        check(error > 0, element_name(element), " made no difference");
+      });
+    }
   }
 }
 

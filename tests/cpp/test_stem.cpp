@@ -129,7 +129,7 @@ void check_normalize(const Normalize& normalize) {
 template <class Body>
 void in_types(const StemKernel& kernel, const Body& body) {
   with_zero_of(kernel.input,
-          [&](auto in) { with_zero_of(kernel.element, [&](auto out) { body(in, out); }); });
+               [&](auto in) { with_zero_of(kernel.element, [&](auto out) { body(in, out); }); });
 }
 
 struct BlockCase {

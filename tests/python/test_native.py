@@ -130,15 +130,16 @@ def test_labels_of_photographs(tiny, tmp_path, photo):
 
 
 @needs_program
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @torch.inference_mode()
-def test_labels_of_a_half_type(tmp_path):
+def test_labels_of_a_half_type(tmp_path, dtype):
     model, keep = golden_model("seg_tiny"), ["backbone.smb1", "decode_head.fuse1"]
     path = tmp_path / "half.sfm"
-    sk.export_native(model, path, MEAN, STD, dtype=torch.float16, keep_float32=keep)
-    fast = sk.optimize(model, MEAN, STD, dtype=torch.float16, keep_float32=keep)
+    sk.export_native(model, path, MEAN, STD, dtype=dtype, keep_float32=keep)
+    fast = sk.optimize(model, MEAN, STD, dtype=dtype, keep_float32=keep)
     run(path, save_ppm(tmp_path / "photo.ppm", PHOTO), "-o", tmp_path / "labels.pgm")
     assert_same_labels(read_labels(tmp_path / "labels.pgm"), fast.predict(pixels(PHOTO))[0])
-    assert "float16 weights and maps" in run(path, "--info")
+    assert f"{str(dtype).removeprefix('torch.')} weights and maps" in run(path, "--info")
 
 
 @needs_program

@@ -44,6 +44,9 @@ void run_widened_block(const Pointwise& args, int64_t pixel, int64_t pixels) {
                      int64_t channel) SEAFORMER_LAMBDA_INLINE {
     return view.data == nullptr ? nullptr : view.data + pixel * view.stride + channel;
   };
+  // The kernel of float32 does all but to narrow.
+  const bool is_simple =
+      channels <= kWidenedTaps && factors.data == nullptr && addends.data == nullptr;
   int64_t held = -1;  // the first input channel of what `input` holds
   for (int64_t channel = 0; channel < args.out_channels; channel += kPanel) {
     const T* const panel = static_cast<const T*>(args.weights) + channel * (channels + 1);
@@ -56,8 +59,13 @@ void run_widened_block(const Pointwise& args, int64_t pixel, int64_t pixels) {
     for (int64_t begin = 0; begin < channels; begin += kWidenedTaps) {
       const int64_t left = channels - begin, taps = left < kWidenedTaps ? left : kWidenedTaps;
       if (held != begin) {
-        for (int64_t p = 0; p < pixels; ++p) {
-          copy_elements(from.data + (pixel + p) * from.stride + begin, taps, input + p * taps);
+        const T* const first = from.data + pixel * from.stride + begin;
+        if (taps == from.stride) {
+          copy_elements(first, pixels * taps, input);
+        } else {
+          for (int64_t p = 0; p < pixels; ++p) {
+            copy_elements(first + p * from.stride, taps, input + p * taps);
+          }
         }
         held = begin;
       }
@@ -70,11 +78,17 @@ void run_widened_block(const Pointwise& args, int64_t pixel, int64_t pixels) {
       widen_taps(panel, channels, begin, begin + taps, weights + kPanel);
       part.input = {input, taps};
       part.in_channels = taps;
+      if (is_simple) part.activation = args.activation;
       run(part);
     }
     for (int64_t p = 0; p < pixels; ++p) {
-      finish_pixel(sums + p * out, out, args.activation, at(factors, pixel + p, channel),
-                   at(addends, pixel + p, channel), to.data + (pixel + p) * to.stride + channel);
+      T* const output = to.data + (pixel + p) * to.stride + channel;
+      if (is_simple) {
+        copy_elements(sums + p * out, out, output);
+      } else {
+        finish_pixel(sums + p * out, out, args.activation, at(factors, pixel + p, channel),
+                     at(addends, pixel + p, channel), output);
+      }
     }
   }
 }
