@@ -1,8 +1,16 @@
-"""The hot loops of an aarch64 program, and the cycles that llvm-mca gives them on several cores."""
+"""The hot loops of an aarch64 program, and the cycles that llvm-mca gives them on several cores.
+
+    python benchmarks/arm/loops.py build/aarch64/bench_pointwise [--match neon_fp16] [--fmas 128]
+
+Prints of each innermost loop with that many multiply-adds the share of a core's that it reaches,
+with all data in the first-level cache. Needs Debian's llvm-19 and g++-aarch64-linux-gnu.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +23,7 @@ CORES = {
     "neoverse-n1": "Neoverse N1, as Cortex-A76",
     "neoverse-v2": "Neoverse V2",
 }
+FMAS_A_CYCLE = {"cortex-a55": 2, "neoverse-n1": 2, "neoverse-v2": 4}  # as llvm-mca has it
 ITERATIONS = 100
 
 _FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
@@ -44,6 +53,11 @@ class Loop:
     def head(self) -> int:
         """The address of its first instruction."""
         return self.body[0].address
+
+    @property
+    def calls(self) -> bool:
+        """Whether it is more than what stands in it."""
+        return any(i.name in ("bl", "blr") for i in self.body)
 
     @property
     def fmas(self) -> int:
@@ -128,3 +142,27 @@ def cycles(loop: Loop, core: str) -> float:
     if match is None:
         raise count.CountError(f"llvm-mca-19: expected a line of total cycles, got {printed!r}")
     return int(match[1]) / ITERATIONS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program", type=Path, help="aarch64 program")
+    parser.add_argument("--match", default="", help="only functions with this in their name")
+    parser.add_argument("--fmas", type=int, default=128, help="the fewest of a loop")
+    options = parser.parse_args()
+    print("FMAs  instructions  share of the multiply-adds of", *CORES)
+    try:
+        for loop in innermost(disassemble(options.program)):
+            if options.match in loop.function and loop.fmas >= options.fmas and not loop.calls:
+                shares = [loop.fmas / FMAS_A_CYCLE[c] / cycles(loop, c) for c in CORES]
+                numbers = "  ".join(f"{share:.3f}" for share in shares)
+                name = short_name(loop.function)
+                print(f"{loop.fmas:4}  {len(loop.body):12}  {numbers}  {name}", flush=True)
+    except count.CountError as error:
+        print(f"loops.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,8 @@
 
 MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `whole` (ours as one op),
 `eager`, `onnxruntime` or `ncnn`, OUTPUT `logits` or `labels`. Models of the other runtimes lie in
-the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py). Of ours and eager,
+the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py); ours is of the type
+that SEAFORMER_ARM_DTYPE names, else float32. Of ours and eager,
 `blocks` makes a window of each block that ours has fused, from the end of the one before it. Prints
 a line `window NAME` for each window.
 """
@@ -35,7 +36,8 @@ def our_model(variant: str, implementation: str) -> nn.Module | None:
     if implementation == "eager":
         return plain
     if implementation in ("ours", "whole"):
-        return sk.optimize(plain, whole_graph=implementation == "whole")
+        dtype = getattr(torch, os.environ.get("SEAFORMER_ARM_DTYPE", "float32"))
+        return sk.optimize(plain, whole_graph=implementation == "whole", dtype=dtype)
     return None
 
 

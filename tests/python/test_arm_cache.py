@@ -124,6 +124,20 @@ def test_innermost_loops_are_found_and_read_by_llvm_mca():
     assert loops.executed([loop], blocks) == {0x1004: (47, 47 / 5)}
 
 
+def test_shares_are_of_what_a_core_multiplies(monkeypatch, capsys):
+    monkeypatch.setattr(loops, "disassemble", lambda program: DISASSEMBLY)
+    monkeypatch.setattr(loops, "cycles", lambda loop, core: 4)
+    monkeypatch.setattr(sys, "argv", ["loops.py", "program", "--match", "kernel", "--fmas", "1"])
+    assert loops.main() == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:-1] == [
+        "1",
+        "5",
+        "0.125",
+        "0.125",
+        "0.062",
+    ]
+
+
 @pytest.mark.skipif(shutil.which("llvm-mca-19") is None, reason="needs the Debian package llvm-19")
 @pytest.mark.parametrize("core", loops.CORES)
 def test_cycles_are_bound_by_the_slowest_chain(core):

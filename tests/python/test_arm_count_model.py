@@ -75,6 +75,17 @@ def test_ideal_is_a_quarter_of_the_published_multiply_adds(variant, published_gm
     assert total == pytest.approx(published_gmacs * 1e9 / 4, rel=0.07)
 
 
+def test_ideal_of_float16_has_eight_lanes(ideal):
+    assert count_model.ideal_fmas(TINY, "float16")[""] == ideal[""] // 2
+
+
+def test_ours_is_of_the_type_that_the_environment_names(monkeypatch):
+    monkeypatch.setenv("SEAFORMER_ARM_DTYPE", "float16")
+    modules = run_model.our_model(TINY, "ours").modules()
+    types = {module.dtype for module in modules if isinstance(module, run_model.FusedBlock)}
+    assert types == {torch.float16}
+
+
 def test_ideal_of_a_block_is_that_of_its_layers(ideal):
     stem, behind = 27, 9 + 16  # one op
     assert ideal["backbone.smb1.stem_block"] == 256 * 256 * 16 * (stem + behind) // 4
@@ -109,12 +120,18 @@ def test_rows_of_blocks():
     assert rows == [["head.gate", "30", "20", "10", "1.500"], ["head", "110", "100", "10", "1.100"]]
 
 
+@pytest.mark.parametrize("dtype", count_model.TARGETS)
 @pytest.mark.parametrize(("share", "code"), [(1.0, 0), (1.001, 1)])
-def test_target_decides_the_exit_code(monkeypatch, capsys, ideal, share, code):
-    total = int(ideal[""] * count_model.TARGETS[TINY] * share)
-    counts = {"total": total, "vec_fma": 7}
-    monkeypatch.setattr(count_model, "count_runs", lambda *_: {"ours:logits": counts})
-    monkeypatch.setattr(sys, "argv", ["count_model.py"])
+def test_target_decides_the_exit_code(monkeypatch, capsys, share, code, dtype):
+    ideal = count_model.ideal_fmas(TINY, dtype)[""]
+    total = int(ideal * count_model.TARGETS[dtype][TINY] * share)
+
+    def count_runs(*_, environment):
+        assert environment == {"SEAFORMER_ARM_DTYPE": dtype}
+        return {"ours:logits": {"total": total, "vec_fma": 7}}
+
+    monkeypatch.setattr(count_model, "count_runs", count_runs)
+    monkeypatch.setattr(sys, "argv", ["count_model.py", "--dtype", dtype])
     assert count_model.main() == code
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row[:5] == [TINY, "ours", "logits", f"{total:,}", "7"]

@@ -6,14 +6,15 @@
     python csrc/kernels/depthwise/neon_tiles.py bf16 > csrc/kernels/depthwise/neon_tiles_bf16.inc
 
 Why by hand: from intrinsics gcc 12 makes 2.6 instructions for each multiply-add of a 3x3 kernel and
-4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4, and of float16 1.55 and 1.35;
+4.2 of a 5x5 one, most of them spills and addresses. This takes 1.4, and of float16 1.45 and 1.35;
 where that is only stored (`half`, `bf16`) 2.4 and 1.8 with the conversions, and gcc 3.6 and 3.0.
 
 A tile's sums fill 16 registers, or 8 where few pixels are left. 4 or 2 pixels by 4 vectors of
 channels (a panel of float32, two of float16) take the fewest instructions for 3x3, but leave no
 room for a row of 5x5 weights: those, and channels that are left, go by 8 or 4 pixels and 2 vectors,
 and a last vector of float16 by itself. The other registers hold weights and inputs, each loaded
-once a tile and as early as a register is free for it.
+once a tile and as early as a register is free for it. Where a tile takes two panels, neon_rows.inc
+has laid their weights side by side, so that one load serves both.
 """
 
 from __future__ import annotations
@@ -58,25 +59,15 @@ class Tile:
     def is_half_panel(self) -> bool:
         return self.vectors * self.element.lanes < PANEL
 
-    def is_two_panels(self) -> bool:
-        return self.vectors * self.element.lanes > PANEL
-
     def tap(self) -> str:
         """From the weights of one tap to those of the next."""
-        return "%[tap]" if self.is_half_panel() else f"#{PANEL * self.element.bytes}"
-
-    def parts(self) -> list[tuple[int, int, str]]:
-        """The vectors of each panel: from which on, how many, and what points to their weights."""
-        if not self.is_two_panels():
-            return [(0, self.vectors, "%[weights]")]
-        half = self.vectors // 2
-        return [(0, half, "%[weights]"), (half, half, "%[turn]")]
+        channels = max(PANEL, self.vectors * self.element.lanes)
+        return "%[tap]" if self.is_half_panel() else f"#{channels * self.element.bytes}"
 
     def load(self, operand: tuple[str, int, int], register: int) -> Iterator[str]:
         kind, row, at = operand
         if kind == "weights":
-            for v, count, weights in self.parts():
-                yield self.element.load(register + v, count, f"[{weights}], {self.tap()}")
+            yield self.element.load(register, self.vectors, f"[%[weights]], {self.tap()}")
         else:
             if at == 0:
                 yield f"add %[input], %[row{row}], %[offset]"
@@ -134,14 +125,11 @@ class Tile:
         yield "mov %[weights], %[first_weights]"
         if half:
             yield "mov %[turn], %[first_turn]"
-        if self.is_two_panels():
-            yield "sub %[turn], %[weights], %[turns]"
         yield "add %[end], %[offset], %[channels]"
         yield "2:"  # a tile
-        for v, count, weights in self.parts():  # the biases
-            yield from self.element.repeat(
-                self.first_sum + v, count, self.pixels, self.vectors, weights, self.tap()
-            )
+        yield from self.element.repeat(  # the biases
+            self.first_sum, self.vectors, self.pixels, self.vectors, "%[weights]", self.tap()
+        )
         yield from self.products()
         yield from self.clamp("fmax", "low")
         yield "cbz %[high], 3f"
@@ -154,9 +142,6 @@ class Tile:
         if half:  # to the other half of the panel, or from there to the next panel
             yield "add %[weights], %[weights], %[turn]"
             yield "sub %[turn], %[turns], %[turn]"
-        if self.is_two_panels():
-            yield "sub %[weights], %[weights], %[turns]"
-            yield "sub %[turn], %[turn], %[turns]"
         yield "cmp %[offset], %[end]"
         yield "b.ne 2b"
         yield "add %[offset], %[offset], %[next_pixels]"

@@ -11,7 +11,7 @@ namespace {
 
 using Scalar = float;
 using Number = float;
-constexpr int64_t kTilePixels = 4;
+constexpr int kTilePixels = 4, kTwoPanelPixels = 0;
 #include "kernels/pointwise/neon_tile.inc"
 #include "kernels/pointwise/neon_tiles_f32.inc"
 #undef SEAFORMER_TILES

@@ -12,7 +12,7 @@ namespace {
 
 using Scalar = BFloat16;
 using Number = float;
-constexpr int kTilePixels = 4;
+constexpr int kTilePixels = 4, kTwoPanelPixels = 0;
 #include "kernels/pointwise/neon_tile.inc"
 #undef SEAFORMER_TILES
 

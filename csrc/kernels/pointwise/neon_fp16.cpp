@@ -10,13 +10,14 @@ namespace {
 
 using Scalar = Half;
 using Number = float16_t;
-constexpr int64_t kTilePixels = 8;
-// Pixels four behind others, and totals of the sums of a tile.
+constexpr int kTilePixels = 8, kTwoPanelPixels = 4;
+// What leads to pixels four behind others, or to the second of two panels; and repeated biases with
+// totals of the sums of a tile.
 #define SEAFORMER_MORE_LOCALS \
-  int64_t totalled;           \
-  F16 totals[16];
-#define SEAFORMER_MORE_OUTPUTS , [totalled] "=&r"(totalled)
-#define SEAFORMER_MORE_INPUTS , [far] "r"(4 * args.input.stride), [totals] "r"(totals)
+  int64_t far, totalled;      \
+  F16 totals[4 + 16];
+#define SEAFORMER_MORE_OUTPUTS , [far] "=&r"(far), [totalled] "=&r"(totalled)
+#define SEAFORMER_MORE_INPUTS , [totals] "r"(totals)
 #include "kernels/pointwise/neon_tile.inc"
 #include "kernels/pointwise/neon_tiles_f16.inc"
 #undef SEAFORMER_TILES
