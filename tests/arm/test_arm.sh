@@ -16,15 +16,18 @@ site=$arm/site # make_site.sh
 build=$repo/build/aarch64
 python=${PYTHON:-python3}
 
-# On the oldest there is, ARMv8.0, every code path that there is runs. On others, a big ARMv8.2, one
-# with 512-bit SVE and everything the emulator knows, only the choice of the path is tested.
+# On the oldest there is, ARMv8.0, every code path of its runs, and on everything the emulator knows
+# those of half types too. On a big ARMv8.2 and one with 512-bit SVE only the choice is tested.
 kernel_cpu=cortex-a53
 kernel_parts=2 # as many processes
+half_cpu=max
+half_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ half_ network_of_a_half)
 dispatch_cpus=(cortex-a76 a64fx max)
 dispatch_tests=(isa_ kernels_choose)
 # PyTorch needs LSE atomics, so nothing older than ARMv8.1. Two processes, of about the same time.
 python_cpu=cortex-a76
 python_tests_1=(test_fused_ops.py)
+python_half_cpu=max
 python_tests_2=(test_upsample_argmax.py test_dropin_ops.py test_optimize.py)
 cmake=${CMAKE:-cmake}
 
@@ -100,6 +103,7 @@ for ((part = 1; part <= kernel_parts; part++)); do
     "$here/run.sh" $kernel_cpu "$build/kernel_tests" $part/$kernel_parts
 done
 join
+beside "half types, $half_cpu" "$here/run.sh" $half_cpu "$build/kernel_tests" "${half_tests[@]}"
 for cpu in "${dispatch_cpus[@]}"; do
   beside "choice of kernels, $cpu" "$here/run.sh" "$cpu" "$build/kernel_tests" "${dispatch_tests[@]}"
 done
@@ -113,8 +117,9 @@ beside "python tests 1, $python_cpu" \
   run_python_tests $python_cpu "$kernels" "${python_tests_1[@]/#/$folder/}"
 beside "python tests 2, $python_cpu" \
   run_python_tests $python_cpu "$kernels" "${python_tests_2[@]/#/$folder/}"
-beside "choice of kernels in python, max" \
-  run_python_tests max "not children" "$folder/test_cpu.py"
+beside "choice of kernels and half types in python, $python_half_cpu" \
+  run_python_tests $python_half_cpu "not children" "$folder/test_cpu.py" \
+  "$folder/test_half_models.py::test_golden_cases"
 join
 
 if ((failed)); then
