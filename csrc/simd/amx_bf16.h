@@ -10,8 +10,8 @@ namespace amx_bf16 {
 namespace {
 
 constexpr int kTiles = 8;
-constexpr int kTileRows16 = 16;  // at most
-constexpr int kTileBytes = 64;   // of a row, at most
+constexpr int kMostRows = 16;
+constexpr int kRowBytes = 64;  // at most
 
 struct TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};

@@ -12,13 +12,13 @@ namespace seaformer {
 namespace amx_bf16 {
 namespace {
 
-constexpr int64_t kTaps = kTileBytes / sizeof(BFloat16);  // input channels of a tile, at most
+constexpr int64_t kTaps = kRowBytes / sizeof(BFloat16);  // input channels of a tile, at most
 constexpr int64_t kSteps = 16;  // tiles of input channels whose weights are held at once
-constexpr int64_t kBlockElements = 1 << 18;  // input of a block of pixels: 512 KB, of 2 MB
+constexpr int64_t kBlockElements = 1 << 18;  // input of a block of pixels: 512 KB
 constexpr int64_t kBlockPixels = 256;        // at most
 constexpr int kPixelTiles = 2, kPanels = 2;  // whose sums are held in tiles together
-constexpr int64_t kTogether = kPixelTiles * kTileRows16;
-constexpr int64_t kSums = kTileRows16 * kPanel;  // elements of a tile of sums
+constexpr int64_t kTogether = kPixelTiles * kMostRows;
+constexpr int64_t kSums = kMostRows * kPanel;  // elements of a tile of sums
 
 // Where pixels and panels have their tiles.
 constexpr int sums_tile(int t, int n) { return t * kPanels + n; }
@@ -42,7 +42,7 @@ struct Cut {
   int64_t rows, taps, steps;  // pixels and input channels of a tile, tiles of input channels
 
   explicit Cut(const Pointwise& args) {
-    rows = args.pixels < kTileRows16 ? args.pixels : kTileRows16;
+    rows = args.pixels < kMostRows ? args.pixels : kMostRows;
     steps = (args.in_channels + kTaps - 1) / kTaps;
     taps = (args.in_channels + steps - 1) / steps;
     taps += taps % 2;
@@ -115,9 +115,9 @@ struct Block {
   int64_t begin = 0, end = 0;  // pixels
   int64_t held = 0;            // the first of those of `rests`
   // The input channels of the last tile, where that has more of them than there are.
-  alignas(kTileBytes) BFloat16 rests[kBlockPixels][kTaps];
-  alignas(kTileBytes) BFloat16 weights[kPanels][kSteps * kTaps * kPanel];
-  alignas(kTileBytes) float sums[kBlockPixels / kTileRows16][kPanels][kSums];
+  alignas(kRowBytes) BFloat16 rests[kBlockPixels][kTaps];
+  alignas(kRowBytes) BFloat16 weights[kPanels][kSteps * kTaps * kPanel];
+  alignas(kRowBytes) float sums[kBlockPixels / kMostRows][kPanels][kSums];
 
   explicit Block(const Pointwise& given)
       : args(given), cut(given), epilogue(given), input(view<BFloat16>(given.input)) {}
@@ -145,9 +145,9 @@ struct Block {
                     int64_t channel) {
     const bool last = to == cut.steps;
     // Sums that need not be kept take the same place again.
-    const int64_t slot = from == 0 && last ? 0 : (pixel - begin) / kTileRows16;
+    const int64_t slot = from == 0 && last ? 0 : (pixel - begin) / kMostRows;
     int64_t first[tiles];
-    for (int t = 0; t < tiles; ++t) first[t] = first_of_tile(pixel + t * kTileRows16);
+    for (int t = 0; t < tiles; ++t) first[t] = first_of_tile(pixel + t * kMostRows);
     for_each<tiles>([&](auto t) SEAFORMER_LAMBDA_INLINE {
       for_each<panels>([&](auto n) SEAFORMER_LAMBDA_INLINE {
         constexpr int kTile = sums_tile(t.value, n.value);
@@ -158,7 +158,7 @@ struct Block {
     for (int64_t step = from; step < to; ++step) {
       for_each<panels>([&](auto n) SEAFORMER_LAMBDA_INLINE {
         load_tile<weights_tile(n.value)>(weights[n.value] + (step - from) * cut.taps * kPanel,
-                                         kTileBytes);
+                                         kRowBytes);
       });
       const int64_t tap = step * cut.taps;
       const bool whole = tap + cut.taps <= args.in_channels;
@@ -166,7 +166,7 @@ struct Block {
         const int64_t p = first[t.value];
         load_tile<input_tile(t.value)>(
             whole ? input.data + p * input.stride + tap : rests[p - held],
-            whole ? args.input.stride : kTileBytes);
+            whole ? args.input.stride : kRowBytes);
         for_each<panels>([&](auto n) SEAFORMER_LAMBDA_INLINE {
           add_tile_products<sums_tile(t.value, n.value), input_tile(t.value),
                             weights_tile(n.value)>();
@@ -178,7 +178,7 @@ struct Block {
         float* const kept = sums[slot + t.value][n.value];
         store_tile<sums_tile(t.value, n.value)>(kept, kPanel * sizeof(float));
         if (!last) return;
-        const int64_t at = pixel + t.value * kTileRows16, skipped = at - first[t.value];
+        const int64_t at = pixel + t.value * kMostRows, skipped = at - first[t.value];
         const int64_t c = channel + n.value * kPanel, rest = args.out_channels - c;
         epilogue.store(kept + skipped * kPanel, at, cut.rows - skipped, c,
                        static_cast<int>(rest < kPanel ? rest : kPanel));
@@ -191,7 +191,7 @@ struct Block {
     const auto* packed = static_cast<const BFloat16*>(args.weights);
     const int64_t channels = args.in_channels, elements = kPanel * (channels + 1);
     packed += channel / kPanel * elements;
-    alignas(kTileBytes) float biases[kPanels][kPanel];
+    alignas(kRowBytes) float biases[kPanels][kPanel];
     for (int n = 0; n < panels; ++n) widen_biases(packed + n * elements, biases[n]);
     for (int64_t from = 0; from < cut.steps; from += kSteps) {
       const int64_t to = cut.steps - from < kSteps ? cut.steps : from + kSteps;
@@ -199,7 +199,7 @@ struct Block {
         pair_taps(packed + n * elements, channels, from * cut.taps, to * cut.taps, weights[n]);
       }
       int64_t pixel = begin;
-      for (; end - pixel > kTileRows16; pixel += kTogether) {
+      for (; end - pixel > kMostRows; pixel += kTogether) {
         add_products<kPixelTiles, panels>(pixel, from, to, biases, channel);
       }
       if (pixel < end) add_products<1, panels>(pixel, from, to, biases, channel);
@@ -222,7 +222,7 @@ void run(const Pointwise& args) {
   TileConfig config;
   for (int tile = 0; tile < kTiles; ++tile) {
     config.rows[tile] = static_cast<uint8_t>(block.cut.rows);
-    config.row_bytes[tile] = kTileBytes;
+    config.row_bytes[tile] = kRowBytes;
   }
   for (int t = 0; t < kPixelTiles; ++t) {
     config.row_bytes[input_tile(t)] = static_cast<uint16_t>(block.cut.taps * sizeof(BFloat16));
