@@ -5,7 +5,13 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#if defined(SEAFORMER_AARCH64) && defined(__linux__)
+#if defined(SEAFORMER_X86_64)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#elif defined(SEAFORMER_AARCH64) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(SEAFORMER_AARCH64) && defined(__APPLE__)
@@ -31,6 +37,8 @@ struct IsaFacts {
 // Those that are preferred first.
 const std::vector<IsaFacts>& isa_facts() {
   static const std::vector<IsaFacts> facts = {
+      {Isa::kAmxBf16, "amx_bf16", Architecture::kX86_64, Isa::kAvx512, {"amx_tile", "amx_bf16"}},
+      {Isa::kAvx512Fp16, "avx512_fp16", Architecture::kX86_64, Isa::kAvx512, {"avx512fp16"}},
       {Isa::kAvx512,
        "avx512",
        Architecture::kX86_64,
@@ -64,7 +72,31 @@ struct Feature {
   bool present;
 };
 
-#if defined(SEAFORMER_AARCH64) && defined(__APPLE__)
+#if defined(SEAFORMER_X86_64)
+// Bits of EDX of leaf 7, of which the builtins of some compilers have no names.
+constexpr unsigned kAmxBf16Bit = 1u << 22, kAvx512Fp16Bit = 1u << 23, kAmxTileBit = 1u << 24;
+
+unsigned extended_features() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 ? edx : 0;
+}
+
+// Whether the operating system saves tiles and lets this process have them. Linux wants to be
+// asked, and refuses where a thread's stack for signals has no room for them.
+bool tiles_permitted() {
+#if defined(__linux__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & bit_OSXSAVE) == 0) return false;
+  asm("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  constexpr unsigned kTileConfig = 1u << 17, kTileData = 1u << 18;
+  if ((~eax & (kTileConfig | kTileData)) != 0) return false;
+  constexpr long kRequestPermission = 0x1023, kTileDataState = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileDataState) == 0;
+#else
+  return false;
+#endif
+}
+#elif defined(SEAFORMER_AARCH64) && defined(__APPLE__)
 bool system_has(const char* feature) {
   int value = 0;
   std::size_t size = sizeof(value);
@@ -74,6 +106,7 @@ bool system_has(const char* feature) {
 
 std::vector<Feature> probe_features() {
 #if defined(SEAFORMER_X86_64)
+  const unsigned extended = extended_features();
   // The builtin also asks the operating system whether it saves the wide registers.
   return {
       {"sse4.2", bool(__builtin_cpu_supports("sse4.2"))},
@@ -88,6 +121,9 @@ std::vector<Feature> probe_features() {
       {"avx512vl", bool(__builtin_cpu_supports("avx512vl"))},
       {"avx512vnni", bool(__builtin_cpu_supports("avx512vnni"))},
       {"avx512bf16", bool(__builtin_cpu_supports("avx512bf16"))},
+      {"avx512fp16", (extended & kAvx512Fp16Bit) != 0},
+      {"amx_tile", (extended & kAmxTileBit) != 0 && tiles_permitted()},
+      {"amx_bf16", (extended & kAmxBf16Bit) != 0},
   };
 #elif defined(SEAFORMER_AARCH64) && defined(__linux__)
   const unsigned long hwcap = getauxval(AT_HWCAP);

@@ -7,8 +7,12 @@
 #include "core/element.h"
 #include "simd/macros.h"
 
+#if !defined(SEAFORMER_AVX512)  // or the ISA of one type that is all of this and more
+#define SEAFORMER_AVX512 avx512
+#endif
+
 namespace seaformer {
-namespace avx512 {
+namespace SEAFORMER_AVX512 {
 namespace {
 
 constexpr int kLanes = 16;
@@ -217,5 +221,5 @@ SEAFORMER_INLINE int compress(Lanes16 set, const float* const (&source)[N], cons
 }
 
 }  // namespace
-}  // namespace avx512
+}  // namespace SEAFORMER_AVX512
 }  // namespace seaformer

@@ -169,12 +169,15 @@ TEST(pointwise_epilogues) {
 
 TEST(pointwise_layers_of_the_network) {
   on_every_variant(kPointwiseVariants, [](const PointwiseKernel& kernel) {
-    for (const Case& c : {Case{300, 16, 64, Activation::kRelu}, Case{200, 48, 16},
-                          Case{64, 384, 128}, Case{70, 160, 150}, Case{4, 1536, 320},
-                          // Blocks of one tile, the last of which takes some pixels more.
-                          Case{17, 1536, 40}, Case{13, 1536, 24},
-                          // Runs of sums: one, two, and one that is not whole.
-                          Case{17, 80, 24}, Case{9, 96, 16}, Case{9, 143, 40}, Case{9, 144, 8}}) {
+    for (const Case& c :
+         {Case{300, 16, 64, Activation::kRelu}, Case{200, 48, 16}, Case{64, 384, 128},
+          Case{70, 160, 150}, Case{4, 1536, 320},
+          // Blocks of one tile, the last of which takes some pixels more.
+          Case{17, 1536, 40}, Case{13, 1536, 24},
+          // Runs of sums: one, two, and one that is not whole.
+          Case{17, 80, 24}, Case{9, 96, 16}, Case{9, 143, 40}, Case{9, 144, 8}, Case{5, 191, 24},
+          // More weights than a kernel holds at once, of several tiles of pixels.
+          Case{50, 1040, 40}}) {
       run_case(kernel, c, Against::kEnd);
     }
   });

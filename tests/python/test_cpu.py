@@ -31,7 +31,8 @@ def test_info_tells_isas_reasons_and_choices():
     info = sk.cpu.info()
     assert info.extension_loaded and info.extension_reason is None
     assert {isa.name for isa in info.isas} == {
-        *("avx512", "avx2", "neon_bf16", "neon_fp16", "neon", "scalar")
+        *("amx_bf16", "avx512_fp16", "avx512", "avx2"),
+        *("neon_bf16", "neon_fp16", "neon", "scalar"),
     }
     for isa in info.isas:
         assert isa.supported == (isa.reason == "")
@@ -63,16 +64,16 @@ def test_info_tells_isas_reasons_and_choices():
     "kernel", sk.cpu.info().kernels, ids=lambda kernel: f"{kernel.name} {kernel.dtype}"
 )
 def test_a_kernel_has_the_variants_that_have_files(kernel):
-    arm = {
-        "float32": ["neon", "scalar"],
-        "float16": ["neon_fp16", "neon", "scalar"],
-        "bfloat16": ["neon_bf16", "neon", "scalar"],
+    of_the_type = {
+        "x86_64": {"float16": ["avx512_fp16"], "bfloat16": ["amx_bf16"]},
+        "aarch64": {"float16": ["neon_fp16"], "bfloat16": ["neon_bf16"]},
     }
-    widest_first = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": arm[kernel.dtype]}
-    isas = widest_first.get(sk.cpu.info().machine)
+    of_all = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": ["neon", "scalar"]}
+    machine = sk.cpu.info().machine
     folder = Path(__file__).parents[2] / "csrc" / "kernels" / kernel.name
-    if isas is None or not folder.exists():
+    if machine not in of_all or not folder.exists():
         pytest.skip("needs the sources, on x86-64 or ARM Linux")
+    isas = of_the_type[machine].get(kernel.dtype, []) + of_all[machine]
     files = [isa for isa in isas if (folder / f"{isa}.cpp").exists()]
     if kernel.dtype != "float32":  # a file need not have every type
         files = [isa for isa in files if isa in kernel.variants]

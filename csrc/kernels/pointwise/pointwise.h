@@ -6,7 +6,8 @@
 // Free of std:: code, so ISA files may include it.
 //
 // Element   of all arrays, the weights' too. Sums have a type of their own, and the epilogue;
-//           float16 ones are of 95 input channels at most, whose totals are summed in float16.
+//           float16 ones are of 95 input channels at most (on x86 of every other one), whose totals
+//           are summed in float16. A kernel may take subnormal bfloat16 for zero.
 // Layout    the channels of a pixel contiguous; strides count bytes between pixels.
 // Weights   packed by pack_pointwise: panels of kPanel output channels; of each panel the biases,
 //           then for every input channel the weights, zero where there is no output channel.
