@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from element_types import chosen
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
 from seaformer_kernels.bench.implementations import forced
+from seaformer_kernels.ops._element import name_of
 
 if _extension.module is None:
     pytest.skip(f"there is no fused op to time: {_extension.reason}", allow_module_level=True)
@@ -44,6 +46,7 @@ class Case:
     logits: str
     layout: str
     threads: int
+    dtype: torch.dtype
 
     @property
     def shape(self) -> str:
@@ -51,7 +54,8 @@ class Case:
         return f"{h}x{w}x{self.classes}-{out_h}x{out_w}"
 
     def __str__(self) -> str:
-        return f"{self.shape}-{self.logits}-{self.layout}-{self.threads}thread"
+        named = f"{self.shape}-{self.logits}-{self.layout}-{self.threads}thread"
+        return f"{named}-{name_of(self.dtype)}"
 
     def labels(self) -> dict[str, str]:
         return {
@@ -59,6 +63,7 @@ class Case:
             "threads": str(self.threads),
             "layout": self.layout,
             "logits": self.logits,
+            "in": name_of(self.dtype),
             "extra KB": f"{self.extra_bytes() / 1024:.0f}",
         }
 
@@ -86,7 +91,7 @@ def make_logits(case: Case) -> Tensor:
         "contiguous": torch.contiguous_format,
     }
     tensor = torch.from_numpy(logits).float()[None]
-    return tensor.contiguous(memory_format=formats[case.layout])
+    return tensor.to(case.dtype).contiguous(memory_format=formats[case.layout])
 
 
 def prepare(case: Case) -> dict[str, Callable[[], Tensor]]:
@@ -103,17 +108,21 @@ def prepare(case: Case) -> dict[str, Callable[[], Tensor]]:
     functions["eager_argmax"] = lambda: resized().argmax(dim=1)
     functions["eager_max"] = lambda: resized().max(dim=1).indices
 
-    expected = functions["eager_argmax"]()
+    # Of the values that the type holds, resized in float32 as ours does; eager rounds them.
+    expected = F.interpolate(
+        logits.float(), case.out_size, mode="bilinear", align_corners=False
+    ).argmax(dim=1)
     for name, function in functions.items():
         with forced(name):
             agreement = (function() == expected).float().mean().item()
-        assert agreement > MIN_AGREEMENT, f"{name}: only {agreement:.3%} of the labels are right"
+        least = MIN_AGREEMENT if name not in PEERS else MIN_AGREEMENT - torch.finfo(case.dtype).eps
+        assert agreement > least, f"{name}: only {agreement:.3%} of the labels are right"
     return functions
 
 
 def pytest_generate_tests(metafunc):
     shapes = SHAPES[:1] if metafunc.config.getoption("quick") else SHAPES
-    product = itertools.product(shapes, LOGITS, LAYOUTS, THREADS)
+    product = itertools.product(shapes, LOGITS, LAYOUTS, THREADS, chosen(metafunc.config))
     cases = [Case(*shape, *rest) for shape, *rest in product]
     metafunc.parametrize("implementation", IMPLEMENTATIONS)
     metafunc.parametrize("case", cases, ids=str)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
-from onednn import Convolution
+from onednn import Convolution, serves
 from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Shape
@@ -36,7 +36,7 @@ from seaformer_kernels.modules import (
 Call = Callable[..., Tensor]
 
 
-@dataclass
+@dataclasses.dataclass
 class Block:
     """One block three times, with the same weights, and maps that it reads.
 
@@ -53,8 +53,8 @@ class Block:
     onednn: Call | None
 
 
-def make_block(shape: Shape) -> Block:
-    """The block of a shape, with random weights."""
+def make_block(shape: Shape, dtype: torch.dtype = torch.float32) -> Block:
+    """The block of a shape in a type, with random weights."""
     torch.manual_seed(0)
     makers = {
         "stem": _stem,
@@ -65,17 +65,18 @@ def make_block(shape: Shape) -> Block:
         "classification_head": _classification_head,
     }
     with torch.no_grad():
-        return makers[shape.kind](shape)
+        block = makers[shape.kind](shape, dtype)
+    return block if serves(dtype) else dataclasses.replace(block, onednn=None)
 
 
-def _stem(s: Shape) -> Block:
+def _stem(s: Shape, dtype: torch.dtype) -> Block:
     plain = Stem(s["out_channels"]).eval()
-    image = _map(3, s["height"], s["width"])
-    convolution = Convolution(_folded(plain)[0], image.shape, "relu")
-    return Block((image,), FusedStem.of(plain), _folded(plain), convolution)
+    image = _map(3, s["height"], s["width"], dtype)
+    convolution = Convolution(_folded(plain, dtype)[0], image.shape, "relu")
+    return Block((image,), FusedStem.of(plain, dtype=dtype), _folded(plain, dtype), convolution)
 
 
-def _inverted_residual(s: Shape) -> Block:
+def _inverted_residual(s: Shape, dtype: torch.dtype) -> Block:
     channels = s["in_channels"]
     plain = InvertedResidual(
         channels,
@@ -84,45 +85,49 @@ def _inverted_residual(s: Shape) -> Block:
         expansion=s["hidden_channels"] // channels,
         stride=s["stride"],
     ).eval()
-    x = _map(channels, s["height"], s["width"])
-    eager = _folded(plain)
+    x = _map(channels, s["height"], s["width"], dtype)
+    eager = _folded(plain, dtype)
     *expand, depthwise, project = [m for m in eager.conv if isinstance(m, nn.Conv2d)]
     sequence = _sequence(
         x, [(conv, "relu") for conv in (*expand, depthwise)], project, residual=plain.residual
     )
-    return Block((x,), FusedInvertedResidual.of(plain), eager, sequence)
+    return Block((x,), FusedInvertedResidual.of(plain, dtype=dtype), eager, sequence)
 
 
-def _mlp(s: Shape) -> Block:
+def _mlp(s: Shape, dtype: torch.dtype) -> Block:
     plain = Mlp(s["in_channels"], s["hidden_channels"]).eval()
-    x = _map(s["in_channels"], s["height"], s["width"])
-    eager = _folded(plain)
+    x = _map(s["in_channels"], s["height"], s["width"], dtype)
+    eager = _folded(plain, dtype)
     sequence = _sequence(
         x, [(eager.fc1, "none"), (eager.dwconv, "relu6")], eager.fc2, residual=True
     )
-    return Block((x,), FusedMlp.of(plain, residual=True), lambda x: x + eager(x), sequence)
+    return Block(
+        (x,), FusedMlp.of(plain, residual=True, dtype=dtype), lambda x: x + eager(x), sequence
+    )
 
 
-def _sea_attention(s: Shape) -> Block:
+def _sea_attention(s: Shape, dtype: torch.dtype) -> Block:
     plain = SeaAttention(s["channels"], s["key_dim"], s["heads"]).eval()
-    x = _map(s["channels"], s["height"], s["width"])
-    eager = _folded(plain)
-    return Block((x,), FusedSeaAttention.of(plain, residual=True), lambda x: x + eager(x), None)
+    x = _map(s["channels"], s["height"], s["width"], dtype)
+    eager = _folded(plain, dtype)
+    return Block(
+        (x,), FusedSeaAttention.of(plain, residual=True, dtype=dtype), lambda x: x + eager(x), None
+    )
 
 
-def _fusion_gate(s: Shape) -> Block:
+def _fusion_gate(s: Shape, dtype: torch.dtype) -> Block:
     plain = FusionGate(s["in_channels"], s["coarse_channels"], s["out_channels"]).eval()
-    inputs = _two_maps(s)
-    eager = _folded(plain)
-    return Block(inputs, FusedFusionGate.of(plain), eager, _gate(eager, *inputs))
+    inputs = _two_maps(s, dtype)
+    eager = _folded(plain, dtype)
+    return Block(inputs, FusedFusionGate.of(plain, dtype=dtype), eager, _gate(eager, *inputs))
 
 
-def _segmentation_head(s: Shape) -> Block:
+def _segmentation_head(s: Shape, dtype: torch.dtype) -> Block:
     plain = SegmentationHead(
         (s["in_channels"], s["coarse_channels"]), (s["fused_channels"],), s["classes"]
     ).eval()
-    inputs = _two_maps(s)
-    eager, fused = _folded(plain), FusedSegmentationHead.of(plain)
+    inputs = _two_maps(s, dtype)
+    eager, fused = _folded(plain, dtype), FusedSegmentationHead.of(plain, dtype=dtype)
     gate = _gate(eager.fuse1, *inputs)
     of_gate = gate(*inputs).shape
     scale = Convolution(eager.linear_fuse, of_gate, "relu")
@@ -135,14 +140,15 @@ def _segmentation_head(s: Shape) -> Block:
     )
 
 
-def _classification_head(s: Shape) -> Block:
+def _classification_head(s: Shape, dtype: torch.dtype) -> Block:
     plain = ClassificationHead(s["channels"], s["classes"]).eval().requires_grad_(False)
-    x = _map(s["channels"], s["height"], s["width"])
-    return Block((x,), FusedClassificationHead.of(plain), plain, None)
+    x = _map(s["channels"], s["height"], s["width"], dtype)
+    fused = FusedClassificationHead.of(plain, dtype=dtype)
+    return Block((x,), fused, plain.to(dtype), None)
 
 
-def _folded(module: nn.Module) -> nn.Module:
-    """A copy without batch norms, channels_last, that needs no gradient."""
+def _folded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy in a type without batch norms, channels_last, that needs no gradient."""
 
     def fold(parent: nn.Module) -> None:
         for name, child in parent.named_children():
@@ -153,7 +159,7 @@ def _folded(module: nn.Module) -> nn.Module:
 
     module = copy.deepcopy(module)
     fold(module)
-    return module.requires_grad_(False).to(memory_format=torch.channels_last)
+    return module.requires_grad_(False).to(dtype, memory_format=torch.channels_last)
 
 
 def _sequence(
@@ -194,13 +200,13 @@ def _gate(gate: FusionGate, local: Tensor, coarse: Tensor) -> Call:
     return run
 
 
-def _two_maps(s: Shape) -> tuple[Tensor, Tensor]:
+def _two_maps(s: Shape, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return (
-        _map(s["in_channels"], s["height"], s["width"]),
-        _map(s["coarse_channels"], s["coarse_height"], s["coarse_width"]),
+        _map(s["in_channels"], s["height"], s["width"], dtype),
+        _map(s["coarse_channels"], s["coarse_height"], s["coarse_width"], dtype),
     )
 
 
-def _map(channels: int, height: int, width: int) -> Tensor:
-    x = torch.randn(1, channels, height, width)
+def _map(channels: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    x = torch.randn(1, channels, height, width, dtype=dtype)
     return x.contiguous(memory_format=torch.channels_last)

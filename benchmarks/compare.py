@@ -129,7 +129,7 @@ def suite_run(record: dict) -> Run:
 
 
 def _suite_case(case: dict) -> tuple[str, Case]:
-    name = "{model} {height}x{width} to {output}, threads: {threads}".format(**case)
+    name = "{model} {height}x{width} to {output} in {dtype}, threads: {threads}".format(**case)
     split = case["split"]
     return name, Case(case["alone_s"], case["calibration_s"], split["seconds"], split["isa"])
 

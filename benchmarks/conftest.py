@@ -19,6 +19,7 @@ import pytest
 
 from seaformer_kernels.bench import limits, machine, rounds
 from seaformer_kernels.bench.tables import number, spread
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 # A load average above this at the start shows that other programs were running.
 QUIET_LOAD = 0.5
@@ -74,6 +75,12 @@ def pytest_addoption(parser):
         metavar="SECONDS",
         help="time for the rounds of a case, beside warm-up (default: what its file says, with "
         "--quick an eighth of it)",
+    )
+    group.addoption(
+        "--dtype",
+        action="append",
+        choices=[name_of(dtype) for dtype in ELEMENTS],
+        help="element type, float32 unless given; may be repeated",
     )
     group.addoption(
         "--layer-threads",

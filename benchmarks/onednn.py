@@ -16,6 +16,16 @@ FUSED = torch.backends.mkldnn.is_available() and all(
 )
 NAME = "onednn_fused" if FUSED else "onednn_unfused"  # as tables call it
 
+
+def serves(dtype: torch.dtype) -> bool:
+    """Whether what NAME says can be had in a type on this processor."""
+    supported = {
+        torch.float16: "_is_mkldnn_fp16_supported",
+        torch.bfloat16: "_is_mkldnn_bf16_supported",
+    }
+    return dtype == torch.float32 or not FUSED or getattr(torch.ops.mkldnn, supported[dtype])()
+
+
 # Ours, oneDNN's and its arguments.
 _ACTIVATIONS = {
     "none": (lambda x: x, "none", []),
@@ -39,14 +49,15 @@ class Convolution:
         self._activate, self._name, self._arguments = _ACTIVATIONS[activation]
         self._bias = conv.bias.detach()
         self._weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
-        if FUSED:
+        self._fused = FUSED and serves(self._weight.dtype)
+        if self._fused:
             self._weight = torch.ops.mkldnn._reorder_convolution_weight(
                 self._weight, *self._geometry, list(size)
             )
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """The convolution of x, activated; or with a map of its size added, and not activated."""
-        if not FUSED:
+        if not self._fused:
             padding, stride, dilation, groups = self._geometry
             y = F.conv2d(x, self._weight, self._bias, stride, padding, dilation, groups)
             return self._activate(y) if residual is None else y.add_(residual)

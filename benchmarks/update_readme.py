@@ -38,19 +38,29 @@ def suite_blocks(found: dict) -> Blocks:
     record.check(found)
     facts = machine.text(found["machine"] | found["conditions"]).splitlines()
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return {
-        "machine": "\n".join(f"- {line}" for line in [*facts, versions]),
-        "networks": "\n\n".join(tables.summaries(found)),
+    whole = {dtype: tables.summaries(found, dtype) for dtype in tables.types_of(found)}
+    usual = whole.pop(tables.FLOAT32, [])
+    halves = [text for texts in whole.values() for text in texts]
+    blocks = {
+        "machine": ["\n".join(f"- {line}" for line in [*facts, versions])] if usual else [],
+        "networks": usual,
+        "networks-half": halves + tables.not_in_type(found["cases"]) if halves else [],
     }
+    return {name: "\n\n".join(texts) for name, texts in blocks.items() if texts}
 
 
 def arm_blocks(found: dict) -> Blocks:
     """Blocks of what `make bench-arm` wrote."""
-    return {
-        "arm-networks": bench_arm.network_table(found["networks"]),
-        "arm-kernels": bench_arm.kernel_table(found["kernels"]),
-        "arm-parts": bench_arm.part_table(found["parts"]),
-    }
+    blocks: Blocks = {}
+    if not found["counts_only"]:
+        blocks = {
+            "arm-networks": bench_arm.network_table(found["networks"]),
+            "arm-kernels": bench_arm.kernel_table(found["kernels"]),
+            "arm-parts": bench_arm.part_table(found["parts"]),
+        }
+    if len({row["dtype"] for row in found["networks"]}) > 1:
+        blocks["arm-types"] = bench_arm.type_table(found["networks"])
+    return blocks
 
 
 def suite_rows(found: dict) -> Rows:
@@ -74,7 +84,8 @@ def arm_rows(found: dict) -> Rows:
         by_name = {
             row["implementation"]: row["counts"]["total"] / row["ideal_fmas"]
             for row in found["networks"]
-            if tables.model_name(row) == model and row["output"] == "logits"
+            if tables.model_name(row) == model
+            and (row["output"], row["dtype"]) == ("logits", tables.FLOAT32)
         }
         names = {"whole": "whole graph", "ours": "op by op"}
         peers = {name for name in by_name if name not in names and not name.startswith("ours")}
@@ -135,12 +146,14 @@ def main() -> int:
         found = json.loads(suite.read_text())
         blocks |= suite_blocks(found)
         rows |= suite_rows(found)
-        charts.draw(found, IMAGES, formats=["svg"])
+        wide = [case for case in found["cases"] if case["dtype"] == tables.FLOAT32]
+        charts.draw(found | {"cases": wide}, IMAGES, formats=["svg"])
     if arm.is_file():
         found = json.loads(arm.read_text())
         blocks |= arm_blocks(found)
-        rows |= arm_rows(found)
-        bench_arm.draw(found["networks"], IMAGES / "arm.svg")
+        if not found["counts_only"]:
+            rows |= arm_rows(found)
+            bench_arm.draw(found["networks"], IMAGES / "arm.svg")
     for page in PAGES:
         page.write_text(with_rows(replaced(page.read_text(), blocks), rows))
     return 0

@@ -131,7 +131,7 @@ def run_rows(
     """A row for each whole inference; the target is for ours, to logits."""
     rows = []
     for run in (name for name in windows if ":" in name and not name.endswith(":blocks")):
-        implementation, output = run.split(":")
+        implementation, output = run.split(":")[:2]
         total, fmas = windows[run]["total"], windows[run]["vec_fma"]
         row = [variant, implementation, output, f"{total:,}", f"{fmas:,}"]
         if output == "logits":

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import count
+import torch
 
 from seaformer_kernels.bench import models, peers
 
@@ -13,7 +14,11 @@ SITE = count.BUILD / "peers"
 MODELS = count.BUILD / "models"
 # Later releases of ONNX Runtime have threads that report to its makers, even when told not to:
 # what they do would be counted.
-WHEELS = {"onnxruntime": ("onnxruntime==1.23.2", "flatbuffers", "protobuf"), "ncnn": ("ncnn",)}
+WHEELS = {
+    "onnxruntime": ("onnxruntime==1.23.2", "flatbuffers", "protobuf"),
+    "ncnn": ("ncnn",),
+    "mnn": ("MNN",),
+}
 SIZE = (512, 512)
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
@@ -46,20 +51,24 @@ def convert(name: str, variant: str, output: str) -> None:
     plain, image = models.plain_model(variant, output), models.image(*SIZE)
     if name == "onnxruntime" and not stem.with_suffix(".onnx").exists():
         stem.with_suffix(".onnx").write_bytes(peers.to_onnx(plain, image))
+    if name == "mnn" and not stem.with_suffix(".mnn").exists():
+        stem.with_suffix(".mnn").write_bytes(peers.to_mnn(plain, image))
     if name == "ncnn" and not stem.with_suffix(".bin").exists():
         files = peers.to_ncnn(plain, image)
         stem.with_suffix(".param").write_text(files.param)
         stem.with_suffix(".bin").write_bytes(files.weights)
 
 
-def load(name: str, folder: Path, variant: str, output: str) -> peers.Infer:
-    """In the guest: the runtime with what `convert` wrote to a folder, on one thread."""
+def load(name: str, folder: Path, variant: str, output: str, dtype: torch.dtype) -> peers.Infer:
+    """In the guest: the runtime with what `convert` wrote to a folder, in a type, on one thread."""
     stem, image = folder / f"{variant}-{output}", models.image(*SIZE)
     if name == "onnxruntime":
-        return peers.load_onnxruntime(stem.with_suffix(".onnx").read_bytes(), image, 1)
+        return peers.load_onnxruntime(stem.with_suffix(".onnx").read_bytes(), image, 1, dtype)
+    if name == "mnn":
+        return peers.load_mnn(stem.with_suffix(".mnn").read_bytes(), image, 1, dtype)
     files = peers.NcnnFiles(
         stem.with_suffix(".param").read_text(),
         stem.with_suffix(".bin").read_bytes(),
         output == "labels",
     )
-    return peers.load_ncnn(files, image, 1)
+    return peers.load_ncnn(files, image, 1, dtype)

@@ -1,13 +1,13 @@
 """Runs whole inferences on ARM, each between markers; count_model.py starts this in the emulator.
 
-    python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT...
+    python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT[:DTYPE]...
 
 MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `whole` (ours as one op),
-`eager`, `onnxruntime` or `ncnn`, OUTPUT `logits` or `labels`. Models of the other runtimes lie in
-the folder that the environment's SEAFORMER_ARM_MODELS names (peer_models.py); ours is of the type
-that SEAFORMER_ARM_DTYPE names, else float32. Of ours and eager,
-`blocks` makes a window of each block that ours has fused, from the end of the one before it. Prints
-a line `window NAME` for each window.
+`eager`, `onnxruntime`, `ncnn` or `mnn`, OUTPUT `logits` or `labels`, DTYPE an element type, float32
+unless given. Models of the other runtimes lie in the folder that the environment's
+SEAFORMER_ARM_MODELS names (peer_models.py). Of ours and eager, `blocks` makes a window of each
+block that ours has fused, from the end of the one before it. Prints a line `window NAME` for each
+window.
 """
 
 from __future__ import annotations
@@ -30,29 +30,30 @@ SIZE = (512, 512)
 WARM_UP = 1
 
 
-def our_model(variant: str, implementation: str) -> nn.Module | None:
+def our_model(
+    variant: str, implementation: str, dtype: torch.dtype = torch.float32
+) -> nn.Module | None:
     """The model of a variant, plain or optimised; None if the implementation is not ours."""
-    plain = plain_model(variant, "logits")
     if implementation == "eager":
-        return plain
+        return plain_model(variant, "logits").to(dtype)
     if implementation in ("ours", "whole"):
-        dtype = getattr(torch, os.environ.get("SEAFORMER_ARM_DTYPE", "float32"))
-        return sk.optimize(plain, whole_graph=implementation == "whole", dtype=dtype)
+        whole = implementation == "whole"
+        return sk.optimize(plain_model(variant, "logits"), whole_graph=whole, dtype=dtype)
     return None
 
 
 def inference(
-    model: nn.Module | None, variant: str, implementation: str, output: str
+    model: nn.Module | None, variant: str, implementation: str, output: str, dtype: torch.dtype
 ) -> Callable[[Tensor], Tensor]:
     """What maps an image to the output; `model` is that of `our_model`."""
     if model is None:
         import peer_models
 
         folder = Path(os.environ["SEAFORMER_ARM_MODELS"])
-        return peer_models.load(implementation, folder, variant, output)
-    if output != "labels":
-        return model
-    return ToLabels(model) if implementation == "eager" else model.predict
+        return peer_models.load(implementation, folder, variant, output, dtype)
+    if output == "labels":
+        model = ToLabels(model) if implementation == "eager" else model.predict
+    return (lambda x: model(x.to(dtype))) if implementation == "eager" else model
 
 
 def ends_of_blocks(model: nn.Module, fused: nn.Module) -> dict[str, nn.Module]:
@@ -94,14 +95,15 @@ def main(library: str, variant: str, *runs: str) -> None:
     markers = ctypes.CDLL(library)
     image = torch.randn(1, 3, *SIZE)
     for run in runs:
-        implementation, output = run.split(":")
-        model = our_model(variant, implementation)
-        infer = inference(model, variant, implementation, output)
+        implementation, output, *given = run.split(":")
+        dtype = getattr(torch, *given) if given else torch.float32
+        model = our_model(variant, implementation, dtype)
+        infer = inference(model, variant, implementation, output, dtype)
         for _ in range(WARM_UP):
             infer(image)
         blocks: dict[str, nn.Module] = {}
         if output == "blocks":
-            fused = model if implementation == "ours" else our_model(variant, "ours")
+            fused = model if implementation == "ours" else our_model(variant, "ours", dtype)
             blocks = ends_of_blocks(model, fused)
         ended = mark_blocks(blocks, markers)
         markers.begin_window()

@@ -61,7 +61,7 @@ def unfused(row: dict, kernels: list[dict]) -> dict[str, dict[str, int]] | None:
         kernels: the rows of kernels' layers; where one of the blocks' is not among them, or there
             is no such block, there is no result.
     """
-    measured = {(row["kernel"], row["layer"]): row for row in kernels}
+    measured = {(row["kernel"], row["layer"]): row for row in kernels if row["dtype"] == "float32"}
     total = {figures: Counter(row[figures]) for figures in ("counts", "cache")}
     layers = [
         (kernel, layer)

@@ -51,7 +51,7 @@ def _measure(case: Case, isas: Sequence[str], seconds: float, min_rounds: int) -
     plain = models.plain_model(case.model, case.output)
     image = models.image(case.height, case.width)
     with machine.pinned(case.threads), torch.inference_mode():
-        ours = contenders.load_all_ours(plain, image, case.output, isas)
+        ours = contenders.load_all_ours(plain, image, case.output, isas, case.dtype)
         split = Split(ours[isas[0]].model, ours[isas[0]].call)
 
         def split_call() -> None:

@@ -15,7 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from seaformer_kernels.bench.tables import model_name, number, parts_of, size_of, usual
+from seaformer_kernels.bench.tables import (
+    FLOAT32,
+    model_name,
+    number,
+    parts_of,
+    size_of,
+    types_of,
+    usual,
+)
 
 FORMATS = ("png", "svg")
 matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # names inside do not change from run to run
@@ -23,12 +31,24 @@ matplotlib.rcParams["svg.hashsalt"] = "seaformer"  # names inside do not change 
 
 def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Draws what the record has cases for into files of the folder, and returns them."""
-    cases = record["cases"]
-    chosen = {output: usual(cases, output) for output in ("logits", "labels")}
+    written = []
+    for dtype in types_of(record):
+        cases = [case for case in record["cases"] if case["dtype"] == dtype]
+        behind = "" if dtype == FLOAT32 else f"-{dtype}"
+        written += _draw(cases, record["limits"], folder, formats, behind)
+    return written
+
+
+def _draw(
+    cases: list[dict], limits: Sequence[dict], folder: Path, formats: Sequence[str], behind: str
+) -> list[Path]:
+    """Draws cases of one type; `behind` ends the names."""
+    dtype = cases[0]["dtype"]
+    chosen = {output: usual(cases, output, dtype) for output in ("logits", "labels")}
     charts: dict[str, tuple[Callable[[list[dict]], Figure], list[dict]]] = {
         **{f"latency-{output}": (_latency, chosen[output]) for output in chosen},
         "parts": (_parts, chosen["logits"] + chosen["labels"]),
-        "roofline": (lambda shown: _roofline(shown, record["limits"]), cases),
+        "roofline": (lambda shown: _roofline(shown, limits), cases),
         "pixels": (_pixels, _varied(cases, "height", "width")),
         "threads": (_threads, _varied(cases, "threads")),
     }
@@ -38,7 +58,7 @@ def draw(record: dict, folder: Path, formats: Sequence[str] = FORMATS) -> list[P
             continue
         figure = drawer(shown)
         for suffix in formats:
-            written.append(folder / f"{name}.{suffix}")
+            written.append(folder / f"{name}{behind}.{suffix}")
             save(figure, written[-1])
         plt.close(figure)
     return written
@@ -90,7 +110,7 @@ def _latency(cases: Sequence[dict]) -> Figure:
         axes.set_title(model_name(case))
     case = cases[0]
     figure.suptitle(
-        f"Image {size_of(case)} to {case['output']}, {case['threads']} thread(s), float32"
+        f"Image {size_of(case)} to {case['output']}, {case['threads']} thread(s), {case['dtype']}"
     )
     figure.supxlabel("milliseconds: median; line from least to 95th percentile", fontsize=9)
     return figure

@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 import seaformer_kernels as sk
+
+TOLERANCE = 1e-4  # in float32
+ROUNDINGS = 16  # and in a half type, in its eps
 
 
 def vector_isas() -> list[str]:
@@ -27,12 +31,15 @@ def forced(name: str) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext()
 
 
-def check_close(functions: dict[str, Callable[[], Tensor]], tolerance: float = 1e-4) -> None:
-    """Raises AssertionError unless all agree with the last to this share of its largest value."""
+def check_close(
+    functions: dict[str, Callable[[], Tensor]], dtype: torch.dtype = torch.float32
+) -> None:
+    """Raises AssertionError unless all agree with the last, to a share of its largest value."""
+    tolerance = TOLERANCE if dtype == torch.float32 else ROUNDINGS * torch.finfo(dtype).eps
     *_, reference = functions.values()
-    expected = reference()
+    expected = reference().float()
     allowed = tolerance * expected.abs().max().item()
     for name, function in functions.items():
         with forced(name):
-            error = (function() - expected).abs().max().item()
+            error = (function().float() - expected).abs().max().item()
         assert error <= allowed, f"{name}: differs by {error:.3g}, allowed are {allowed:.3g}"

@@ -10,6 +10,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.optimize.multiply_adds import count_multiply_adds
 
 OUTPUTS = ("logits", "labels")
+STATISTICS_SIZE = (256, 256)  # of the image that batch norms have the statistics of
 
 
 class Resized(nn.Module):
@@ -36,14 +37,20 @@ class ToLabels(nn.Module):
 
 
 def plain_model(variant: str, output: str) -> nn.Module:
-    """The plain model of a variant from an image to an output, the same weights every time."""
+    """The plain model of a variant from an image to an output, the same weights every time.
+
+    Its batch norms hold the statistics of an image, as a trained one's do: otherwise maps grow from
+    block to block until float16 cannot hold them.
+    """
     torch.manual_seed(0)
     model = sk.create_model(variant).requires_grad_(False)
-    # Other than fresh ones, so that folding them is work.
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_var.uniform_(0.5, 1.5)
-            module.running_mean.normal_(0.0, 0.1)
+            module.momentum = None  # those of the next image alone
+            module.train()
+    with torch.no_grad():
+        model(image(*STATISTICS_SIZE))
+    model.eval()
     nn.init.normal_(model.decode_head.conv_seg.weight, std=1.0)  # labels that differ
     return ToLabels(model).eval() if output == "labels" else model
 

@@ -1,7 +1,8 @@
-"""Other ways to run a plain model for images of one size, in float32.
+"""Other ways to run a plain model for images of one size, in an element type.
 
 Each converts the model, once and for all machines where it has such a form, and loads the result
-here for a number of threads. Resize and argmax, where the model has them, are in the graph.
+here for a type and a number of threads. Images are float32; what a runtime makes of them is its
+own. Resize and argmax, where the model has them, are in the graph.
 """
 
 from __future__ import annotations
@@ -30,18 +31,22 @@ class Peer:
     """A runtime.
 
     Attributes:
-        load: of what `convert` made, an image and a number of threads.
+        load: of what `convert` made, an image, a number of threads and an element type.
         convert: of a model in eval mode and an image; None if `load` takes the model itself.
         packages: that it imports.
         programs: any one of which it calls.
         slow: it takes a minute or more until it runs.
+        hinted: it may calculate in float32 whatever type it is told.
+        only_float32: why it is given no other type.
     """
 
-    load: Callable[[Any, Tensor, int], Infer]
+    load: Callable[[Any, Tensor, int, torch.dtype], Infer]
     convert: Callable[[nn.Module, Tensor], Any] | None = None
     packages: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     slow: bool = False
+    hinted: bool = False
+    only_float32: str = ""
 
     def missing(self) -> list[str]:
         """What it needs and is not installed."""
@@ -69,36 +74,46 @@ def _silence() -> Iterator[None]:
         os.close(nowhere)
 
 
-def load_eager(model: nn.Module, image: Tensor, threads: int) -> Infer:
-    """The model as it is."""
-    return model
+def load_eager(model: nn.Module, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
+    """The model, with an image of its type."""
+    model, ready = copy.deepcopy(model).to(dtype), image.to(dtype)
+    return lambda x: model(ready if x is image else x.to(dtype))
 
 
-def load_channels_last(model: nn.Module, image: Tensor, threads: int) -> Infer:
+def load_channels_last(model: nn.Module, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
     """Weights and image in channels_last."""
     model = copy.deepcopy(model).to(memory_format=torch.channels_last)
     channels_last = image.contiguous(memory_format=torch.channels_last)
-    return lambda x: model(channels_last if x is image else x)
+    infer = load_eager(model, channels_last, threads, dtype)
+    return lambda x: infer(channels_last if x is image else x)
 
 
-def load_compiled(model: nn.Module, image: Tensor, threads: int) -> Infer:
+def load_compiled(model: nn.Module, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
     """torch.compile with its weights as constants; compiled code is for a number of threads."""
     torch.compiler.reset()
-    compiled = torch.compile(model)
+    compiled, ready = torch.compile(copy.deepcopy(model).to(dtype)), image.to(dtype)
     with torch._inductor.config.patch(freezing=True):
-        compiled(image)
-    return compiled
+        compiled(ready)
+    return lambda x: compiled(ready if x is image else x.to(dtype))
 
 
 def to_onnx(model: nn.Module, image: Tensor) -> bytes:
     """The model as ONNX, by the older exporter: it folds batch norms into convolutions."""
     file = io.BytesIO()
     with _silence():
-        torch.onnx.export(model, (image,), file, dynamo=False, opset_version=17)
+        torch.onnx.export(
+            model,
+            (image,),
+            file,
+            dynamo=False,
+            opset_version=17,
+            input_names=["image"],
+            output_names=["output"],
+        )
     return file.getvalue()
 
 
-def load_onnxruntime(model: bytes, image: Tensor, threads: int) -> Infer:
+def load_onnxruntime(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
     """ONNX Runtime on the CPU, with all its graph optimisations."""
     import onnxruntime
 
@@ -106,16 +121,16 @@ def load_onnxruntime(model: bytes, image: Tensor, threads: int) -> Infer:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (name,) = (entry.name for entry in session.get_inputs())
-    return lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0])
+    return lambda x: torch.from_numpy(session.run(None, {"image": x.numpy()})[0])
 
 
-def load_openvino(model: bytes, image: Tensor, threads: int) -> Infer:
+def load_openvino(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
     """OpenVINO on the CPU; without the hint it may compute in bfloat16."""
     import openvino
 
+    names = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": names[dtype],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
@@ -152,15 +167,16 @@ def to_ncnn(model: nn.Module, image: Tensor) -> NcnnFiles:
         return NcnnFiles(param.read_text(), weights.read_bytes(), argmax)
 
 
-def load_ncnn(files: NcnnFiles, image: Tensor, threads: int) -> Infer:
-    """ncnn with float32 storage and arithmetic."""
+def load_ncnn(files: NcnnFiles, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
+    """ncnn with storage and, where it has it, arithmetic of the type."""
     import ncnn
     import numpy as np
 
     net = ncnn.Net()
     net.opt.num_threads = threads
-    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
-    net.opt.use_bf16_storage = False
+    half, brain = dtype == torch.float16, dtype == torch.bfloat16
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = half
+    net.opt.use_bf16_storage = brain
     with tempfile.TemporaryDirectory() as folder:
         param, weights = Path(folder, "param"), Path(folder, "bin")
         param.write_text(files.param)
@@ -179,6 +195,49 @@ def load_ncnn(files: NcnnFiles, image: Tensor, threads: int) -> Infer:
     return infer
 
 
+def to_mnn(model: nn.Module, image: Tensor) -> bytes:
+    """The model for MNN, float32, by way of ONNX."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "model.onnx"), Path(folder, "model.mnn")
+        source.write_bytes(to_onnx(model, image))
+        with _silence():
+            # What the program mnnconvert calls, before it installs a package and reports to the
+            # makers.
+            from _tools import mnnconvert
+
+            files = "--modelFile", str(source), "--MNNModel", str(target)
+            mnnconvert(["mnnconvert", "-f", "ONNX", "--bizCode", "MNN", *files])
+        return target.read_bytes()
+
+
+def load_mnn(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
+    """MNN's session on the CPU. Its module interface took ten times as long on x86."""
+    import numpy as np
+
+    with _silence(), tempfile.TemporaryDirectory() as folder:
+        import MNN
+
+        path = Path(folder, "model.mnn")
+        path.write_bytes(model)
+        interpreter = MNN.Interpreter(str(path))
+        names = {torch.float32: "high", torch.float16: "low", torch.bfloat16: "low_bf16"}
+        session = interpreter.createSession(
+            {"backend": "CPU", "numThread": threads, "precision": names[dtype]}
+        )
+    layout = MNN.Tensor_DimensionType_Caffe  # NCHW
+    source = interpreter.getSessionInput(session)
+    output = interpreter.getSessionOutput(session)
+    result = MNN.Tensor(output, layout)
+
+    def infer(x: Tensor) -> Tensor:
+        source.copyFrom(MNN.Tensor(tuple(x.shape), MNN.Halide_Type_Float, x.numpy(), layout))
+        interpreter.runSession(session)
+        output.copyToHostTensor(result)
+        return torch.from_numpy(np.array(result.getNumpyData()))
+
+    return infer
+
+
 def to_executorch(model: nn.Module, image: Tensor) -> bytes:
     """The model for ExecuTorch, with what XNNPACK can do given to it."""
     with _silence(), torch.inference_mode(False), torch.no_grad():
@@ -191,7 +250,7 @@ def to_executorch(model: nn.Module, image: Tensor) -> bytes:
         return bytes(lowered.to_executorch().buffer)
 
 
-def load_executorch(model: bytes, image: Tensor, threads: int) -> Infer:
+def load_executorch(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
     """ExecuTorch; its pool of threads is one for the whole process."""
     with _silence():
         from executorch.extension.pybindings import portable_lib
@@ -208,11 +267,23 @@ def load_executorch(model: bytes, image: Tensor, threads: int) -> Infer:
 
 
 PEERS = {
-    "eager": Peer(load_eager),
+    "eager": Peer(load_eager, only_float32="eager_channels_last is there"),
     "eager_channels_last": Peer(load_channels_last),
     "compiled_frozen": Peer(load_compiled, programs=("g++", "clang++"), slow=True),
-    "onnxruntime": Peer(load_onnxruntime, to_onnx, ("onnx", "onnxruntime")),
-    "openvino": Peer(load_openvino, to_onnx, ("onnx", "openvino")),
-    "ncnn": Peer(load_ncnn, to_ncnn, ("ncnn", "pnnx")),
-    "executorch": Peer(load_executorch, to_executorch, ("executorch", "torchao"), slow=True),
+    "onnxruntime": Peer(
+        load_onnxruntime,
+        to_onnx,
+        ("onnx", "onnxruntime"),
+        only_float32="it converts other maps to float32 and back",
+    ),
+    "openvino": Peer(load_openvino, to_onnx, ("onnx", "openvino"), hinted=True),
+    "ncnn": Peer(load_ncnn, to_ncnn, ("ncnn", "pnnx"), hinted=True),
+    "mnn": Peer(load_mnn, to_mnn, ("onnx", "MNN"), hinted=True),
+    "executorch": Peer(
+        load_executorch,
+        to_executorch,
+        ("executorch", "torchao"),
+        slow=True,
+        only_float32="its model is exported in float32",
+    ),
 }

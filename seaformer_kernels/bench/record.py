@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "seaformer-bench/2"
+SCHEMA = "seaformer-bench/3"
 
 NUMBER = (int, float)
 MAYBE_NUMBER = (int, float, type(None))
@@ -21,6 +21,8 @@ IMPLEMENTATION = {
     "load_s": NUMBER,
     "first_call_s": NUMBER,
     "extra_bytes": MAYBE_NUMBER,
+    "weights_bytes": MAYBE_NUMBER,
+    "arena_bytes": MAYBE_NUMBER,
     "calls_a_round": int,
     "seconds": [NUMBER],
     "median_s": NUMBER,
@@ -34,12 +36,14 @@ CASE = {
     "width": int,
     "threads": int,
     "output": str,
+    "dtype": str,
     "implementations": [IMPLEMENTATION],
     "split": {"isa": str, "seconds": {str: [NUMBER]}},
     "calibration_s": {str: [NUMBER]},
     "alone_s": {str: [NUMBER]},
     "work": {str: {"macs": int, "bytes": int}},
     "failed": {str: str},
+    "not_in_type": {str: str},
 }
 RECORD = {
     "schema": str,

@@ -26,17 +26,20 @@ from seaformer_kernels.bench import (
     traffic,
 )
 from seaformer_kernels.bench.case import Case
-from seaformer_kernels.bench.contenders import Contender, Converter, Mismatch
+from seaformer_kernels.bench.contenders import Contender, Converter, Mismatch, NotInType
 from seaformer_kernels.bench.implementations import forced
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.record import SCHEMA
+from seaformer_kernels.bench.tables import WHOLE_GRAPH
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 OVER = "the time was over"
 INTERRUPTED = "interrupted"
 DIED = "the process died"
 START = 3.0  # seconds until a new process has imported torch
 ALONE = 0.5  # of a case's seconds are added for rounds of ours without peers
-PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch")
+PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "mnn")
+PACKAGES += ("executorch",)
 
 Log = Callable[[str], None]
 
@@ -69,10 +72,11 @@ def product(
     threads: Sequence[int],
     outputs: Sequence[str],
     peers: Sequence[str],
+    dtypes: Sequence[torch.dtype] = ELEMENTS[:1],
 ) -> list[Case]:
     """The cases of all combinations."""
-    combined = itertools.product(threads, outputs, sizes, names)
-    return [Case(m, *size, t, output, tuple(peers)) for t, output, size, m in combined]
+    combined = itertools.product(threads, dtypes, outputs, sizes, names)
+    return [Case(m, *size, t, output, d, tuple(peers)) for t, d, output, size, m in combined]
 
 
 def absent_peers(names: Iterable[str]) -> dict[str, str]:
@@ -183,7 +187,7 @@ def likely_seconds(case: Case, taken: Sequence[Taken], steady: float = 0.0) -> f
     bounds = [
         scaled(other, seconds)
         for other, seconds in taken
-        if (other.model, other.output) == (case.model, case.output)
+        if (other.model, other.output, other.dtype) == (case.model, case.output, case.dtype)
         and len(other.peers) >= len(case.peers)
     ]
     return min(bounds, default=max((scaled(*pair) for pair in taken), default=0.0))
@@ -211,6 +215,7 @@ def run_case(
     plain = models.plain_model(case.model, case.output)
     image = models.image(case.height, case.width)
     failed: dict[str, str] = {}
+    not_in_type: dict[str, str] = {}
     key = case.model, case.height, case.width, case.output
     peers = [name for name in case.peers if name not in absent]
     with torch.inference_mode():
@@ -219,15 +224,21 @@ def run_case(
                 converter.convert(name, key, plain, image)
     with machine.pinned(case.threads), torch.inference_mode():
         expected = contenders.expected_output(plain, image)
-        ready = contenders.load_all_ours(plain, image, case.output, settings.isas)
+        ready = contenders.load_all_ours(plain, image, case.output, settings.isas, case.dtype)
         for name, contender in ready.items():
             with forced(name):
-                contenders.check(f"ours on {name}", contender.call(), expected)
+                contenders.check(f"ours on {name}", contender.call(), expected, case.dtype)
         for name in [name for name in peers if name not in failed]:
             with _surviving(name, failed, log):
                 converted = converter.get(name, key, plain)
-                contender = contenders.load_peer(name, converted, image, case.threads)
-                contenders.check(name, contender.call(), expected)
+                try:
+                    contender = contenders.load_peer(
+                        name, converted, image, case.threads, case.dtype
+                    )
+                except NotInType as error:
+                    not_in_type[name] = str(error)
+                    continue
+                contenders.check(name, contender.call(), expected, case.dtype)
                 ready[name] = contender
         calls = {name: contender.call for name, contender in ready.items()}
         rest = rounds.REST if case.threads > 1 else 0.0
@@ -243,8 +254,10 @@ def run_case(
         "width": case.width,
         "threads": case.threads,
         "output": case.output,
+        "dtype": name_of(case.dtype),
         "implementations": [
             _implementation(name, contender, seconds, count[name], extra[name], ready)
+            | _kept_bytes(name, contender)
             for name, contender in ready.items()
         ],
         "split": {"isa": settings.isas[0], "seconds": own["parts"]},
@@ -252,6 +265,7 @@ def run_case(
         "alone_s": own["ours"],
         "work": parts,
         "failed": failed,
+        "not_in_type": not_in_type,
     }
 
 
@@ -269,6 +283,19 @@ def _surviving(name: str, failed: dict[str, str], log: Log) -> Iterator[None]:
 def _extra_bytes(name: str, call: Callable[[], object]) -> int | None:
     with forced(name):
         return machine.peak_extra_bytes(call)
+
+
+def _kept_bytes(name: str, contender: Contender) -> dict[str, int | None]:
+    """What ours keeps: packed weights, and the whole graph's memory for maps."""
+    if contender.model is None:
+        return {"weights_bytes": None, "arena_bytes": None}
+    weights = sum(tensor.nbytes for tensor in contender.model.buffers())
+    if not name.endswith(WHOLE_GRAPH):
+        return {"weights_bytes": weights, "arena_bytes": None}
+    sk.ops.release_memory()  # what others keep
+    with forced(name), torch.inference_mode():
+        contender.call()
+    return {"weights_bytes": weights, "arena_bytes": sk.ops.release_memory()}
 
 
 def _implementation(
@@ -305,12 +332,13 @@ def default_plan(
     outputs: Sequence[str] | None = None,
     peers: Sequence[str] | None = None,
     quick: bool = False,
+    dtypes: Sequence[torch.dtype] | None = None,
 ) -> list[Case]:
     """What a run times unless told otherwise, what matters most first.
 
-    Given values replace the usual ones. Without sizes, ours also runs at other sizes beside eager
-    PyTorch, for the chart over pixels. Without peers or outputs, slow peers take part and labels
-    are timed on the fewest threads alone.
+    Given values replace the usual ones; float32 is the usual type. Without sizes, ours also runs at
+    other sizes beside eager PyTorch, for the chart over pixels. Without peers or outputs, slow
+    peers take part and labels are timed on the fewest threads alone.
 
     Raises:
         ValueError: a name is unknown, or there are fewer cores than threads.
@@ -321,6 +349,7 @@ def default_plan(
     threads = list(threads or ([1] if quick else _powers_of_two(cores)))
     given_outputs = outputs
     outputs = list(outputs or models.OUTPUTS)
+    dtypes = list(dtypes or ELEMENTS[:1])
     usual = [name for name, peer in PEERS.items() if not (quick and peer.slow)]
     chosen = peers is not None
     peers = list(peers if chosen else usual)
@@ -335,17 +364,17 @@ def default_plan(
         raise ValueError(f"expected at most {cores} threads, one a core, got {max(threads)}")
     first, *more = ([count] for count in threads)
     usual_sizes = sizes or [(512, 512)]
-    cases = product(names, usual_sizes, first, outputs, peers)
+    cases = product(names, usual_sizes, first, outputs, peers, dtypes)
     # A slow one would take half of the minutes once more for each number of threads.
     quickly = peers if chosen else [name for name in peers if not PEERS[name].slow]
     for count in more:
-        cases += product(names, usual_sizes, count, given_outputs or ["logits"], quickly)
+        cases += product(names, usual_sizes, count, given_outputs or ["logits"], quickly, dtypes)
     if not sizes:
         sides = (256, 1024) if quick else (256, 1024, 2048)
         others = [(side, side) for side in sides]
         name = names[0] if quick or len(names) < 3 else names[2]
         beside = [peer for peer in ("eager_channels_last",) if peer in peers]
-        cases += product([name], others, first, ["logits"], beside)
+        cases += product([name], others, first, ["logits"], beside, dtypes)
     return cases
 
 

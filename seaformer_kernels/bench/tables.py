@@ -9,6 +9,7 @@ from seaformer_kernels.bench import machine
 from seaformer_kernels.bench.rounds import quartiles
 
 WHOLE_GRAPH = "whole graph"  # behind the instruction set: ours as one op
+FLOAT32 = "float32"  # the type that is meant where none is named
 PARTS_ORDER = ("stem", "stage", "attention", "mlp", "head", "other blocks", "between blocks")
 
 
@@ -41,10 +42,13 @@ def report(record: dict) -> str:
     ]
     for name, reason in record["absent"].items():
         parts.append(f"`{name}` is absent ({reason}).")
+    parts += not_in_type(record["cases"])
     parts += [f"Not measured: {case} ({why})." for case, why in record["skipped"].items()]
-    parts += ["## In short", *summaries(record)]
-    for (threads, output), cases in _groups(record["cases"]).items():
-        title = f"## Image to {output}, {in_words(threads)}"
+    parts.append("## In short")
+    for dtype in types_of(record):
+        parts += summaries(record, dtype)
+    for (threads, output, dtype), cases in _groups(record["cases"]).items():
+        title = f"## Image to {output} in {dtype}, {in_words(threads)}"
         parts += [title, _latency(cases), _details(cases)]
         parts += [
             f"`{name}` failed on {_title(case)}: {reason}."
@@ -62,9 +66,24 @@ def report(record: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def usual(cases: Sequence[dict], output: str) -> list[dict]:
+def types_of(record: dict) -> list[str]:
+    """The element types of its cases."""
+    return list(dict.fromkeys(case["dtype"] for case in record["cases"]))
+
+
+def not_in_type(cases: Sequence[dict]) -> list[str]:
+    """A sentence for each peer that has no result in a type."""
+    found = {
+        (name, case["dtype"]): reason
+        for case in cases
+        for name, reason in case["not_in_type"].items()
+    }
+    return [f"`{name}` is absent in {dtype} ({why})." for (name, dtype), why in found.items()]
+
+
+def usual(cases: Sequence[dict], output: str, dtype: str = FLOAT32) -> list[dict]:
     """The cases of an output on the fewest threads, at the size that most of them have."""
-    cases = [case for case in cases if case["output"] == output]
+    cases = [case for case in cases if (case["output"], case["dtype"]) == (output, dtype)]
     if not cases:
         return []
     threads = min(case["threads"] for case in cases)
@@ -72,9 +91,9 @@ def usual(cases: Sequence[dict], output: str) -> list[dict]:
     return [c for c in cases if c["threads"] == threads and (c["height"], c["width"]) == size]
 
 
-def summaries(record: dict) -> list[str]:
+def summaries(record: dict, dtype: str = FLOAT32) -> list[str]:
     """For each output a table of the usual cases: ours on the widest instruction set, and peers."""
-    chosen = {output: usual(record["cases"], output) for output in ("logits", "labels")}
+    chosen = {output: usual(record["cases"], output, dtype) for output in ("logits", "labels")}
     return [_summary(output, cases) for output, cases in chosen.items() if cases]
 
 
@@ -83,7 +102,7 @@ def _summary(output: str, cases: Sequence[dict]) -> str:
     first = cases[0]
     isa = first["split"]["isa"]
     peers = _peers(cases)
-    title = f"{size_of(first)} to {output}, {isa}, {in_words(first['threads'])}"
+    title = f"{size_of(first)} to {output}, {isa}, {in_words(first['threads'])}, {first['dtype']}"
     rows = []
     for case in cases:
         by_name = {i["name"]: i for i in case["implementations"]}
@@ -118,14 +137,15 @@ def split_table(cases: Sequence[dict]) -> str:
         medians = [
             number(1e3 * statistics.median(seconds[p])) if p in seconds else "" for p in parts
         ]
-        rows.append([_title(case), case["output"], str(case["threads"]), *medians])
-    return table(["model, size", "to", "threads", *(f"{part}, ms" for part in parts)], rows)
+        facts = [case["output"], case["dtype"], str(case["threads"])]
+        rows.append([_title(case), *facts, *medians])
+    return table(["model, size", "to", "in", "threads", *(f"{p}, ms" for p in parts)], rows)
 
 
-def _groups(cases: Sequence[dict]) -> dict[tuple[int, str], list[dict]]:
-    groups: dict[tuple[int, str], list[dict]] = {}
+def _groups(cases: Sequence[dict]) -> dict[tuple[int, str, str], list[dict]]:
+    groups: dict[tuple[int, str, str], list[dict]] = {}
     for case in cases:
-        groups.setdefault((case["threads"], case["output"]), []).append(case)
+        groups.setdefault((case["threads"], case["output"], case["dtype"]), []).append(case)
     return groups
 
 
@@ -169,7 +189,8 @@ def _latency(cases: Sequence[dict]) -> str:
 def _details(cases: Sequence[dict]) -> str:
     """A row for each implementation: all that is not in the first table."""
     columns = ["model, size", "implementation", "median, ms", "p95, ms", "least, ms"]
-    columns += ["convert, s", "load, s", "first call, ms", "memory of a call, MB", "rounds"]
+    columns += ["convert, s", "load, s", "first call, ms", "memory of a call, MB"]
+    columns += ["weights, MB", "arena, MB", "rounds"]
     rows = [
         [
             _title(case),
@@ -179,6 +200,10 @@ def _details(cases: Sequence[dict]) -> str:
             number(i["load_s"]),
             number(1e3 * i["first_call_s"]),
             "?" if i["extra_bytes"] is None else number(i["extra_bytes"] / 2**20),
+            *(
+                "" if i[k] is None else number(i[k] / 2**20)
+                for k in ("weights_bytes", "arena_bytes")
+            ),
             str(len(i["seconds"])),
         ]
         for case in cases

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
@@ -14,6 +15,7 @@ from seaformer_kernels.bench.implementations import vector_isas
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import Size
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 QUICK = {"seconds": 8.0, "min_rounds": 10, "minutes": 3.0}
 
@@ -30,6 +32,9 @@ def _several(name: str, kind: Any, text: str, metavar: str | None = None) -> Any
 @_several("--isa", str, "Instruction set that ours runs on.")
 @_several("--output", click.Choice(models.OUTPUTS), "What is computed of the image.")
 @_several("--peer", click.Choice([*PEERS, "none"]), "What ours is held against.")
+@_several(
+    "--dtype", click.Choice([name_of(t) for t in ELEMENTS]), "Element type (default: float32)."
+)
 @click.option("--quick", is_flag=True, help="The smallest model, few rounds: 3 minutes.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="For the rounds of a case.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Start no case that ends later.")
@@ -48,6 +53,7 @@ def bench(
     isa: tuple[str, ...],
     output: tuple[str, ...],
     peer: tuple[str, ...],
+    dtype: tuple[str, ...],
     quick: bool,
     seconds: float | None,
     minutes: float | None,
@@ -69,7 +75,8 @@ def bench(
     peers = None if not peer else [name for name in peer if name != "none"]
     try:
         sizes = [(height, width) for width, height in size]
-        plan = suite.default_plan(model, sizes, threads, output, peers, quick)
+        dtypes = [getattr(torch, name) for name in dtype]
+        plan = suite.default_plan(model, sizes, threads, output, peers, quick, dtypes)
         out.mkdir(parents=True, exist_ok=True)
         found = suite.run(plan, settings)
     except (ValueError, OSError) as error:
