@@ -32,6 +32,7 @@ from seaformer_kernels.bench import (
 from seaformer_kernels.bench.models import ToLabels, image, multiply_adds, plain_model
 from seaformer_kernels.bench.split import Split
 from seaformer_kernels.cli.commands import seaformer
+from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 TINY = "seaformer_tiny"
 native = pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
@@ -44,7 +45,7 @@ def found():
     settings = suite.Settings(isas=isas, seconds=0, min_rounds=4, processes=0)
     patch = pytest.MonkeyPatch()
 
-    def fail(model, image, threads):
+    def fail(*_):
         raise RuntimeError("no such layer\nand more")
 
     extra = {"broken": peers.Peer(fail), "gone": peers.Peer(fail, packages=("no_such_package",))}
@@ -53,6 +54,7 @@ def found():
     names = ("eager", "broken", "gone")
     sizes = [(64, 64), (64, 96)]
     cases = suite.product([TINY], sizes, [1], ["logits", "labels"], names)
+    cases += suite.product([TINY], sizes[:1], [1], ["logits"], names, [torch.float16])
     try:
         return suite.run(cases, settings, log=lambda _: None)
     finally:
@@ -64,15 +66,19 @@ def found():
 def test_a_run_is_a_record_with_everything_in_it(found):
     record.check(json.loads(json.dumps(found)))
     assert found["absent"] == {"gone": "not installed: no_such_package"}
-    assert len(found["cases"]) == 4
+    assert [case["dtype"] for case in found["cases"]] == ["float32"] * 4 + ["float16"]
     ours = [f"{isa}{form}" for isa in sk.cpu.supported_isas() for form in ("", " whole graph")]
     for case in found["cases"]:
         assert case["failed"] == {"broken": "RuntimeError: no such layer"}
-        assert [i["name"] for i in case["implementations"]] == [*ours, "eager"]
+        beside = ["eager"] if case["dtype"] == "float32" else []
+        assert [*case["not_in_type"]] == ([] if beside else ["eager"])
+        assert [i["name"] for i in case["implementations"]] == [*ours, *beside]
         for i in case["implementations"]:
             assert len(i["seconds"]) == 4
             assert 0 < i["min_s"] <= i["median_s"] <= i["p95_s"]
-            assert set(i["times_faster"]) == ({"eager"} if i["ours"] else set())
+            assert set(i["times_faster"]) == ({*beside} if i["ours"] else set())
+            assert (i["weights_bytes"] or 0) > 0 or not i["ours"]
+            assert bool(i["arena_bytes"]) == i["name"].endswith("whole graph")
         assert set(case["calibration_s"]) == {"multiply-adds", "cache"}
         assert list(case["alone_s"]) == ours
         for seconds in (*case["calibration_s"].values(), *case["alone_s"].values()):
@@ -91,6 +97,8 @@ def test_report_has_every_case_and_names_what_is_missing(found):
     text = tables.report(found)
     assert "`gone` is absent (not installed: no_such_package)." in text
     assert "`broken` failed on tiny 96x64: RuntimeError: no such layer." in text
+    assert text.count("`eager` is absent in float16 (eager_channels_last is there).") == 1
+    assert "## Image to logits in float16, 1 thread" in text
     assert text.count("| tiny 96x64") == 2 * (2 * 2 * len(sk.cpu.supported_isas()) + 1 + 1)
     for line in text.splitlines():
         assert line.count("|") == 0 or line.startswith("| ")
@@ -103,7 +111,7 @@ def test_charts_are_drawn(found, tmp_path):
     names = {path.name for path in charts.draw(found, tmp_path, formats=["svg"])}
     assert names == {
         f"{n}.svg" for n in ["latency-logits", "latency-labels", "parts", "roofline", "pixels"]
-    }
+    } | {f"{n}-float16.svg" for n in ["latency-logits", "parts", "roofline"]}
     for name in names:
         assert "</svg>" in (tmp_path / name).read_text()
 
@@ -113,6 +121,8 @@ def test_no_case_is_begun_that_would_end_too_late(monkeypatch):
     small, large = suite.product([TINY], [(64, 64), (64, 128)], [1], ["logits"], ["eager"])
     assert suite.likely_seconds(large, [(small, 3.0)]) == 6.0
     assert suite.likely_seconds(small, [(large, 3.0), (large, 2.0)]) == 2.0
+    half = dataclasses.replace(small, dtype=torch.float16)
+    assert suite.likely_seconds(half, [(small, 3.0), (half, 2.0)]) == 2.0
     other = dataclasses.replace(small, model="seaformer_base")
     assert suite.likely_seconds(large, [(other, 4.0), (other, 5.0)]) == 10.0
     assert suite.likely_seconds(small, [(dataclasses.replace(small, peers=()), 1.0)]) == 1.0
@@ -196,8 +206,13 @@ def test_a_case_whose_process_died_is_named(monkeypatch):
     [
         (
             lambda r: r.update(schema="x"),
-            "expected a record of schema 'seaformer-bench/2', got 'x'",
+            "expected a record of schema 'seaformer-bench/3', got 'x'",
         ),
+        (
+            lambda r: r.update(schema="seaformer-bench/2"),
+            "expected a record of schema 'seaformer-bench/3', got 'seaformer-bench/2'",
+        ),
+        (lambda r: r["cases"][0].pop("dtype"), r"expected the field 'dtype' in the record.cases"),
         (lambda r: r.pop("limits"), "expected the field 'limits' in the record"),
         (lambda r: r.update(skipped={"x": 1}), r"expected str in the record.skipped.x, got int"),
         (
@@ -224,7 +239,7 @@ def test_several_numbers_of_threads_run_in_processes_of_their_own(capfd):
     result = suite.run([*cases, cases[0]], settings)
     record.check(result)
     assert [case["threads"] for case in result["cases"]] == [1, 2, 1]
-    assert "[2/3] seaformer_tiny 64x64 to logits, 2 threads" in capfd.readouterr().err
+    assert "[2/3] seaformer_tiny 64x64 to logits in float32, 2 threads" in capfd.readouterr().err
 
 
 def test_plan_starts_with_what_matters_and_checks_names():
@@ -234,6 +249,10 @@ def test_plan_starts_with_what_matters_and_checks_names():
     assert not {"compiled_frozen", "executorch"} & set(cases[0].peers)
     assert set(suite.default_plan()[0].peers) == set(peers.PEERS)
     assert len({(c.height, c.width) for c in suite.default_plan()}) == 4
+    assert {case.dtype for case in cases} == {torch.float32}
+    both = suite.default_plan(quick=True, dtypes=[torch.float32, torch.float16])
+    assert len(both) == 2 * len(cases)
+    assert [case.dtype for case in both[:4]] == [torch.float32] * 2 + [torch.float16] * 2
     with pytest.raises(ValueError, match=r"expected models among .*, got 'huge'"):
         suite.default_plan(names=["huge"])
     with pytest.raises(ValueError, match="threads, one a core, got 9999"):
@@ -265,6 +284,56 @@ def test_wrong_results_are_told():
         contenders.check("x", torch.tensor([1, 2]), torch.tensor([1, 3]))
 
 
+@pytest.mark.parametrize("dtype", ELEMENTS[1:])
+def test_half_types_may_differ_by_their_rounding(dtype):
+    expected = torch.linspace(1.0, 2.0, 9)
+    allowed = contenders.ROUNDINGS * torch.finfo(dtype).eps
+    contenders.check("x", expected * (1 + 0.9 * allowed), expected, dtype)
+    for factor, told in ((1 + 1.1 * allowed, "differs"), (float("nan"), "by nan")):
+        with pytest.raises(contenders.Mismatch, match=told):
+            contenders.check("x", expected * factor, expected, dtype)
+    labels = torch.arange(1000)
+    wrong = torch.where(labels < 1000 * (1 - 1.1 * allowed), labels, -1)
+    with pytest.raises(contenders.Mismatch, match="of the labels"):
+        contenders.check("x", wrong, labels, dtype)
+
+
+@pytest.mark.parametrize("dtype", ELEMENTS[1:])
+def test_peers_that_calculate_in_float32_whatever_the_type_are_told(monkeypatch, dtype):
+    def ignoring(model, image, threads, dtype):
+        return lambda x: x.sin()
+
+    def following(model, image, threads, dtype):
+        return lambda x: x.to(dtype).sin()
+
+    def result(peer, dtype):
+        monkeypatch.setitem(contenders.PEERS, "peer", peer)
+        return contenders.load_peer("peer", (None, None), torch.ones(3), 1, dtype).call()
+
+    assert result(peers.Peer(following, hinted=True), dtype).dtype == dtype
+    assert torch.equal(
+        result(peers.Peer(ignoring, hinted=True), torch.float32), torch.ones(3).sin()
+    )
+    with pytest.raises(contenders.NotInType, match=f"asked for {name_of(dtype)} it calculates"):
+        result(peers.Peer(ignoring, hinted=True), dtype)
+    with pytest.raises(contenders.NotInType, match="has no others"):
+        result(peers.Peer(following, only_float32="has no others"), dtype)
+
+
+@native
+@pytest.mark.parametrize("dtype", ELEMENTS[1:])
+def test_half_types_keep_half_the_memory(dtype):
+    plain, x = plain_model(TINY, "logits"), image(256, 256)
+    kept = {}
+    with torch.inference_mode():
+        for each in torch.float32, dtype:
+            isa = sk.cpu.supported_isas()[0]
+            ours = contenders.load_ours(plain, x, "logits", isa, whole_graph=True, dtype=each)
+            kept[each] = suite._kept_bytes(f"{isa} whole graph", ours)
+    for what, wide in kept[torch.float32].items():
+        assert 0.45 * wide < kept[dtype][what] < 0.55 * wide, what
+
+
 @native
 def test_limits_are_those_of_the_instruction_set():
     peaks = [limits.fma_peak(isa, 1) for isa in sk.cpu.supported_isas()]
@@ -275,7 +344,8 @@ def test_limits_are_those_of_the_instruction_set():
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["logits", "labels"])
 @pytest.mark.parametrize("name", [name for name, peer in peers.PEERS.items() if not peer.slow])
-def test_peers_compute_what_pytorch_does(name, output):
+@pytest.mark.parametrize("dtype", ELEMENTS)
+def test_peers_compute_what_pytorch_does(name, output, dtype):
     if missing := peers.PEERS[name].missing():
         pytest.skip(f"not installed: {missing}")
     plain, x = plain_model(TINY, output), image(64, 96)
@@ -283,8 +353,12 @@ def test_peers_compute_what_pytorch_does(name, output):
     converter = contenders.Converter()
     with torch.inference_mode():
         converter.convert(name, "key", plain, x)
-        contender = contenders.load_peer(name, converter.get(name, "key", plain), x, 1)
-        contenders.check(name, contender.call(), plain(x))
+        converted = converter.get(name, "key", plain)
+        try:
+            contender = contenders.load_peer(name, converted, x, 1, dtype)
+        except contenders.NotInType as error:
+            pytest.skip(str(error))
+        contenders.check(name, contender.call(), plain(x), dtype)
 
 
 @pytest.mark.slow
@@ -292,10 +366,11 @@ def test_peers_compute_what_pytorch_does(name, output):
 @pytest.mark.children
 def test_command_writes_its_files(tmp_path):
     options = "--model seaformer_tiny --size 64 --threads 1 --peer eager --seconds 0 --no-charts"
+    options += " --dtype float32 --dtype float16"
     result = CliRunner().invoke(seaformer, ["bench", *options.split(), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md"]
-    assert len(record.load(tmp_path / "bench.json")["cases"]) == 2
+    assert len(record.load(tmp_path / "bench.json")["cases"]) == 4
     refused = CliRunner().invoke(seaformer, ["bench", "--size", "5"])
     assert refused.exit_code == 2 and "at least 32 pixels" in refused.output
 

@@ -45,7 +45,8 @@ def test_functions_have_short_names_that_tell_them_apart(function, short):
 
 
 def row(kernel: str, layer: str, total: int) -> dict:
-    return {"kernel": kernel, "layer": layer, "counts": {"total": total}, "cache": {"misses": 1}}
+    counts = {"counts": {"total": total}, "cache": {"misses": 1}}
+    return {"kernel": kernel, "layer": layer, "dtype": "float32"} | counts
 
 
 def blocks(stages: str = "111 11 11 1 1") -> list[str]:
@@ -70,7 +71,7 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     for part in ("decode_head", "decode_head.fuse1"):
         for way, total in (("", 100), ("/unfused", 105)):
             kernels += [row("segmentation_head", f"{TINY}.{part}{way}", total)]
-    ours = {"model": TINY, "implementation": "ours", "output": "logits"}
+    ours = {"model": TINY, "implementation": "ours", "output": "logits", "dtype": "float32"}
     ours |= {"counts": {"total": 10_000}, "cache": {"misses": 7}}
     fused, apart = bench_arm.with_unfused([ours], kernels)
     assert fused == ours
@@ -84,6 +85,8 @@ def test_unfused_network_has_what_the_layers_of_its_blocks_take_more():
     for fused, apart in zip(rows[::2], rows[1::2], strict=True):
         assert fused["part"] == apart["part"]
         assert apart["counts"] == {"total": 10_000 + more[fused["part"]]}
+    half = ours | {"dtype": "float16"}
+    assert bench_arm.with_unfused([half], kernels) == [half]
     assert bench_arm.with_unfused([ours | {"part": "none"}], kernels) == [ours | {"part": "none"}]
 
 
@@ -104,10 +107,11 @@ def test_every_block_has_a_layer_that_is_measured(variant, kernel, files, least)
     assert set(named) <= measured
 
 
-def test_parts_are_sums_of_their_blocks(monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_parts_are_sums_of_their_blocks(monkeypatch, dtype):
     def count_runs(model, runs, cpu, plugin, options):
         (run,) = runs
-        assert run in ("ours:blocks", "eager:blocks")
+        assert run in (f"ours:blocks:{dtype}", f"eager:blocks:{dtype}")
         figure = "total" if plugin == bench_arm.count.COUNT else "misses"
         return {
             name: {"window": 1, figure: fmas}
@@ -115,7 +119,7 @@ def test_parts_are_sums_of_their_blocks(monkeypatch):
         }
 
     monkeypatch.setattr(bench_arm.count_model, "count_runs", count_runs)
-    jobs = bench_arm.part_jobs(TINY, bench_arm.CACHES, "max")
+    jobs = bench_arm.part_jobs(TINY, dtype, bench_arm.CACHES, "max")
     rows = bench_arm.joined([row for job in jobs for row in job.run()])
     assert {row["implementation"] for row in rows} == {"ours", "eager"}
     ours = {row["part"]: row for row in rows if row["implementation"] == "ours"}
@@ -126,28 +130,69 @@ def test_parts_are_sums_of_their_blocks(monkeypatch):
         row["cache"]["memory_bytes"] = 2**20 if row["implementation"] == "ours" else 2**21
     lines = bench_arm.part_table(rows).splitlines()
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
-        *("tiny", "stem", "13.6"),
+        *("tiny", dtype, "stem", "13.6" if dtype == "float32" else "6.82"),
         *("1.000", "1.000", "1", "2"),
     ]
     assert len(lines) == 2 + len(ours)
-    total = bench_arm.count_model.ideal_fmas(TINY)[""]
+    total = bench_arm.ideal_fmas(TINY, dtype)[""]
     assert sum(row["ideal_fmas"] for row in ours.values()) == total
 
 
 def test_report_has_a_row_for_each_inference_and_part():
     counts = {"total": 30, "vec_fma": 20}
     cache = dict.fromkeys(("l1_misses", "l2_misses", "l2_bytes", "memory_bytes"), 2**20)
-    row = {"model": TINY, "implementation": "ours", "output": "logits", "ideal_fmas": 20}
+    row = {"model": TINY, "implementation": "ours", "output": "logits", "dtype": "float32"}
+    row |= {"ideal_fmas": 20}
     row |= {"counts": counts, "cache": cache}
     record = {"cpu": "max", "caches": {}, "absent": {"x": "gone"}, "kernels": [], "times": []}
     record |= {"networks": [row], "parts": [row | {"part": "stem"}]}
     text = bench_arm.report(record)
     assert "Absent: x (gone)." in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    assert [r[:3] + r[5:6] for r in rows if r[:2] == ["tiny", "ours"]] == [
-        ["tiny", "ours", "logits", "1.500"]
+    assert [r[:4] + r[6:7] for r in rows if r[:2] == ["tiny", "ours"]] == [
+        ["tiny", "ours", "logits", "float32", "1.500"]
     ]
-    assert [r[3:] for r in rows if r[:2] == ["tiny", "stem"]] == [["1.500", "1"]]
+    assert [r[4:] for r in rows if r[:3] == ["tiny", "float32", "stem"]] == [["1.500", "1"]]
+
+
+def test_types_stand_below_one_another_and_peers_beside_ours():
+    counts = {"float32": {"whole": 8, "ours": 9, "mnn": 12, "onnxruntime": 10}}
+    counts["float16"] = {"whole": 4, "ours": 5, "mnn": 7}
+    rows = [
+        {"model": TINY, "implementation": name, "output": "logits", "dtype": dtype}
+        | {"counts": {"total": total * 10**6}}
+        for dtype, by in counts.items()
+        for name, total in by.items()
+    ]
+    lines = bench_arm.type_table([*rows, rows[0] | {"output": "labels"}]).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert cells[0][2:] == [
+        *("whole, M", "ours, M", "mnn, M", "onnxruntime, M"),
+        *("mnn / whole", "onnxruntime / whole"),
+    ]
+    assert cells[2:] == [
+        ["tiny", "float32", "8", "9", "12", "10", "1.50", "1.25"],
+        ["tiny", "float16", "4", "5", "7", "", "1.75", ""],
+    ]
+
+
+def test_runtimes_without_the_type_are_not_run_in_it():
+    processes = bench_arm.PROCESSES
+    assert bench_arm.in_type(processes, "float32") == [*processes]
+    assert [*processes[:2], *processes[3:]] == bench_arm.in_type(processes, "float16")
+    assert processes[2] == ("onnxruntime",)
+
+
+def test_counts_alone_are_rows_without_caches():
+    row = {"model": TINY, "implementation": "ours", "output": "logits", "dtype": "float32"}
+    row |= {"counts": {"total": 3, "vec_fma": 1}, "ideal_fmas": 2}
+    assert bench_arm.joined([row]) == []
+    assert bench_arm.joined([row], ["counts"]) == [row]
+    cells = bench_arm.network_table([row]).splitlines()[-1].split("|")[1:-1]
+    assert [cell.strip() for cell in cells[-5:]] == ["1.500", "", "", "", ""]
+    types = [row, row | {"dtype": "float16"}]
+    found = {"counts_only": True, "networks": types, "kernels": [], "parts": []}
+    assert [*update_readme.arm_blocks(found)] == ["arm-types"]
 
 
 def test_only_marked_blocks_of_known_names_are_replaced():
@@ -159,7 +204,9 @@ def test_only_marked_blocks_of_known_names_are_replaced():
 
 def test_pages_have_a_marker_for_every_block():
     pages = "".join(page.read_text() for page in update_readme.PAGES)
-    for name in ("front", "machine", "networks", "arm-networks", "arm-kernels", "arm-parts"):
+    blocks = ["front", "machine", "networks", "networks-half"]
+    blocks += ["arm-networks", "arm-types", "arm-kernels", "arm-parts"]
+    for name in blocks:
         assert pages.count(f"<!-- bench: {name} -->") == 1
 
 
@@ -191,7 +238,7 @@ def test_rows_of_the_readme_name_the_best_other_runtime():
         for name, value in times.items()
     ]
     case = {"model": TINY, "output": "labels", "threads": 1, "height": 512, "width": 512}
-    case |= {"split": {"isa": "avx2"}, "implementations": implementations}
+    case |= {"dtype": "float32", "split": {"isa": "avx2"}, "implementations": implementations}
     assert update_readme.suite_rows({"cases": [case]}) == {
         "ms to labels, whole graph": ["1", "", "", ""],
         "ms to labels, op by op": ["2", "", "", ""],
@@ -201,7 +248,7 @@ def test_rows_of_the_readme_name_the_best_other_runtime():
     counts = {"whole": 10, "ours": 11, "ours unfused": 5, "ncnn": 13, "onnxruntime": 12}
     networks = [
         {"model": TINY, "output": "logits", "implementation": name, "counts": {"total": total}}
-        | {"ideal_fmas": 10}
+        | {"ideal_fmas": 10, "dtype": "float32"}
         for name, total in counts.items()
     ]
     assert update_readme.arm_rows({"networks": networks}) == {

@@ -146,17 +146,28 @@ def write_run(path: Path, run: compare.Run) -> Path:
         "width": 64,
         "threads": 1,
         "output": "logits",
+        "dtype": "float32",
         "implementations": [],
         "split": {"isa": case.whole, "seconds": case.parts},
         "calibration_s": case.calibration,
         "alone_s": case.ours,
         "work": {},
         "failed": {},
+        "not_in_type": {},
     }
     empty = {"machine": run.machine, "conditions": {}, "versions": {}, "settings": {}, "absent": {}}
     lists = {"limits": [], "cases": [suite_case], "skipped": {}}
     path.write_text(json.dumps({"schema": SCHEMA, **empty, **lists}))
     return path
+
+
+def test_types_are_cases_of_their_own():
+    case = {"model": "m", "height": 1, "width": 2, "output": "logits", "threads": 1}
+    case |= {"split": {"isa": "avx2", "seconds": {}}, "alone_s": {}, "calibration_s": {}}
+    cases = [case | {"dtype": dtype} for dtype in ("float32", "float16")]
+    assert [*compare.suite_run({"machine": HERE, "cases": cases}).cases] == [
+        f"m 1x2 to logits in {dtype}, threads: 1" for dtype in ("float32", "float16")
+    ]
 
 
 def write_pytest_run(path: Path, run: compare.Run) -> Path:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import implementations, machine
+from seaformer_kernels.ops._element import ELEMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -113,16 +114,18 @@ def test_equal_sizes_stand_once(kind):
     assert len(sizes) == len(set(sizes))
 
 
+@pytest.mark.parametrize("dtype", ELEMENTS)
 @pytest.mark.parametrize("kind", [*trace_shapes.COLUMNS][2:])
-def test_forms_of_a_block_agree(kind):
+def test_forms_of_a_block_agree(kind, dtype):
     for shape in traced.shapes(kind, sk.list_models()[0]):
         sides = {name for name in shape.sizes if name.endswith(("height", "width"))}
         small = {k: min(size, 16) if k in sides else size for k, size in shape.sizes.items()}
-        block = blocks.make_block(dataclasses.replace(shape, sizes=small))
+        block = blocks.make_block(dataclasses.replace(shape, sizes=small), dtype)
         forms = {"fused": block.fused, "onednn": block.onednn or block.eager, "eager": block.eager}
         with torch.inference_mode():
             implementations.check_close(
-                {name: functools.partial(form, *block.inputs) for name, form in forms.items()}
+                {name: functools.partial(form, *block.inputs) for name, form in forms.items()},
+                dtype,
             )
 
 
@@ -202,11 +205,13 @@ def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
         "--quick",
         "--budget=0",
         "-k=smooth and channels_last and 1thread",
+        "--dtype=float16",
         f"--benchmark-json={path}",
     )
     isas, peers = sk.cpu.supported_isas(), ["eager_argmax", "eager_max"]
     rows = [line.split() for line in out.splitlines() if line.startswith("64x64x150-512x512 ")]
-    assert [row[6] for row in rows] == isas
+    assert [row[7] for row in rows] == isas
+    assert {row[4] for row in rows} == {"float16"}
     assert "interleaved rounds" in out and "load average:" in out
 
     saved = json.loads(path.read_text())
@@ -231,8 +236,8 @@ def test_suite_reports_a_ratio_for_every_implementation(tmp_path):
 @pytest.mark.parametrize(
     ("suite", "match", "family"),
     [
-        ("bench_pointwise.py", "conv_seg", "1x1 convolutions, threads: 1"),
-        ("bench_blocks.py", "fuse1", "fusion_gate, threads: 1"),
+        ("bench_pointwise.py", "conv_seg", "1x1 convolutions in float32, threads: 1"),
+        ("bench_blocks.py", "fuse1", "fusion_gate in float32, threads: 1"),
     ],
 )
 def test_suites_sum_up_their_families(suite, match, family):

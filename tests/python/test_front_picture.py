@@ -22,7 +22,12 @@ def record() -> dict:
         {"name": name, "median_s": value, "ours": name != "eager"} for name, value in times.items()
     ]
     case = {"model": "seaformer_base", "output": "labels", "height": 64, "width": 96}
-    case |= {"threads": 1, "split": {"isa": "avx2"}, "implementations": implementations}
+    case |= {
+        "threads": 1,
+        "dtype": "float32",
+        "split": {"isa": "avx2"},
+        "implementations": implementations,
+    }
     return {"cases": [case]}
 
 
