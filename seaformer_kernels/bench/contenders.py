@@ -124,9 +124,6 @@ def load_peer(
     """
     peer = PEERS[name]
     form, convert_s = converted
-    half = dtype != torch.float32
-    if half and peer.only_float32:
-        raise NotInType(peer.only_float32)
     start = time.perf_counter()
     infer = peer.load(form, image, threads, dtype)
     load_s = time.perf_counter() - start
@@ -135,7 +132,7 @@ def load_peer(
         return infer(image)
 
     first_call_s = _seconds(call)
-    if half and peer.hinted:
+    if peer.hinted and dtype != torch.float32:
         wide = peer.load(form, image, threads, torch.float32)
         if torch.equal(call(), wide(image)):
             raise NotInType(f"asked for {name_of(dtype)} it calculates in float32 here")

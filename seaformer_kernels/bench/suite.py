@@ -8,7 +8,7 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -38,8 +38,17 @@ INTERRUPTED = "interrupted"
 DIED = "the process died"
 START = 3.0  # seconds until a new process has imported torch
 ALONE = 0.5  # of a case's seconds are added for rounds of ours without peers
-PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx", "mnn")
-PACKAGES += ("executorch",)
+PACKAGES = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "ncnn",
+    "pnnx",
+    "mnn",
+    "executorch",
+)
 
 Log = Callable[[str], None]
 
@@ -83,6 +92,12 @@ def absent_peers(names: Iterable[str]) -> dict[str, str]:
     """Those that cannot run here, and what is missing."""
     missing = {name: PEERS[name].missing() for name in names}
     return {name: f"not installed: {', '.join(parts)}" for name, parts in missing.items() if parts}
+
+
+def only_float32(names: Iterable[str], absent: Container[str]) -> dict[str, str]:
+    """Those, but the absent, that are given no other type, and why."""
+    reasons = {name: PEERS[name].only_float32 for name in names if name not in absent}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def to_stderr(line: str) -> None:
@@ -215,9 +230,9 @@ def run_case(
     plain = models.plain_model(case.model, case.output)
     image = models.image(case.height, case.width)
     failed: dict[str, str] = {}
-    not_in_type: dict[str, str] = {}
+    not_in_type = {} if case.dtype == torch.float32 else only_float32(case.peers, absent)
     key = case.model, case.height, case.width, case.output
-    peers = [name for name in case.peers if name not in absent]
+    peers = [name for name in case.peers if name not in absent and name not in not_in_type]
     with torch.inference_mode():
         for name in peers:
             with _surviving(name, failed, log):

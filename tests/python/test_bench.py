@@ -316,8 +316,6 @@ def test_peers_that_calculate_in_float32_whatever_the_type_are_told(monkeypatch,
     )
     with pytest.raises(contenders.NotInType, match=f"asked for {name_of(dtype)} it calculates"):
         result(peers.Peer(ignoring, hinted=True), dtype)
-    with pytest.raises(contenders.NotInType, match="has no others"):
-        result(peers.Peer(following, only_float32="has no others"), dtype)
 
 
 @native

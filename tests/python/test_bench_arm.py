@@ -115,7 +115,7 @@ def test_parts_are_sums_of_their_blocks(monkeypatch, dtype):
         figure = "total" if plugin == bench_arm.count.COUNT else "misses"
         return {
             name: {"window": 1, figure: fmas}
-            for name, fmas in bench_arm.count_model.ideal_fmas(model).items()
+            for name, fmas in bench_arm.ideal_fmas(model, dtype).items()
         }
 
     monkeypatch.setattr(bench_arm.count_model, "count_runs", count_runs)
@@ -135,7 +135,9 @@ def test_parts_are_sums_of_their_blocks(monkeypatch, dtype):
     ]
     assert len(lines) == 2 + len(ours)
     total = bench_arm.ideal_fmas(TINY, dtype)[""]
-    assert sum(row["ideal_fmas"] for row in ours.values()) == total
+    assert sum(row["ideal_fmas"] for row in ours.values()) == pytest.approx(
+        total, abs=len(bench_arm.count_model.blocks(TINY))
+    )
 
 
 def test_report_has_a_row_for_each_inference_and_part():
