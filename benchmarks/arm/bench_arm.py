@@ -157,12 +157,6 @@ def plugins_of(caches: dict[str, int] | None) -> dict[str, tuple]:
     return {"counts": (count.COUNT, None), **cache}
 
 
-def ideal_fmas(model: str, dtype: str) -> dict[str, int]:
-    """As `count_model.ideal_fmas`, of FMAs on registers full of a type."""
-    bytes_each = getattr(torch, dtype).itemsize
-    return {name: fmas * bytes_each // 4 for name, fmas in count_model.ideal_fmas(model).items()}
-
-
 def in_type(processes: Sequence[Sequence[str]], dtype: str) -> list[Sequence[str]]:
     """Those whose runtimes calculate in a type."""
     narrow = [name for name in peer_models.WHEELS if peers.PEERS[name].only_float32]
@@ -178,7 +172,7 @@ def network_jobs(
     cpu: str,
 ) -> list[Job]:
     """The work on whole inferences of a model: for each process, counts and then caches."""
-    ideal = ideal_fmas(model, dtype)[""]
+    ideal = count_model.ideal_fmas(model, dtype)[""]
     plugins = plugins_of(caches)
 
     def measure(names: Sequence[str], figures: str) -> list[dict]:
@@ -216,7 +210,7 @@ def network_jobs(
 
 def part_jobs(model: str, dtype: str, caches: dict[str, int], cpu: str) -> list[Job]:
     """The work on the parts of an inference of a model to logits."""
-    ideal = ideal_fmas(model, dtype)
+    ideal = count_model.ideal_fmas(model, dtype)
     blocks = count_model.blocks(model)
     plugins = plugins_of(caches)
     ideals: Counter = Counter()

@@ -130,7 +130,7 @@ def run_rows(
 ) -> list[list[str]]:
     """A row for each whole inference; the target is for ours, to logits."""
     rows = []
-    for run in (name for name in windows if ":" in name and not name.endswith(":blocks")):
+    for run in (name for name in windows if ":" in name and ":blocks" not in name):
         implementation, output = run.split(":")[:2]
         total, fmas = windows[run]["total"], windows[run]["vec_fma"]
         row = [variant, implementation, output, f"{total:,}", f"{fmas:,}"]
@@ -180,13 +180,11 @@ def main() -> int:
     unknown = [variant for variant in variants if variant not in known]
     if unknown:
         parser.error(f"expected variants among {', '.join(known)}, got {unknown[0]!r}")
-    runs = [
-        f"{implementation}:{output}"
-        for implementation in (["ours", "eager"] if options.eager else ["ours"])
-        for output in (["logits", "labels"] if options.labels else ["logits"])
-    ]
+    types = {"ours": options.dtype} | ({"eager": "float32"} if options.eager else {})
+    outputs = ["logits", "labels"] if options.labels else ["logits"]
+    runs = [f"{name}:{output}:{dtype}" for name, dtype in types.items() for output in outputs]
     if options.blocks:
-        runs.append("ours:blocks")  # last: its hooks stay
+        runs.append(f"ours:blocks:{options.dtype}")  # last: its hooks stay
 
     rows = [["model", "run", "output", "instructions", "FMAs", "ideal FMAs", "ratio", "target"]]
     late = False
@@ -194,9 +192,8 @@ def main() -> int:
         for variant in variants:
             ideal = ideal_fmas(variant, options.dtype)
             target = TARGETS[options.dtype][variant]
-            environment = {"SEAFORMER_ARM_DTYPE": options.dtype}
-            windows = count_runs(variant, runs, options.cpu, environment=environment)
-            late |= windows["ours:logits"]["total"] / ideal[""] > target
+            windows = count_runs(variant, runs, options.cpu)
+            late |= windows[f"ours:logits:{options.dtype}"]["total"] / ideal[""] > target
             rows += run_rows(variant, windows, ideal, target)
             if options.blocks:
                 heading = [variant, "instructions", "ideal FMAs", "others", "ratio"]

@@ -79,9 +79,8 @@ def test_ideal_of_float16_has_eight_lanes(ideal):
     assert count_model.ideal_fmas(TINY, "float16")[""] == ideal[""] // 2
 
 
-def test_ours_is_of_the_type_that_the_environment_names(monkeypatch):
-    monkeypatch.setenv("SEAFORMER_ARM_DTYPE", "float16")
-    modules = run_model.our_model(TINY, "ours").modules()
+def test_ours_is_of_the_type_asked_for():
+    modules = run_model.our_model(TINY, "ours", torch.float16).modules()
     types = {module.dtype for module in modules if isinstance(module, run_model.FusedBlock)}
     assert types == {torch.float16}
 
@@ -126,9 +125,9 @@ def test_target_decides_the_exit_code(monkeypatch, capsys, share, code, dtype):
     ideal = count_model.ideal_fmas(TINY, dtype)[""]
     total = int(ideal * count_model.TARGETS[dtype][TINY] * share)
 
-    def count_runs(*_, environment):
-        assert environment == {"SEAFORMER_ARM_DTYPE": dtype}
-        return {"ours:logits": {"total": total, "vec_fma": 7}}
+    def count_runs(variant, runs, cpu):
+        assert runs == [f"ours:logits:{dtype}"]
+        return {f"ours:logits:{dtype}": {"total": total, "vec_fma": 7}}
 
     monkeypatch.setattr(count_model, "count_runs", count_runs)
     monkeypatch.setattr(sys, "argv", ["count_model.py", "--dtype", dtype])
