@@ -1,8 +1,8 @@
 """Counts the instructions of whole inferences on ARM: optimised models, 512x512, one thread.
 
     tests/arm/make_site.sh
-    python benchmarks/arm/count_model.py [VARIANT...] [--dtype float16] [--all] [--labels] [--eager]
-                                         [--blocks]
+    python benchmarks/arm/count_model.py [VARIANT...] [--all] [--dtype float16] [--whole] [--labels]
+                                         [--eager] [--blocks]
 
 An ideal FMA does as many as a register holds, four of float32, of the multiply-adds that the plain
 model has in convolutions and matrix products. What is counted begins and ends in Python, after an
@@ -35,7 +35,7 @@ GUEST = HERE / "run_model.py"
 SIZE = (512, 512)
 
 REGISTER = 16  # bytes
-# The most instructions for each ideal FMA that `ours:logits` may take, by type.
+# The most instructions for each ideal FMA that ours may take to logits, by type.
 TARGETS = {
     "float32": {
         "seaformer_tiny": 1.22,
@@ -47,7 +47,7 @@ TARGETS = {
         "seaformer_tiny": 1.28,
         "seaformer_small": 1.26,
         "seaformer_base": 1.21,
-        "seaformer_large": 1.20,
+        "seaformer_large": 1.19,
     },
 }
 
@@ -137,7 +137,7 @@ def run_rows(
         if output == "logits":
             ratio = total / ideal[""]
             row += [f"{ideal['']:,}", f"{ratio:.3f}"]
-            if implementation == "ours":
+            if implementation != "eager":
                 row.append(f"{'missed' if ratio > target else 'met'}: {target:.2f}")
         rows.append(row)
     return rows
@@ -170,6 +170,7 @@ def main() -> int:
     parser.add_argument("variants", nargs="*", help="default: the smallest")
     parser.add_argument("--dtype", default="float32", choices=TARGETS, help="of ours")
     parser.add_argument("--all", action="store_true", help="all variants")
+    parser.add_argument("--whole", action="store_true", help="ours as one op")
     parser.add_argument("--labels", action="store_true", help="image to labels, too")
     parser.add_argument("--eager", action="store_true", help="the plain model in PyTorch, too")
     parser.add_argument("--blocks", action="store_true", help="each fused block, too")
@@ -180,7 +181,8 @@ def main() -> int:
     unknown = [variant for variant in variants if variant not in known]
     if unknown:
         parser.error(f"expected variants among {', '.join(known)}, got {unknown[0]!r}")
-    types = {"ours": options.dtype} | ({"eager": "float32"} if options.eager else {})
+    ours = "whole" if options.whole else "ours"
+    types = {ours: options.dtype} | ({"eager": "float32"} if options.eager else {})
     outputs = ["logits", "labels"] if options.labels else ["logits"]
     runs = [f"{name}:{output}:{dtype}" for name, dtype in types.items() for output in outputs]
     if options.blocks:
@@ -193,7 +195,7 @@ def main() -> int:
             ideal = ideal_fmas(variant, options.dtype)
             target = TARGETS[options.dtype][variant]
             windows = count_runs(variant, runs, options.cpu)
-            late |= windows[f"ours:logits:{options.dtype}"]["total"] / ideal[""] > target
+            late |= windows[f"{ours}:logits:{options.dtype}"]["total"] / ideal[""] > target
             rows += run_rows(variant, windows, ideal, target)
             if options.blocks:
                 heading = [variant, "instructions", "ideal FMAs", "others", "ratio"]

@@ -120,20 +120,21 @@ def test_rows_of_blocks():
 
 
 @pytest.mark.parametrize("dtype", count_model.TARGETS)
+@pytest.mark.parametrize(("flags", "ours"), [([], "ours"), (["--whole"], "whole")])
 @pytest.mark.parametrize(("share", "code"), [(1.0, 0), (1.001, 1)])
-def test_target_decides_the_exit_code(monkeypatch, capsys, share, code, dtype):
+def test_target_decides_the_exit_code(monkeypatch, capsys, share, code, flags, ours, dtype):
     ideal = count_model.ideal_fmas(TINY, dtype)[""]
     total = int(ideal * count_model.TARGETS[dtype][TINY] * share)
 
     def count_runs(variant, runs, cpu):
-        assert runs == [f"ours:logits:{dtype}"]
-        return {f"ours:logits:{dtype}": {"total": total, "vec_fma": 7}}
+        assert runs == [f"{ours}:logits:{dtype}"]
+        return {f"{ours}:logits:{dtype}": {"total": total, "vec_fma": 7}}
 
     monkeypatch.setattr(count_model, "count_runs", count_runs)
-    monkeypatch.setattr(sys, "argv", ["count_model.py", "--dtype", dtype])
+    monkeypatch.setattr(sys, "argv", ["count_model.py", "--dtype", dtype, *flags])
     assert count_model.main() == code
     row = capsys.readouterr().out.splitlines()[-1].split()
-    assert row[:5] == [TINY, "ours", "logits", f"{total:,}", "7"]
+    assert row[:5] == [TINY, ours, "logits", f"{total:,}", "7"]
     assert row[-2] == ("missed:" if code else "met:")
 
 
