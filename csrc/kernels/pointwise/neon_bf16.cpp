@@ -58,7 +58,7 @@ void run_tiles(MatrixTiles& call);
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
           "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
   }
-#include "kernels/pointwise/neon_tiles_bf16.inc"
+#include "kernels/pointwise/neon_matrix_tiles.inc"
 #undef SEAFORMER_TILES
 
 MatrixTiles matrix_tiles(const Pointwise& args, int64_t pixel, int64_t tiles, int64_t channel,
