@@ -1,6 +1,6 @@
 """Writes the pointwise kernel's inner loops of matrix products (BFMMLA) in AArch64 assembly.
 
-    python csrc/kernels/pointwise/neon_matrix_tiles.py > csrc/kernels/pointwise/neon_matrix_tiles.inc
+    cd csrc/kernels/pointwise && python neon_matrix_tiles.py > neon_matrix_tiles.inc
 
 Why by hand: from intrinsics gcc 12 makes 1.8 instructions for each product of 32 multiply-adds at
 512 input channels and 2.9 at 32, most of the rest moves and addresses. This takes 1.4 and 2.0.
