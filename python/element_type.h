@@ -16,7 +16,7 @@ using torch::headeronly::ScalarType;
 
 // By the codes of element types.
 inline constexpr ScalarType kScalarTypes[] = {ScalarType::Float, ScalarType::Half,
-                                                  ScalarType::BFloat16};
+                                              ScalarType::BFloat16};
 
 inline ScalarType scalar_type(Element element) {
   return kScalarTypes[static_cast<int32_t>(element)];
