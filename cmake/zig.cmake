@@ -23,3 +23,4 @@ endforeach()
 
 # It spells instruction sets its own way.
 set(SEAFORMER_FLAGS_neon_fp16 -mcpu=generic+v8_2a+fullfp16)
+set(SEAFORMER_FLAGS_neon_bf16 -mcpu=generic+v8_2a+bf16)
