@@ -122,9 +122,10 @@ class Tile:
         outputs = self.sums(pixel)
         if self.element.converts:
             first, to = FIRST_SUM + pixel * self.vectors, pixel * self.vectors // 2
+            narrow = self.element.narrowing
             for v in range(0, self.vectors, 2):
-                yield f"fcvtn v{to + v // 2}.4h, v{first + v}.4s"
-                yield f"fcvtn2 v{to + v // 2}.8h, v{first + v + 1}.4s"
+                yield f"{narrow} v{to + v // 2}.4h, v{first + v}.4s"
+                yield f"{narrow}2 v{to + v // 2}.8h, v{first + v + 1}.4s"
             outputs = register_list("8h", to, self.vectors // 2)
         yield f"st1 {outputs}, [%[output]], %[output_step]"
 
