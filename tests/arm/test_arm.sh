@@ -124,7 +124,7 @@ beside "python tests 1, $python_cpu" \
 beside "python tests 2, $python_cpu" \
   run_python_tests $python_cpu "$kernels" "${python_tests_2[@]/#/$folder/}"
 beside "choice of kernels and half types in python, $python_half_cpu" \
-  run_python_tests $python_half_cpu "not children" -k "test_cpu or tiny" "$folder/test_cpu.py" \
+  run_python_tests $python_half_cpu "not children" -k "test_cpu or tiny_128" "$folder/test_cpu.py" \
   "$folder/test_half_models.py::test_golden_cases"
 join
 
