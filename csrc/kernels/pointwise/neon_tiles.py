@@ -81,9 +81,6 @@ class Tile:
         at = f"[{self.panels[panel]}], {tap}"
         yield self.element.load(self.weights(step, panel), steps * self.width, at)
 
-    def widen_weights(self, step: int, steps: int = 1) -> Iterator[str]:
-        return self.element.widen(self.weights(step, 0), steps * self.width)
-
     def products(self, step: int, panel: int, operation: str = "fmla") -> list[str]:
         """Those of an input channel: its weights with every pixel's scalar."""
         first, lanes = self.weights(step, panel), self.element.lanes
@@ -119,7 +116,6 @@ class Tile:
         for p in self.pixels:
             first = 4 * (p % 2)
             yield self.element.load(first, len(self.vectors), f"[%[{array}]], {stride}")
-            yield from self.element.widen(first, len(self.vectors))
             for v in self.vectors:
                 r = SUMS + p * len(self.vectors) + v
                 vector = self.element.vector
@@ -136,11 +132,6 @@ class Tile:
             yield f"ldr {scalar}{self.input(p)}, [%[input{p}]], #{size}"
         for panel in range(len(self.panels)):
             yield from self.load_weights(0, panel)
-        if self.element.converts:
-            for p in self.pixels:
-                to = self.input(p)
-                yield f"fcvt {self.element.scalar}{to}, {scalar}{to}"
-        yield from self.widen_weights(0)
         for panel in range(len(self.panels)):
             yield from self.products(0, panel)
         yield "subs %[count], %[count], #1"
@@ -154,14 +145,12 @@ class Tile:
             yield f"ldr q{self.input(p)}, [%[input{p - POINTERS}], %[far]]"
         for p in self.near_pixels():
             first, at = self.input(p), f"[%[input{p}]]"
-            if last or self.element.converts:
-                step = "%[next_tile]" if last else f"#{size}"
-                yield self.element.load(first, count, f"{at}, {step}")
+            if last:
+                yield self.element.load(first, count, f"{at}, %[next_tile]")
             elif count == 2:
                 yield f"ldp q{first}, q{first + 1}, {at}, #{size}"
             else:
                 yield f"ldr q{first}, {at}, #{size}"
-        yield from self.element.widen(0, len(self.pixels) * count)
 
     def by_groups(self, groups: int, *, last: bool = False, anew: bool = False) -> Iterator[str]:
         """The weights of some input channels and a panel come while those before are in use.
@@ -178,7 +167,6 @@ class Tile:
             for panel in range(len(self.panels))
         ]
         yield from self.load_weights(*turns[0], self.at_once)
-        yield from self.widen_weights(0, self.at_once)
         for (first, panel), following in zip(turns, [*turns[1:], None], strict=True):
             for step in range(first, first + self.at_once):
                 if step % self.together == 0 and panel == 0:
@@ -191,8 +179,6 @@ class Tile:
                 if leads:
                     yield from self.load_weights(*following, self.at_once)
                 yield from products[1:]
-                if leads:
-                    yield from self.widen_weights(following[0], self.at_once)
 
     def all_products(self) -> Iterator[str]:
         yield f"tbnz %[odd], #{ONLY_PAIRS}, 41f"
