@@ -108,23 +108,19 @@ SEAFORMER_INLINE void store(BFloat16* p, F32 a) {
 }
 
 template <class T>
-SEAFORMER_INLINE F32 load_first_of(const T* p, int n) {
+SEAFORMER_INLINE F32 load_first(const T* p, int n) {
   if (n == kLanes) return load(p);
   T lanes[kLanes] = {};
   __builtin_memcpy(lanes, p, n * sizeof(T));
   return load(lanes);
 }
 template <class T>
-SEAFORMER_INLINE void store_first_of(T* p, F32 a, int n) {
+SEAFORMER_INLINE void store_first(T* p, F32 a, int n) {
   if (n == kLanes) return store(p, a);
   T lanes[kLanes];
   store(lanes, a);
   __builtin_memcpy(p, lanes, n * sizeof(T));
 }
-SEAFORMER_INLINE F32 load_first(const Half* p, int n) { return load_first_of(p, n); }
-SEAFORMER_INLINE F32 load_first(const BFloat16* p, int n) { return load_first_of(p, n); }
-SEAFORMER_INLINE void store_first(Half* p, F32 a, int n) { store_first_of(p, a, n); }
-SEAFORMER_INLINE void store_first(BFloat16* p, F32 a, int n) { store_first_of(p, a, n); }
 
 SEAFORMER_INLINE void load_every_fourth(const BFloat16* p, F32 (&to)[4]) {
   const __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(p));
