@@ -1,6 +1,7 @@
 #include "blocks/convert_elements.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "blocks/over_grains.h"
 #include "core/pixels.h"
@@ -16,6 +17,10 @@ void convert_elements(int64_t count, Element from_type, const void* from, Elemen
   over_grains(count, kGrain, parallel, [&](int64_t, int64_t begin, int64_t part) {
     const void* const read = after(from, begin, from_type);
     void* const written = after(to, begin, to_type);
+    if (from_type == to_type) {
+      std::memcpy(written, read, static_cast<std::size_t>(part * bytes_of(to_type)));
+      return;
+    }
     if (to_type == Element::kF32) return source.widen(read, part, static_cast<float*>(written));
     if (from_type == Element::kF32) {
       return target.narrow(static_cast<const float*>(read), part, written);
