@@ -10,20 +10,14 @@ namespace {
 
 #include "simd/each_span.inc"
 
-template <class From, class To>
-SEAFORMER_INLINE void convert(const From* from, int64_t count, To* to) {
-  each_span(count, [&](int64_t i, auto span)
-                       SEAFORMER_LAMBDA_INLINE { span.store(to + i, span.load(from + i)); });
-}
-
 template <class T>
 void widen(const void* from, int64_t count, float* to) {
-  convert(static_cast<const T*>(from), count, to);
+  copy_elements(static_cast<const T*>(from), count, to);
 }
 
 template <class T>
 void narrow(const float* from, int64_t count, void* to) {
-  convert(from, count, static_cast<T*>(to));
+  copy_elements(from, count, static_cast<T*>(to));
 }
 
 }  // namespace

@@ -11,12 +11,6 @@ namespace {
 
 #include "simd/each_span.inc"
 
-template <class From, class To>
-SEAFORMER_INLINE void copy_elements(const From* from, int64_t count, To* to) {
-  each_span(count, [&](int64_t i, auto span)
-                       SEAFORMER_LAMBDA_INLINE { span.store(to + i, span.load(from + i)); });
-}
-
 template <class T>
 SEAFORMER_INLINE void widen_biases(const T* from, float* to) {
   SEAFORMER_UNROLL
