@@ -1,0 +1,65 @@
+#include <immintrin.h>
+#include <stddef.h>
+
+#include "core/quantized.h"
+
+namespace seaformer {
+namespace avx2 {
+namespace {
+
+constexpr int kVector = 16;
+struct F32 {
+  __m256 x[2];
+};
+
+__attribute__((always_inline)) inline F32 load(const float* p) {
+  return {{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}};
+}
+__attribute__((always_inline)) inline F32 splat(float x) {
+  return {{_mm256_set1_ps(x), _mm256_set1_ps(x)}};
+}
+__attribute__((always_inline)) inline F32 mul(const F32& a, const F32& b) {
+  return {{_mm256_mul_ps(a.x[0], b.x[0]), _mm256_mul_ps(a.x[1], b.x[1])}};
+}
+__attribute__((always_inline)) inline F32 sub(const F32& a, const F32& b) {
+  return {{_mm256_sub_ps(a.x[0], b.x[0]), _mm256_sub_ps(a.x[1], b.x[1])}};
+}
+__attribute__((always_inline)) inline F32 fma(const F32& a, const F32& b, const F32& c) {
+  return {{_mm256_fmadd_ps(a.x[0], b.x[0], c.x[0]), _mm256_fmadd_ps(a.x[1], b.x[1], c.x[1])}};
+}
+__attribute__((always_inline)) inline void store_words(int8_t* p, __m256i low, __m256i high) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+__attribute__((always_inline)) inline __m256i rounded(__m256 x) {
+  x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+  x = _mm256_min_ps(x, _mm256_set1_ps(1024.0f));  // from 2^31 up a conversion gives the least int32
+  return _mm256_cvtps_epi32(x);
+}
+__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a) {
+  store_words(p, rounded(a.x[0]), rounded(a.x[1]));
+}
+__attribute__((always_inline)) inline void store_bits(int8_t* p, const F32& a) {
+  const __m256i magic = _mm256_set1_epi32(kMagicBits);
+  store_words(p, _mm256_sub_epi32(_mm256_castps_si256(a.x[0]), magic),
+              _mm256_sub_epi32(_mm256_castps_si256(a.x[1]), magic));
+}
+__attribute__((always_inline)) inline F32 load_bytes(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {{_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))}};
+}
+__attribute__((always_inline)) inline void store(float* p, const F32& a) {
+  _mm256_storeu_ps(p, a.x[0]);
+  _mm256_storeu_ps(p + 8, a.x[1]);
+}
+
+}  // namespace
+}  // namespace avx2
+}  // namespace seaformer
+
+#define SEAFORMER_ISA avx2
+#define SEAFORMER_ISA_ENUM Isa::kAvx2
+#include "kernels/int8_convert/generic.h"

@@ -1,0 +1,63 @@
+#include <arm_neon.h>
+#include <stddef.h>
+
+#include "core/quantized.h"
+
+namespace seaformer {
+namespace neon {
+namespace {
+
+constexpr int kVector = 16;
+struct F32 {
+  float32x4_t x[4];
+};
+
+template <class Body>
+__attribute__((always_inline)) inline F32 each(const Body& body) {
+  return {{body(0), body(1), body(2), body(3)}};
+}
+__attribute__((always_inline)) inline F32 load(const float* p) {
+  return each([&](int i) { return vld1q_f32(p + 4 * i); });
+}
+__attribute__((always_inline)) inline F32 splat(float x) {
+  return each([&](int) { return vdupq_n_f32(x); });
+}
+__attribute__((always_inline)) inline F32 mul(const F32& a, const F32& b) {
+  return each([&](int i) { return vmulq_f32(a.x[i], b.x[i]); });
+}
+__attribute__((always_inline)) inline F32 sub(const F32& a, const F32& b) {
+  return each([&](int i) { return vsubq_f32(a.x[i], b.x[i]); });
+}
+__attribute__((always_inline)) inline F32 fma(const F32& a, const F32& b, const F32& c) {
+  return each([&](int i) { return vfmaq_f32(c.x[i], a.x[i], b.x[i]); });
+}
+__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a) {
+  const auto words = [&](int i) {
+    return vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(a.x[i])), vcvtnq_s32_f32(a.x[i + 1]));
+  };
+  vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(words(0)), words(2)));
+}
+__attribute__((always_inline)) inline void store_bits(int8_t* p, const F32& a) {
+  // The lower halves are the numbers.
+  const auto words = [&](int i) {
+    return vuzp1q_s16(vreinterpretq_s16_f32(a.x[i]), vreinterpretq_s16_f32(a.x[i + 1]));
+  };
+  vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(words(0)), words(2)));
+}
+__attribute__((always_inline)) inline F32 load_bytes(const int8_t* p) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
+}
+__attribute__((always_inline)) inline void store(float* p, const F32& a) {
+  for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, a.x[i]);
+}
+
+}  // namespace
+}  // namespace neon
+}  // namespace seaformer
+
+#define SEAFORMER_ISA neon
+#define SEAFORMER_ISA_ENUM Isa::kNeon
+#include "kernels/int8_convert/generic.h"
