@@ -104,7 +104,7 @@ void check_room(const char* function, const char* unit, std::size_t expected, st
 
 bool has_maps_of(Element element, const Plan& plan) {
   for (int64_t map = 1; map <= plan.steps(); ++map) {
-    if (plan.map_element(map) == element) return true;
+    if (plan.map_type(map).element == element) return true;
   }
   return false;
 }

@@ -127,7 +127,7 @@ class PlanBuilder {
     std::vector<unsigned char> bytes(end);
     PlanHeader h{};
     std::memcpy(h.magic, kPlanMagic, sizeof h.magic);
-    h.bytes = end, h.version = has_half_ ? kPlanVersion : kFloatPlanVersion,
+    h.bytes = end, h.version = has_half_ ? kTypedPlanVersion : kFloatPlanVersion,
     h.task = static_cast<uint32_t>(task_);
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
@@ -151,7 +151,7 @@ class PlanBuilder {
   PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
     PackedHeader h{};
     h.kind = static_cast<int32_t>(kind), h.element = static_cast<int32_t>(element_);
-    if (element_ != Element::kF32) h.version = kPackedVersion, has_half_ = true;
+    if (element_ != Element::kF32) h.version = kTypedPackedVersion, has_half_ = true;
     h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
     return h;
   }

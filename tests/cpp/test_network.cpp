@@ -63,16 +63,16 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
       const uint32_t id = r.inputs[k];
       if (id == 0) return nullptr;
       inputs[k] = place(sizes[id].elements(), element);
-      convert_elements(sizes[id].elements(), plan.map_element(id), maps[id]->data(), element,
-                       inputs[k]->data(), Sequential());
+      convert_elements(sizes[id].elements(), plan.map_type(id), maps[id]->data(),
+                       input_type(plan.weights(i)), inputs[k]->data(), Sequential());
       return inputs[k]->data();
     };
     run_step(step, {images, input(0), input(1), maps.back()->data(), nullptr, workspace.data()},
              Sequential());
   }
   std::vector<float> logits(sizes.back().elements());
-  convert_elements(sizes.back().elements(), plan.logits_element(), maps.back()->data(),
-                   Element::kF32, logits.data(), Sequential());
+  convert_elements(sizes.back().elements(), plan.map_type(plan.steps()), maps.back()->data(), {},
+                   logits.data(), Sequential());
   return logits;
 }
 

@@ -33,13 +33,14 @@ __attribute__((always_inline)) inline void store_words(int8_t* p, __m256i low, _
       reinterpret_cast<__m128i*>(p),
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
-__attribute__((always_inline)) inline __m256i rounded(__m256 x) {
+__attribute__((always_inline)) inline __m256i rounded(__m256 x, int32_t zero) {
   x = _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
   x = _mm256_min_ps(x, _mm256_set1_ps(1024.0f));  // from 2^31 up a conversion gives the least int32
-  return _mm256_cvtps_epi32(x);
+  x = _mm256_max_ps(x, _mm256_set1_ps(-1024.0f));
+  return _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(zero));
 }
-__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a) {
-  store_words(p, rounded(a.x[0]), rounded(a.x[1]));
+__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a, int32_t zero) {
+  store_words(p, rounded(a.x[0], zero), rounded(a.x[1], zero));
 }
 __attribute__((always_inline)) inline void store_bits(int8_t* p, const F32& a) {
   const __m256i magic = _mm256_set1_epi32(kMagicBits);

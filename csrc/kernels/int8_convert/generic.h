@@ -1,6 +1,6 @@
 // The algorithm over a few operations of an ISA's file, each on kVector elements:
 //   F32 load(const float*), splat(float), mul(F32, F32), sub(F32, F32), fma(F32, F32, F32)
-//   void store_rounded(int8_t*, F32)   to nearest, clamped, 0 for NaN
+//   void store_rounded(int8_t*, F32, int32_t zero)   to nearest, plus zero, clamped; NaN is 0
 //   void store_bits(int8_t*, F32)      of floats kMagic + q, clamped
 //   F32 load_bytes(const int8_t*), void store(float*, F32)
 // What does not fill a vector goes through an array that does.
@@ -15,19 +15,19 @@ __attribute__((always_inline)) inline void each_vector(const From* from, int64_t
                                                        const Body& body) {
   int64_t i = 0;
   for (; i + kVector <= count; i += kVector) body(from + i, to + i);
-  if (i == count) return;
+  if (kVector == 1 || i == count) return;
   From read[kVector] = {};
   To written[kVector];
-  const auto rest = static_cast<size_t>(count - i);
+  const auto rest = static_cast<size_t>(count - i) % kVector;
   __builtin_memcpy(read, from + i, rest * sizeof(From));
   body(read, written);
   __builtin_memcpy(to + i, written, rest * sizeof(To));
 }
 
-void quantize(const float* from, int64_t count, float inverse_scale, int8_t* to) {
+void quantize(const float* from, int64_t count, float inverse_scale, int32_t zero, int8_t* to) {
   const F32 scale = splat(inverse_scale);
   each_vector(from, count, to,
-              [&](const float* x, int8_t* q) { store_rounded(q, mul(load(x), scale)); });
+              [&](const float* x, int8_t* q) { store_rounded(q, mul(load(x), scale), zero); });
 }
 
 void dequantize(const int8_t* from, int64_t count, int32_t zero, float scale, float* to) {

@@ -1,6 +1,6 @@
 // Contract of the micro-kernels that make int8 maps of others, and others of them.
 //
-//   quantize     to[i] = clamp(round(from[i] * inverse_scale)); 0 for NaN
+//   quantize     to[i] = clamp(round(from[i] * inverse_scale) + zero); a NaN counts as 0
 //   dequantize   to[i] = (from[i] - zero) * scale, both operations in float32
 //   requantize   to[p][c] = clamp(round(sum[p][c] * multiplier[c]) + zero)
 //
@@ -35,7 +35,7 @@ struct Requantize {
 
 struct Int8ConvertKernel {
   Isa isa;
-  void (*quantize)(const float* from, int64_t count, float inverse_scale, int8_t* to);
+  void (*quantize)(const float* from, int64_t count, float inverse_scale, int32_t zero, int8_t* to);
   void (*dequantize)(const int8_t* from, int64_t count, int32_t zero, float scale, float* to);
   void (*requantize)(const Requantize& args);
 };

@@ -31,9 +31,11 @@ __attribute__((always_inline)) inline F32 sub(const F32& a, const F32& b) {
 __attribute__((always_inline)) inline F32 fma(const F32& a, const F32& b, const F32& c) {
   return each([&](int i) { return vfmaq_f32(c.x[i], a.x[i], b.x[i]); });
 }
-__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a) {
+__attribute__((always_inline)) inline void store_rounded(int8_t* p, const F32& a, int32_t zero) {
+  const int16x8_t zeros = vdupq_n_s16(static_cast<int16_t>(zero));
   const auto words = [&](int i) {
-    return vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(a.x[i])), vcvtnq_s32_f32(a.x[i + 1]));
+    const int16x4_t low = vqmovn_s32(vcvtnq_s32_f32(a.x[i]));
+    return vqaddq_s16(vqmovn_high_s32(low, vcvtnq_s32_f32(a.x[i + 1])), zeros);
   };
   vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(words(0)), words(2)));
 }

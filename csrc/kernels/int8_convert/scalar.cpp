@@ -23,11 +23,11 @@ void store_clamped(int8_t* p, float q) {
                            : q > kMostQuantized ? kMostQuantized
                                                 : static_cast<int32_t>(q));
 }
-void store_rounded(int8_t* p, F32 x) {
+void store_rounded(int8_t* p, F32 x, int32_t zero) {
   if (x != x) x = 0;
   // Adding the number rounds to whole ones where it is the larger.
   if (x > -1024 && x < 1024) x = (x + kMagic) - kMagic;
-  store_clamped(p, x);
+  store_clamped(p, x + static_cast<float>(zero));
 }
 void store_bits(int8_t* p, F32 x) { store_clamped(p, x - kMagic); }
 F32 load_bytes(const int8_t* p) { return static_cast<float>(*p); }

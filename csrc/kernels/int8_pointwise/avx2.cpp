@@ -178,6 +178,12 @@ void widen_inputs(const int8_t* from, int64_t channels, int16_t* to) {
         reinterpret_cast<__m256i*>(to + k),
         _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k))));
   }
+  for (; k + 4 <= channels; k += 4) {
+    int32_t bytes;
+    __builtin_memcpy(&bytes, from + k, sizeof bytes);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to + k),
+                     _mm_cvtepi8_epi16(_mm_cvtsi32_si128(bytes)));
+  }
   for (; k < channels; ++k) to[k] = from[k];
   for (; k % kInt8Taps != 0; ++k) to[k] = 0;
 }
