@@ -19,6 +19,11 @@ void check_numbers(const char* op, const QuantizedNumbers& numbers) {
     require(std::isnormal(scale) && scale > 0, op,
             ": expected packed weights of int8 with scales above 0, got ", scale);
   }
+  for (const float scale : numbers.inner) {
+    require(std::isfinite(scale) && scale >= 0, op,
+            ": expected packed weights of int8 with inner scales that are not negative, got ",
+            scale);
+  }
   require(numbers.ratio >= 0 && numbers.ratio < 8 * kRatioOne, op,
           ": expected packed weights of int8 whose residual counts less than ", 8 * kRatioOne,
           ", got ", numbers.ratio);
@@ -70,8 +75,14 @@ MapType input_type(const PackedHeader& header) {
   return {Element::kI8, quantized_numbers(header).input_scale, zero};
 }
 
+MapType coarse_type(const PackedHeader& header) {
+  if (element_of(header) != Element::kI8) return {element_of(header)};
+  return {Element::kI8, quantized_numbers(header).inner[0]};
+}
+
 MapType output_type(const PackedHeader& header) {
   if (element_of(header) != Element::kI8) return {element_of(header)};
+  if (kind_of(header).writes_floats()) return {};
   const bool relu = header.kind == static_cast<int32_t>(PackedKind::kStem);
   return {Element::kI8, quantized_numbers(header).output_scale, relu ? kLeastQuantized : 0};
 }

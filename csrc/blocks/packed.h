@@ -74,8 +74,10 @@ int64_t packed_bytes(const PackedHeader& header);
 struct QuantizedNumbers {
   float input_scale, output_scale;  // of the maps
   float ratio;  // of a residual, in units of 1 / kRatioOne; 0 where there is none
+  float
+      inner[3];  // further scales, as the kind has them; of two maps the first is the coarse one's
 };
-constexpr int64_t kQuantizedNumbers = 3;
+constexpr int64_t kQuantizedNumbers = sizeof(QuantizedNumbers) / sizeof(float);
 
 // The type of a map, with what the numbers of int8 stand for: scale * (q - zero).
 struct MapType {
@@ -87,8 +89,9 @@ inline bool operator==(const MapType& a, const MapType& b) {
   return a.element == b.element && a.scale == b.scale && a.zero == b.zero;
 }
 
-// Of the map that a block reads, and of that it writes.
+// Of the maps that a block reads, and of that it writes. Heads of int8 write float32.
 MapType input_type(const PackedHeader& header);
+MapType coarse_type(const PackedHeader& header);  // the second, of those that read two
 MapType output_type(const PackedHeader& header);
 
 // The sections behind a header.

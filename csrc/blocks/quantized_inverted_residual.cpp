@@ -2,6 +2,7 @@
 
 #include "blocks/banded_filter.h"
 #include "blocks/quantized_rows.h"
+#include "blocks/requantize_sums.h"
 #include "blocks/section_reader.h"
 
 namespace seaformer {
@@ -40,17 +41,8 @@ class Project final : public BandedFilter::Consumer {
   void finish(const BandedFilter::Chunk& chunk) const override {
     const int64_t hidden = packed_.hidden_channels, out = packed_.out_channels;
     const int64_t first = chunk.first * out;
-    constexpr int64_t kArray = kPanel * int64_t{sizeof(float)};
     const OutPixels filtered = chunk.extra;
-    Requantize requantize;
-    requantize.sums = chunk.filtered;
-    requantize.output = filtered;
-    requantize.multipliers = static_cast<const float*>(after(depthwise_, kArray));
-    requantize.offsets = static_cast<const float*>(after(depthwise_, 2 * kArray));
-    requantize.panel_bytes = packed_int8_depthwise_bytes(kPanel, packed_.kernel_size);
-    requantize.pixels = chunk.count;
-    requantize.channels = hidden;
-    convert_.requantize(requantize);
+    requantize_sums(convert_, packed_, depthwise_, chunk, filtered);
 
     Int8Pointwise args;
     args.input.data = filtered.data;

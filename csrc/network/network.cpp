@@ -31,8 +31,8 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
     const uint32_t id = plan.step(i).inputs[k];
     if (!schedule.converts(i, k)) return map(id);
     void* const converted = block + schedule.converted(i, k);
-    convert_elements(schedule.size(id).elements(), plan.map_type(id), map(id),
-                     input_type(plan.weights(i)), converted, parallel);
+    convert_elements(schedule.size(id).elements(), plan.map_type(id), map(id), plan.read_type(i, k),
+                     converted, parallel);
     return converted;
   };
   for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {

@@ -69,6 +69,10 @@ class Plan {
   int64_t steps() const { return header_->steps; }
   const StepRecord& step(int64_t i) const { return records_[i]; }
   const PackedHeader& weights(int64_t i) const;
+  // The type in which a step takes the map that is its input k.
+  MapType read_type(int64_t step, int k) const {
+    return k == 0 ? input_type(weights(step)) : coarse_type(weights(step));
+  }
   // The type of a map: what the step that writes it says.
   MapType map_type(int64_t map) const { return output_type(weights(map - 1)); }
   Element logits_element() const { return map_type(steps()).element; }

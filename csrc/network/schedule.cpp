@@ -52,7 +52,7 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
     for (int k = 0; k < 2; ++k) {
       const uint32_t map = record.inputs[k];
       slots_[maps_[map]].last = i;
-      const MapType wanted = input_type(plan.weights(i));
+      const MapType wanted = plan.read_type(i, k);
       const bool differs = map != 0 && i >= begin_ && !(plan.map_type(map) == wanted);
       converted[k] = add(differs ? bytes(map, wanted.element) : 0, i, i);
     }

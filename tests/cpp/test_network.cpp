@@ -55,16 +55,16 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
       return std::make_unique<Guarded<unsigned char>>(elements * bytes_of(element),
                                                       test::Against::kEnd);
     };
-    const Element element = element_of(plan.weights(i));
-    maps.push_back(place(sizes.back().elements(), element));
+    maps.push_back(place(sizes.back().elements(), plan.map_type(i + 1).element));
     Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
     std::unique_ptr<Guarded<unsigned char>> inputs[2];
     const auto input = [&](int k) -> const void* {
       const uint32_t id = r.inputs[k];
       if (id == 0) return nullptr;
-      inputs[k] = place(sizes[id].elements(), element);
-      convert_elements(sizes[id].elements(), plan.map_type(id), maps[id]->data(),
-                       input_type(plan.weights(i)), inputs[k]->data(), Sequential());
+      const MapType type = plan.read_type(i, k);
+      inputs[k] = place(sizes[id].elements(), type.element);
+      convert_elements(sizes[id].elements(), plan.map_type(id), maps[id]->data(), type,
+                       inputs[k]->data(), Sequential());
       return inputs[k]->data();
     };
     run_step(step, {images, input(0), input(1), maps.back()->data(), nullptr, workspace.data()},
