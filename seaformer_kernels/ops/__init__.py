@@ -4,13 +4,18 @@
 gradients. Each block op takes its weights packed, from the `pack_*` function of its name.
 """
 
+from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._packed import POSITIONS
 from seaformer_kernels.ops._plan import Step, Task, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
 from seaformer_kernels.ops.detail_enhancement import detail_enhancement
 from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
-from seaformer_kernels.ops.inverted_residual import inverted_residual, pack_inverted_residual
+from seaformer_kernels.ops.inverted_residual import (
+    inverted_residual,
+    pack_int8_inverted_residual,
+    pack_inverted_residual,
+)
 from seaformer_kernels.ops.network import network_labels, network_logits, release_memory
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import pack_sea_attention, sea_attention
@@ -20,13 +25,14 @@ from seaformer_kernels.ops.segmentation_head import (
     segmentation_labels,
 )
 from seaformer_kernels.ops.squeeze_axial_attention import squeeze_axial_attention
-from seaformer_kernels.ops.stem import pack_stem, stem
+from seaformer_kernels.ops.stem import pack_int8_stem, pack_stem, stem
 from seaformer_kernels.ops.stem_block import stem_block
 from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 from seaformer_kernels.ops.upsampling_head import pack_upsampling_head, upsampling_head
 
 __all__ = [
     "POSITIONS",
+    "Int8Layer",
     "Step",
     "Task",
     "axial_mean",
@@ -39,6 +45,8 @@ __all__ = [
     "network_logits",
     "pack_classification_head",
     "pack_fusion_gate",
+    "pack_int8_inverted_residual",
+    "pack_int8_stem",
     "pack_inverted_residual",
     "pack_plan",
     "pack_pointwise",

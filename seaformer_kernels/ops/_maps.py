@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,11 +15,11 @@ from seaformer_kernels.ops._packed import Activation, Weights
 _IMAGES = (*ELEMENTS, torch.uint8)
 
 
-def check_map(op: str, name: str, x: Tensor, channels: int | None = None) -> None:
-    """Raises ValueError unless x is a map [batch, channels, height, width] of an element type."""
+def check_map(op: str, name: str, x: Tensor, dtypes: Sequence[torch.dtype] = ELEMENTS) -> None:
+    """Raises ValueError unless x is a map [batch, channels, height, width] of one of the types."""
     check_rank(op, name, x)
-    if x.dtype not in ELEMENTS:
-        raise ValueError(f"{op}: expected a {NAMES} {name}, got {x.dtype}")
+    if x.dtype not in dtypes:
+        raise ValueError(f"{op}: expected a {listed(dtypes)} {name}, got {x.dtype}")
     check_filled(op, name, x)
 
 
@@ -80,11 +80,17 @@ def check_types(op: str, tensors: Mapping[str, object], integers: Mapping[str, o
             raise TypeError(f"{op}: expected {name} as an integer, got {type(value).__name__}")
 
 
-def check_call(op: str, x: Tensor, packed: Tensor, **integers: int) -> None:
+def check_call(
+    op: str,
+    x: Tensor,
+    packed: Tensor,
+    dtypes: Sequence[torch.dtype] = ELEMENTS,
+    **integers: int,
+) -> None:
     """Raises TypeError unless these can be the arguments of an op on one map."""
     check_types(op, {"x": x, "packed": packed}, integers)
-    if x.dtype not in ELEMENTS:
-        raise TypeError(f"{op}: expected a {NAMES} x, got {x.dtype}")
+    if x.dtype not in dtypes:
+        raise TypeError(f"{op}: expected a {listed(dtypes)} x, got {x.dtype}")
 
 
 def check_image_call(

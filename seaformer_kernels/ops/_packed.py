@@ -4,7 +4,8 @@ The layout is that of csrc/blocks/packed.h, the same for every instruction set: 
 int32, then for each section panels of 16 outputs, their biases first and then, input by input,
 their weights; zero where there is no output. Weights have the element type that the header names;
 plain arrays, whose outputs have no inputs, and all sections of a stem are float32. Weights of
-bfloat16 come by groups of four inputs, each output's side by side, but depthwise ones.
+bfloat16 come by groups of four inputs, each output's side by side, but depthwise ones. Sections of
+int8 are laid out in _int8.py.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops._element import ELEMENTS, NAMES, name_of
+from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed, name_of
 
 Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
 
 MAGIC = 0x4B504653  # "SFPK"
-VERSION = 3  # the latest; older ones are read, too
+VERSION = 4  # the latest, of int8; older ones are read, too
+_VERSION_OF_HALF = 3  # those before say nothing of the element
 _VERSION_OF_FLOAT32 = 2  # still packed where all is float32, so that older libraries read it
 HEADER_BYTES = 64
 PANEL = 16
-GROUP = 4  # inputs of bfloat16
+GROUP = 4  # inputs of bfloat16 and int8 side by side
+INT8_ARRAYS = 4  # of int32 and float32, before the weights of a panel of int8
 MAX_CHANNELS = 1 << 20
 EXPANDS = 1  # a flag: there is an expansion before the depthwise convolution
 NORMALIZES = 2  # a flag: the stem has a mean and std
+READS_RELU = 4  # a flag: the zero point of the int8 input is that behind a ReLU
 POSITIONS = 16  # learned ones of an axis
 
 
@@ -64,9 +68,21 @@ class Section(NamedTuple):
     inputs: int
     depthwise: bool = False  # inputs are taps of one channel
 
-    def length(self) -> int:
-        """Numbers of it."""
-        return -(-self.outputs // PANEL) * PANEL * (self.inputs + 1)
+    @property
+    def panels(self) -> int:
+        """Panels of outputs, the last of which may be less."""
+        return -(-self.outputs // PANEL)
+
+    @property
+    def rows(self) -> int:
+        """Inputs of int8, the last group filled up."""
+        return self.inputs if self.depthwise else -(-self.inputs // GROUP) * GROUP
+
+    def byte_length(self, dtype: torch.dtype) -> int:
+        """Bytes of it, if its numbers are of this type."""
+        if dtype == torch.int8:
+            return self.panels * PANEL * (INT8_ARRAYS * 4 + self.rows)
+        return self.panels * PANEL * (self.inputs + 1) * dtype.itemsize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,19 +106,25 @@ class Header:
     @property
     def dtype(self) -> torch.dtype:
         """Of the maps, which for a stem are those it writes."""
-        return ELEMENTS[self.element]
+        return WITH_INT8[self.element]
 
     def sections(self) -> list[tuple[Section, torch.dtype]]:
         """Every section, and the type of its numbers."""
-        float32 = self.kind == Kind.STEM
+        facts = _KINDS[self.kind]
+        if self.dtype == torch.int8:
+            sections = [Section(PANEL, 0), *facts.int8_sections(self)]  # first the scales
+            float32 = False
+        else:
+            sections = facts.sections(self)
+            float32 = self.kind == Kind.STEM
         return [
             (section, torch.float32 if float32 or section.inputs == 0 else self.dtype)
-            for section in _KINDS[self.kind].sections(self)
+            for section in sections
         ]
 
     def section_lengths(self) -> list[int]:
         """Bytes of every section."""
-        return [section.length() * dtype.itemsize for section, dtype in self.sections()]
+        return [section.byte_length(dtype) for section, dtype in self.sections()]
 
     def byte_length(self) -> int:
         """Length of the whole buffer."""
@@ -113,29 +135,44 @@ class WeightOverflow(ValueError):
     """A weight that the element type cannot hold."""
 
 
-def pack(header: Header, *sections: Weights) -> Tensor:
+def pack(header: Header, *sections: Weights | Tensor) -> Tensor:
     """The buffer of a header and its sections, weights [outputs, ...] and biases [outputs].
+
+    Sections of int8 are given as their bytes.
 
     Raises:
         WeightOverflow: rounding made an infinity of a weight.
     """
-    version = VERSION if header.element else _VERSION_OF_FLOAT32
+    if header.dtype == torch.int8:
+        version = VERSION
+    else:
+        version = _VERSION_OF_HALF if header.element else _VERSION_OF_FLOAT32
     fields = [MAGIC, version, *(int(value) for value in dataclasses.astuple(header))]
     head = torch.tensor(fields + [0] * (HEADER_BYTES // 4 - len(fields)), dtype=torch.int32)
     body = []
     for weights, (section, dtype) in zip(sections, header.sections(), strict=True):
+        if isinstance(weights, Tensor):
+            body.append(weights)
+            continue
         panels = _rounded(_panels(*weights), dtype)
         body.append((_grouped(panels) if _groups(section, dtype) else panels).flatten())
-    if header.kind == Kind.STEM:  # some processors calculate with its weights in the type
+    if (
+        header.kind == Kind.STEM and header.dtype != torch.int8
+    ):  # some processors calculate with its weights in the type
         for values in sections[0]:
             _rounded(values, header.dtype)
     return torch.cat([part.view(torch.uint8) for part in (head, *body)])
 
 
+def section_bytes(header: Header, packed: Tensor) -> tuple[Tensor, ...]:
+    """The bytes of each section."""
+    return packed[HEADER_BYTES:].split(header.section_lengths())
+
+
 def unpack(header: Header, packed: Tensor) -> list[Weights]:
-    """Weights [outputs, inputs] and biases [outputs] of each section, as float32."""
-    sections = packed[HEADER_BYTES:].split(header.section_lengths())
+    """Weights [outputs, inputs] and biases [outputs] of each section, as float32; not of int8."""
     result = []
+    sections = section_bytes(header, packed)
     for (section, dtype), numbers in zip(header.sections(), sections, strict=True):
         inputs, rows = section.inputs, section.outputs
         panels = numbers.view(dtype).float().view(-1, inputs + 1, PANEL)
@@ -199,12 +236,13 @@ def read_header(
         header = dataclasses.replace(header, kernel_size=0, classes=header.kernel_size)
     if header.kind != kind:
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
-    if version < VERSION:
+    if version < _VERSION_OF_HALF:
         header = dataclasses.replace(header, element=0)
-    if header.element not in range(len(ELEMENTS)):
+    elements = _elements(kind, version)
+    if header.element not in range(len(elements)):
         raise ValueError(
-            f"{op}: expected packed weights of element type 0 to {len(ELEMENTS) - 1} ({NAMES}), "
-            f"got {header.element}"
+            f"{op}: expected packed weights of element type 0 to {len(elements) - 1} "
+            f"({listed(elements)}), got {header.element}"
         )
     if dtype is not None and dtype != header.dtype:
         raise ValueError(
@@ -254,6 +292,17 @@ def check_weights(op: str, name: str, weights: Weights, shape: tuple[int | None,
         raise ValueError(
             f"{op}: expected {name} bias of shape {list(weight.shape[:1])}, got {list(bias.shape)}"
         )
+
+
+def has_element(version: int) -> bool:
+    """Whether headers of a layout version name the element type."""
+    return version >= _VERSION_OF_HALF
+
+
+def _elements(kind: int, version: int) -> tuple[torch.dtype, ...]:
+    """The types that packed weights of a kind and version can have, by their codes."""
+    int8 = version == VERSION and _KINDS[kind].int8_sections is not None
+    return WITH_INT8 if int8 else ELEMENTS
 
 
 def _panels(weight: Tensor, bias: Tensor) -> Tensor:
@@ -318,6 +367,8 @@ def _words(field: str) -> str:
 
 
 def _check_inverted_residual(op: str, header: Header) -> None:
+    if header.dtype == torch.int8 and header.expand_activation == Activation.HARDSIGMOID:
+        raise ValueError(f"{op}: expected packed weights of int8 without hardsigmoid, got some")
     if not header.flags & EXPANDS and header.hidden_channels != header.in_channels:
         raise ValueError(
             f"{op}: expected packed weights without an expansion to have as many hidden as input "
@@ -352,6 +403,10 @@ def _inverted_residual_sections(h: Header) -> list[Section]:
     expand = [Section(h.hidden_channels, h.in_channels)] if h.flags & EXPANDS else []
     depthwise = Section(h.hidden_channels, h.kernel_size**2, depthwise=True)
     return [*expand, depthwise, Section(h.out_channels, h.hidden_channels)]
+
+
+def _int8_stem_sections(h: Header) -> list[Section]:
+    return [Section(6, 0), Section(h.out_channels, 27)]
 
 
 def _gate_sections(h: Header) -> list[Section]:
@@ -389,6 +444,8 @@ class _Facts:
     counts: tuple[str, ...] = ("in_channels", "out_channels")  # fields from 1 to MAX_CHANNELS
     values: dict[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     check: Callable[[str, Header], None] = lambda op, header: None  # how fields fit each other
+    # Behind the scales; None if there is no int8 form.
+    int8_sections: Callable[[Header], list[Section]] | None = None
 
 
 _HIDDEN = ("in_channels", "hidden_channels", "out_channels")
@@ -400,6 +457,7 @@ _KINDS: dict[int, _Facts] = {
     Kind.STEM: _Facts(
         lambda h: [Section(h.out_channels, 27), Section(6, 0)],
         values={"in_channels": (3,)},
+        int8_sections=_int8_stem_sections,
     ),
     Kind.INVERTED_RESIDUAL: _Facts(
         _inverted_residual_sections,
@@ -411,6 +469,7 @@ _KINDS: dict[int, _Facts] = {
             "depthwise_activation": _DEPTHWISE_ACTIVATIONS,
         },
         check=_check_inverted_residual,
+        int8_sections=_inverted_residual_sections,
     ),
     Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN),
     Kind.SEGMENTATION_HEAD: _Facts(

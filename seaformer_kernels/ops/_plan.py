@@ -100,7 +100,7 @@ def task_and_head(plan: Tensor) -> tuple[Task, int]:
 def element_at(memory: memoryview, offset: int = 0) -> int:
     """The code of the element type of packed weights that were made here, as they lie there."""
     version, element = struct.unpack_from("<4xi48xi", memory, offset)
-    return element if version == _packed.VERSION else 0
+    return element if _packed.has_element(version) else 0
 
 
 def memory_of(plan: Tensor) -> memoryview:

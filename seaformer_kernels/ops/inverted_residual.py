@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
-from seaformer_kernels.ops import _maps
-from seaformer_kernels.ops._element import code_of
+from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._element import WITH_INT8, code_of
+from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     EXPANDS,
+    READS_RELU,
     Activation,
     Header,
     Kind,
@@ -40,7 +44,7 @@ def check_geometry(
 def _fake(
     x: Tensor, packed: Tensor, out_channels: int, kernel_size: int, stride: int, residual: bool
 ) -> Tensor:
-    _maps.check_map("inverted_residual", "x", x)
+    _maps.check_map("inverted_residual", "x", x, WITH_INT8)
     _maps.check_positive("inverted_residual", "out_channels", out_channels)
     check_geometry(
         "inverted_residual", x.shape[1], out_channels, kernel_size, stride, residual=residual
@@ -72,6 +76,8 @@ def plain(
         kernel_size=kernel_size,
         stride=stride,
     )
+    if header.dtype == torch.int8:
+        return _plain_int8(x, header, packed, residual)
     *expand, depthwise, project = unpack(header, packed)
     y = given = x.float()
     if expand:
@@ -79,6 +85,32 @@ def plain(
     y = _maps.activate(_maps.depthwise(y, *depthwise, stride), header.depthwise_activation)
     y = _maps.pointwise(y, *project)
     return _maps.channels_last(given + y if residual else y, x.dtype)
+
+
+def _plain_int8(x: Tensor, header: Header, packed: Tensor, residual: bool) -> Tensor:
+    scales, sections = _int8.read_sections(header, packed)
+    zero = _int8.LEAST if header.flags & READS_RELU else 0
+    y = given = x.int() - zero
+    if header.flags & EXPANDS:
+        expand = _int8.unpack_layer(*sections.pop(0), zero)
+        zero = _int8.zero_point(header.expand_activation)
+        y = _pointwise(y, expand, zero).int() - zero
+    depthwise = _int8.unpack_layer(*sections[0])
+    weight = depthwise.weight.unflatten(1, (1, header.kernel_size, header.kernel_size))
+    half, groups = header.kernel_size // 2, len(weight)
+    sums = _int8.convolve(
+        y, weight, depthwise.bias, stride=header.stride, padding=half, groups=groups
+    )
+    zero = _int8.zero_point(header.depthwise_activation)
+    y = _int8.requantize(sums, depthwise.multiplier, zero).int() - zero
+    added = _int8.scaled(given, int(scales[2])) if residual else None
+    y = _pointwise(y, _int8.unpack_layer(*sections[1], zero), 0, added)
+    return _maps.channels_last(y)
+
+
+def _pointwise(x: Tensor, layer: Int8Layer, zero: int, residual: Tensor | None = None) -> Tensor:
+    sums = _int8.convolve(x, layer.weight[:, :, None, None], layer.bias)
+    return _int8.requantize(sums, layer.multiplier, zero, residual)
 
 
 _inverted_residual = register(
@@ -123,26 +155,120 @@ def pack_inverted_residual(
     op = "pack_inverted_residual"
     element = code_of(op, dtype)
     check_weights(op, "depthwise", depthwise, (None, 1, None, None))
-    hidden, _, *kernel = depthwise[0].shape
-    if kernel not in ([3, 3], [5, 5]) or stride not in (1, 2):
-        raise ValueError(
-            f"{op}: expected a kernel of 3x3 or 5x5 and stride 1 or 2, got "
-            f"{kernel[0]}x{kernel[1]} and {stride}"
-        )
-    check_weights(op, "project", project, (None, hidden, 1, 1))
+    check_weights(op, "project", project, (None, len(depthwise[0]), 1, 1))
     if expand is not None:
-        check_weights(op, "expand", expand, (hidden, None, 1, 1))
+        check_weights(op, "expand", expand, (len(depthwise[0]), None, 1, 1))
     codes = {activation.name.lower(): activation for activation in Activation}
     if expand_activation not in codes or depthwise_activation not in [*codes][:-1]:
         raise ValueError(
             f"{op}: expected activations among {', '.join(codes)}, the last after the expansion "
             f"only, got {expand_activation!r} and {depthwise_activation!r}"
         )
-    header = Header(
+    weights = (None if expand is None else expand[0], depthwise[0], project[0])
+    header = _header(op, *weights, stride, expand_activation, depthwise_activation, element)
+    return pack(header, *([] if expand is None else [expand]), depthwise, project)
+
+
+def pack_int8_inverted_residual(
+    expand: Int8Layer | None,
+    depthwise: Int8Layer,
+    project: Int8Layer,
+    *,
+    input_scale: float,
+    output_scale: float,
+    ratio: int = 0,
+    stride: int = 1,
+    input_activation: str = "none",
+    expand_activation: str = "relu",
+    depthwise_activation: str = "relu",
+) -> Tensor:
+    """Packed weights for `inverted_residual` of int8 maps.
+
+    An int8 number q stands for scale * (q - zero), where zero is -128 behind an activation and
+    else 0; csrc/core/quantized.h says what a layer makes of it. `quantize` packs models.
+
+    Args:
+        expand: weight [hidden, in, 1, 1]; None if there is no expansion.
+        depthwise: weight [hidden, 1, k, k] with k 3 or 5.
+        project: weight [out, hidden, 1, 1].
+        input_scale, output_scale: of the maps outside.
+        ratio: for a residual, input_scale / output_scale in units of 2^-12.
+        stride: of the depthwise convolution, 1 or 2.
+        input_activation, expand_activation, depthwise_activation: "none", "relu" or "relu6", behind
+            which the input, the expansion and the depthwise convolution are.
+
+    Returns:
+        A uint8 tensor, the same for every instruction set.
+
+    Raises:
+        TypeError: layers are not of tensors of their types.
+        ValueError: a shape, scale, ratio, stride or activation is not one of these; or a layer is
+            beyond the limits, within which sums are exact.
+    """
+    op = "pack_int8_inverted_residual"
+    codes = {a.name.lower(): a for a in Activation if a != Activation.HARDSIGMOID}
+    given = (input_activation, expand_activation, depthwise_activation)
+    if not set(given) <= set(codes):
+        raise ValueError(
+            f"{op}: expected activations among {', '.join(codes)}, got "
+            f"{', '.join(map(repr, given))}"
+        )
+    zero_in, zero_expanded, zero_hidden = (_int8.zero_point(codes[name]) for name in given)
+    if expand is None:
+        zero_expanded = zero_in
+    else:
+        _int8.check_layer(op, "expand", expand, (None, None, 1, 1), zero_in, zero_expanded)
+    _int8.check_layer(op, "depthwise", depthwise, (None, 1, None, None), zero_expanded, zero_hidden)
+    hidden = len(depthwise.weight)
+    _int8.check_layer(op, "project", project, (None, hidden, 1, 1), zero_hidden, 0)
+    if expand is not None and len(expand.weight) != hidden:
+        raise ValueError(
+            f"{op}: expected as many outputs of the expansion as channels behind it, got "
+            f"{len(expand.weight)} and {hidden}"
+        )
+    _int8.check_scales(op, input_scale, output_scale)
+    if not 0 <= ratio <= _int8.MOST_RATIO:
+        raise ValueError(
+            f"{op}: expected a ratio from 0 to {_int8.MOST_RATIO}, got {ratio}: the output's scale "
+            "is too small beside the input's"
+        )
+    weights = (None if expand is None else expand.weight, depthwise.weight, project.weight)
+    element = code_of(op, torch.int8, WITH_INT8)
+    header = _header(op, *weights, stride, expand_activation, depthwise_activation, element)
+    if zero_in:
+        header = dataclasses.replace(header, flags=header.flags | READS_RELU)
+    sections = [
+        _int8.pack_layer(depthwise, zero_out=zero_hidden, depthwise=True),
+        _int8.pack_layer(project, zero_in=zero_hidden, zero_out=0),
+    ]
+    if expand is not None:
+        sections.insert(0, _int8.pack_layer(expand, zero_in=zero_in, zero_out=zero_expanded))
+    return pack(header, _int8.pack_scales(input_scale, output_scale, ratio), *sections)
+
+
+def _header(
+    op: str,
+    expand: Tensor | None,
+    depthwise: Tensor,
+    project: Tensor,
+    stride: int,
+    expand_activation: str,
+    depthwise_activation: str,
+    element: int,
+) -> Header:
+    """The header of weights with these shapes."""
+    hidden, _, *kernel = depthwise.shape
+    if kernel not in ([3, 3], [5, 5]) or stride not in (1, 2):
+        raise ValueError(
+            f"{op}: expected a kernel of 3x3 or 5x5 and stride 1 or 2, got "
+            f"{kernel[0]}x{kernel[1]} and {stride}"
+        )
+    codes = {activation.name.lower(): activation for activation in Activation}
+    return Header(
         Kind.INVERTED_RESIDUAL,
-        in_channels=hidden if expand is None else expand[0].shape[1],
+        in_channels=hidden if expand is None else expand.shape[1],
         hidden_channels=hidden,
-        out_channels=len(project[0]),
+        out_channels=len(project),
         kernel_size=kernel[0],
         stride=stride,
         expand_activation=Activation.NONE if expand is None else codes[expand_activation],
@@ -150,7 +276,6 @@ def pack_inverted_residual(
         flags=0 if expand is None else EXPANDS,
         element=element,
     )
-    return pack(header, *([] if expand is None else [expand]), depthwise, project)
 
 
 def inverted_residual(
@@ -170,7 +295,7 @@ def inverted_residual(
     Args:
         x: [B, in, H, W] of the packed weights' type, any batch, H and W from 1; converted
             once if not channels_last.
-        packed: from `pack_inverted_residual`.
+        packed: from `pack_inverted_residual` or, for int8 maps, `pack_int8_inverted_residual`.
         out_channels, kernel_size, stride: as packed. Padding is kernel_size // 2.
         residual: add x to the result, which needs stride 1 and equal widths.
 
@@ -186,6 +311,7 @@ def inverted_residual(
         "inverted_residual",
         x,
         packed,
+        WITH_INT8,
         out_channels=out_channels,
         kernel_size=kernel_size,
         stride=stride,

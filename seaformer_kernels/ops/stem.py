@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops import _maps
-from seaformer_kernels.ops._element import code_of, name_of
+from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._element import WITH_INT8, code_of, name_of
+from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     NORMALIZES,
@@ -45,8 +46,8 @@ def normalizes(header: Header, packed: Tensor) -> bool:
 
     Weights packed before there was a flag for it tell by their numbers.
     """
-    if header.flags & NORMALIZES:
-        return True
+    if header.flags & NORMALIZES or header.dtype == torch.int8:
+        return bool(header.flags & NORMALIZES)
     (_, (_, normalisation)) = unpack(header, packed)
     return tuple(normalisation.tolist()) != _NOTHING
 
@@ -64,10 +65,10 @@ def _fake(
     image: Tensor, packed: Tensor, out_channels: int, dtype: torch.dtype | None = None
 ) -> Tensor:
     _maps.check_image("stem", image)
-    code_of("stem", dtype or torch.float32)
+    element = code_of("stem", dtype or torch.float32, WITH_INT8)
     _maps.check_positive("stem", "out_channels", out_channels)
     check_buffer("stem", packed)
-    check_length("stem", header_of(out_channels), packed)
+    check_length("stem", header_of(out_channels, element=element), packed)
     batch, _, height, width = image.shape
     sizes = (batch, out_channels, (height + 1) // 2, (width + 1) // 2)
     return _maps.empty_map(image, *sizes, dtype=dtype or torch.float32)
@@ -88,11 +89,29 @@ def plain(
             f"{op}: expected a float32 image, as the packed weights have no mean and std, got a "
             "uint8 one"
         )
+    if header.dtype == torch.int8:
+        return _plain_int8(image, header, packed)
     (weight, bias), (_, normalisation) = unpack(header, packed)
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
     x = (image.float() - mean) * inverse_std
     x = F.conv2d(x, weight.unflatten(1, (3, 3, 3)), bias, stride=2, padding=1)
     return _maps.channels_last(F.relu(x), header.dtype)
+
+
+def _plain_int8(image: Tensor, header: Header, packed: Tensor) -> Tensor:
+    _, ((_, normalisation), section) = _int8.read_sections(header, packed)
+    mean, inverse_std = normalisation.view(torch.float32)[:6].view(2, 3, 1, 1)
+    x = image.float()
+    if not header.flags & NORMALIZES:
+        x = x * (1 / inverse_std) + mean
+    x = x.nan_to_num(0.0, 255.0, 0.0).round().clamp(0, 255)
+    border = mean.round().clamp(0, 255)
+    x = F.pad(x - border, (1, 1, 1, 1)) + border
+    layer = _int8.unpack_layer(*section, _int8.LEAST)
+    # By taps, channels last.
+    weight = layer.weight.unflatten(1, (3, 3, 3)).permute(0, 3, 1, 2)
+    sums = _int8.convolve(x, weight, layer.bias, stride=2)
+    return _maps.channels_last(_int8.requantize(sums, layer.multiplier, _int8.LEAST))
 
 
 _stem = register(
@@ -128,14 +147,57 @@ def pack_stem(
     check_weights("pack_stem", "stem", weights, (None, 3, 3, 3))
     given = mean is not None or std is not None
     mean, std = (0.0, 0.0, 0.0) if mean is None else mean, (1.0, 1.0, 1.0) if std is None else std
+    normalisation = _int8.pack_array(*_normalisation("pack_stem", mean, std))
+    header = header_of(len(weights[0]), normalizes=given, element=element)
+    return pack(header, weights, normalisation)
+
+
+def pack_int8_stem(
+    layer: Int8Layer,
+    *,
+    output_scale: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+    normalizes: bool = True,
+) -> Tensor:
+    """Packed weights for `stem` that writes an int8 map.
+
+    Its inputs are pixels rounded to whole numbers in 0..255.
+
+    Args:
+        layer: weight [out, 3, 3, 3] for pixels, mean and std folded in.
+        output_scale: of the map.
+        mean, std: of R, G and B in the range 0..255.
+        normalizes: whether images are raw RGB values; otherwise they have been normalised with mean
+            and std, and become pixels again.
+
+    Returns:
+        A uint8 tensor, the same for every instruction set.
+
+    Raises:
+        TypeError: the layer is not of tensors of its types.
+        ValueError: a shape or number does not fit, or the layer is beyond the limits.
+    """
+    op = "pack_int8_stem"
+    _int8.check_layer(op, "stem", layer, (None, 3, 3, 3), _int8.LEAST, _int8.LEAST)
+    _int8.check_scales(op, output_scale)
+    normalisation = _normalisation(op, mean, std)
+    element = code_of(op, torch.int8, WITH_INT8)
+    header = header_of(len(layer.weight), normalizes=normalizes, element=element)
+    by_taps = layer._replace(weight=layer.weight.permute(0, 2, 3, 1))
+    section = _int8.pack_layer(by_taps, zero_in=_int8.LEAST, zero_out=_int8.LEAST)
+    scales = _int8.pack_scales(1.0, output_scale)
+    return pack(header, scales, _int8.pack_array(*normalisation), section)
+
+
+def _normalisation(op: str, mean: Sequence[float], std: Sequence[float]) -> list[float]:
+    """Means and inverse standard deviations."""
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise ValueError(
-            "pack_stem: expected mean and std as three numbers each, std positive, got "
+            f"{op}: expected mean and std as three numbers each, std positive, got "
             f"{list(mean)} and {list(std)}"
         )
-    normalisation = torch.tensor([*mean, *(1 / value for value in std)], dtype=torch.float32)
-    header = header_of(len(weights[0]), normalizes=given, element=element)
-    return pack(header, weights, (normalisation.new_empty(6, 0), normalisation))
+    return [*mean, *(1 / value for value in std)]
 
 
 def stem(
@@ -151,7 +213,7 @@ def stem(
         image: [B, 3, H, W], float32, or uint8 if there is a mean and std, any batch, H and W from
             1, any strides; a channels_last view of RGB pixels is read where it lies. One of
             float16 is converted to float32 first.
-        packed: from `pack_stem`.
+        packed: from `pack_stem` or, for an int8 map, `pack_int8_stem`.
         out_channels: width of the output, as packed.
         dtype: of the output, as packed.
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seaformer_kernels.ops import _maps
-from seaformer_kernels.ops._element import code_of, name_of
+from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._element import WITH_INT8, code_of, name_of
 from seaformer_kernels.ops._library import register
-from seaformer_kernels.ops._packed import EXPANDS, Header, Kind, check_buffer, read_header
+from seaformer_kernels.ops._packed import (
+    EXPANDS,
+    READS_RELU,
+    Header,
+    Kind,
+    check_buffer,
+    read_header,
+)
 from seaformer_kernels.ops.inverted_residual import check_geometry
 from seaformer_kernels.ops.inverted_residual import plain as plain_block
 from seaformer_kernels.ops.stem import plain as plain_stem
@@ -17,12 +24,16 @@ from seaformer_kernels.ops.stem import plain as plain_stem
 def joins(stem: Tensor, block: Tensor) -> bool:
     """Whether `stem_block` can run the stem and the inverted residual of these packed weights."""
     op = "joins"
-    return _join(read_header(op, Kind.STEM, stem), read_header(op, Kind.INVERTED_RESIDUAL, block))
+    headers = read_header(op, Kind.STEM, stem), read_header(op, Kind.INVERTED_RESIDUAL, block)
+    if not _join(*headers):
+        return False
+    return headers[0].dtype != torch.int8 or bool(_int8.scales(stem)[1] == _int8.scales(block)[0])
 
 
 def _join(stem: Header, block: Header) -> bool:
     fits = block.in_channels == stem.out_channels and block.element == stem.element
-    return fits and not block.flags & EXPANDS
+    reads = stem.dtype != torch.int8 or bool(block.flags & READS_RELU)
+    return fits and reads and not block.flags & EXPANDS
 
 
 def _fake(
@@ -36,7 +47,7 @@ def _fake(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     op = "stem_block"
-    code_of(op, dtype or torch.float32)
+    code_of(op, dtype or torch.float32, WITH_INT8)
     _maps.check_image(op, image)
     _maps.check_positive(op, "out_channels", out_channels)
     for packed in (stem, block):
