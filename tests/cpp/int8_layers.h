@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/quantized.h"
-#include "kernels/int8_pointwise/variants.h"
 
 namespace seaformer::test {
 
@@ -26,8 +25,6 @@ struct RandomLayer {
                            kMultiplierUnit);
     }
   }
-
-  Int8Layer view() const { return {weight.data(), bias.data(), multiplier.data()}; }
 
   // The number behind an activation of this zero point.
   int quantized(int64_t output, int64_t sum, int zero) const {

@@ -9,101 +9,24 @@
 #include "check.h"
 #include "core/workspace.h"
 #include "guarded.h"
-#include "int8_layers.h"
+#include "int8_block_cases.h"
 #include "on_isas.h"
 #include "threads.h"
 
 using namespace seaformer;
 using test::Against;
 using test::check;
+using test::depthwise;
 using test::Guarded;
+using test::Int8Header;
+using test::Int8Packer;
+using test::Map;
+using test::pointwise;
 using test::RandomLayer;
 
 namespace {
 
 using Bytes = Guarded<unsigned char>;
-using Map = std::vector<int>;  // [batch][height][width][channels], less the zero point
-
-struct Header : PackedHeader {
-  Header(PackedKind kind_of_block, int32_t in, int32_t hidden, int32_t out) : PackedHeader{} {
-    version = kPackedVersion, element = static_cast<int32_t>(Element::kI8);
-    kind = static_cast<int32_t>(kind_of_block);
-    in_channels = in, hidden_channels = hidden, out_channels = out;
-  }
-};
-
-// Appends sections behind a header.
-class Packer {
- public:
-  Packer(const PackedHeader& header, float ratio, Against side)
-      : header_(header), bytes_(static_cast<std::size_t>(packed_bytes(header)), side) {
-    std::memset(bytes_.data(), 0, bytes_.size());
-    append(&header, sizeof header);
-    const float numbers[kPanel] = {0.5f, 0.25f, ratio};
-    append(numbers, sizeof numbers);
-  }
-  void append(const void* from, std::size_t bytes) {
-    std::memcpy(bytes_.data() + used_, from, bytes);
-    used_ += bytes;
-  }
-  void pointwise(const RandomLayer& layer, int zero_in, int zero_out) {
-    pack_int8_pointwise(layer.inputs, layer.outputs, layer.view(), zero_in, zero_out,
-                        bytes_.data() + used_);
-    used_ += static_cast<std::size_t>(packed_int8_pointwise_bytes(layer.inputs, layer.outputs));
-  }
-  void depthwise(const RandomLayer& layer, int kernel_size, int zero_out) {
-    pack_int8_depthwise(layer.outputs, kernel_size, layer.view(), zero_out, bytes_.data() + used_);
-    used_ += static_cast<std::size_t>(packed_int8_depthwise_bytes(layer.outputs, kernel_size));
-  }
-  const PackedHeader& checked() const {
-    check(used_ == bytes_.size(), "packed ", used_, " of ", bytes_.size(), " bytes");
-    return checked_header("test", static_cast<PackedKind>(header_.kind), bytes_.data(),
-                          static_cast<int64_t>(bytes_.size()));
-  }
-
- private:
-  PackedHeader header_;
-  Bytes bytes_;
-  std::size_t used_ = 0;
-};
-
-// As core/quantized.h defines them, of numbers less their zero points.
-Map pointwise(const RandomLayer& layer, const Map& input, int zero) {
-  Map output;
-  for (std::size_t p = 0; p < input.size(); p += layer.inputs) {
-    for (int64_t n = 0; n < layer.outputs; ++n) {
-      int64_t sum = layer.bias[n];
-      for (int64_t k = 0; k < layer.inputs; ++k) {
-        sum += input[p + k] * layer.weight[n * layer.inputs + k];
-      }
-      output.push_back(layer.quantized(n, sum, zero) - zero);
-    }
-  }
-  return output;
-}
-
-Map depthwise(const RandomLayer& layer, const MapShape& shape, const Map& input, int kernel_size,
-              int stride, int zero) {
-  const int64_t channels = layer.outputs, half = kernel_size / 2;
-  Map output;
-  for (int64_t b = 0; b < shape.batch; ++b) {
-    for (int64_t y = 0; y < shape.height; y += stride) {
-      for (int64_t x = 0; x < shape.width; x += stride) {
-        for (int64_t c = 0; c < channels; ++c) {
-          int64_t sum = layer.bias[c];
-          for (int64_t i = 0; i < kernel_size * kernel_size; ++i) {
-            const int64_t row = y + i / kernel_size - half, column = x + i % kernel_size - half;
-            if (row < 0 || row >= shape.height || column < 0 || column >= shape.width) continue;
-            const int64_t pixel = (b * shape.height + row) * shape.width + column;
-            sum += input[pixel * channels + c] * layer.weight[c * kernel_size * kernel_size + i];
-          }
-          output.push_back(layer.quantized(c, sum, zero) - zero);
-        }
-      }
-    }
-  }
-  return output;
-}
 
 struct Case {
   MapShape shape;
@@ -122,7 +45,7 @@ class InvertedResidual {
         expand_(c.hidden, c.in, random),
         depthwise_(c.hidden, int64_t{c.kernel_size} * c.kernel_size, random),
         project_(c.out, c.hidden, random),
-        packer_(header(), c.residual ? kRatio : 0, side) {
+        packer_(header(), {0.5f, 0.25f, c.residual ? float(kRatio) : 0, {}}, side) {
     if (c.expands) packer_.pointwise(expand_, zero_in(), zero_point(c.expand_activation));
     packer_.depthwise(depthwise_, c.kernel_size, zero_point(c.activation));
     packer_.pointwise(project_, zero_point(c.activation), 0);
@@ -152,8 +75,8 @@ class InvertedResidual {
   }
 
  private:
-  Header header() const {
-    Header h(PackedKind::kInvertedResidual, c_.in, c_.hidden, c_.out);
+  Int8Header header() const {
+    Int8Header h(PackedKind::kInvertedResidual, c_.in, c_.hidden, c_.out);
     h.kernel_size = c_.kernel_size, h.stride = c_.stride;
     h.expand_activation = static_cast<int32_t>(c_.expand_activation);
     h.depthwise_activation = static_cast<int32_t>(c_.activation);
@@ -163,7 +86,7 @@ class InvertedResidual {
 
   Case c_;
   RandomLayer expand_, depthwise_, project_;
-  Packer packer_;
+  Int8Packer packer_;
 };
 
 void compare(const Map& expected, const Guarded<int8_t>& got, int zero, const char* what) {
@@ -199,9 +122,9 @@ constexpr int kMeans[] = {124, 116, 104};
 class Stem {
  public:
   Stem(int32_t out, bool normalizes, std::mt19937& random, Against side)
-      : layer_(out, 27, random), packer_(header(out, normalizes), 0, side) {
-    const float numbers[kPanel] = {123.675f, 116.28f, 103.53f, 1 / 58.0f, 1 / 57.0f, 1 / 57.5f};
-    packer_.append(numbers, sizeof numbers);
+      : layer_(out, 27, random), packer_(header(out, normalizes), {0.5f, 0.25f, 0, {}}, side) {
+    const float numbers[] = {123.675f, 116.28f, 103.53f, 1 / 58.0f, 1 / 57.0f, 1 / 57.5f};
+    packer_.append_array(numbers, sizeof numbers);
     packer_.pointwise(layer_, -128, -128);
   }
   const PackedHeader& packed() const { return packer_.checked(); }
@@ -210,14 +133,14 @@ class Stem {
   }
 
  private:
-  static Header header(int32_t out, bool normalizes) {
-    Header h(PackedKind::kStem, 3, 0, out);
+  static Int8Header header(int32_t out, bool normalizes) {
+    Int8Header h(PackedKind::kStem, 3, 0, out);
     h.flags = normalizes ? kPackedNormalizes : 0;
     return h;
   }
 
   RandomLayer layer_;
-  Packer packer_;
+  Int8Packer packer_;
 };
 
 std::vector<int> random_image(const MapShape& shape, std::mt19937& random) {
