@@ -23,10 +23,16 @@ Channel channel_of(const Int8Pointwise& args, int64_t n) {
   return channel;
 }
 
-int32_t sum_of(const Channel& channel, const int8_t* input, int64_t in_channels) {
+int32_t sum_of(const Int8Pointwise& args, const Channel& channel, int64_t p) {
+  const int64_t unit = args.input_quads ? kInt8Quad : 1;
+  const auto from =
+      static_cast<const int8_t*>(after(args.input.data, p / unit * args.input.stride));
   int32_t sum = channel.magic_bias - kMagicBits;
-  for (int64_t k = 0; k < in_channels; ++k) {
-    sum += input[k] * channel.taps[k / kInt8Taps * kInt8Taps * kPanel + k % kInt8Taps];
+  for (int64_t k = 0; k < args.in_channels; ++k) {
+    const int64_t group = k / kInt8Taps, tap = k % kInt8Taps;
+    const int8_t x =
+        args.input_quads ? from[(group * kInt8Quad + p % kInt8Quad) * kInt8Taps + tap] : from[k];
+    sum += x * channel.taps[group * kInt8Taps * kPanel + tap];
   }
   return sum;
 }
@@ -37,32 +43,42 @@ int32_t rounded(double x) {
   return static_cast<int32_t>(x + kLarge - kLarge);
 }
 
-int32_t clamped(int32_t q) {
+int32_t quantized(const Int8Pointwise& args, int64_t p, int64_t n) {
+  const Channel channel = channel_of(args, n);
+  int32_t q =
+      rounded(static_cast<double>(sum_of(args, channel, p)) * channel.multiplier) + args.zero;
+  if (args.residual.data != nullptr) {
+    const auto residual =
+        static_cast<const int8_t*>(after(args.residual.data, p * args.residual.stride));
+    q += scaled_quantized(residual[n] - args.residual_zero, args.ratio);
+  }
   return q < kLeastQuantized ? kLeastQuantized : q > kMostQuantized ? kMostQuantized : q;
 }
 
+void write_quads(const Int8Pointwise& args) {
+  for (int64_t n = 0; n < panels(args.out_channels) * kPanel; ++n) {
+    void* const quads = after(args.output.data, n / kInt8Quad * args.output.stride);
+    for (int64_t p = 0; p < (args.pixels + kInt8Quad - 1) / kInt8Quad * kInt8Quad; ++p) {
+      const int64_t at = (p / kInt8Quad * kInt8Quad + n % kInt8Quad) * kInt8Quad + p % kInt8Quad;
+      static_cast<int8_t*>(quads)[at] =
+          static_cast<int8_t>(p < args.pixels ? quantized(args, p, n) : args.zero);
+    }
+  }
+}
+
 void run(const Int8Pointwise& args) {
+  if (args.form == Int8Output::kInt8Quads) return write_quads(args);
   for (int64_t p = 0; p < args.pixels; ++p) {
-    const auto input = static_cast<const int8_t*>(after(args.input.data, p * args.input.stride));
     void* const output = after(args.output.data, p * args.output.stride);
     for (int64_t n = 0; n < args.out_channels; ++n) {
-      const Channel channel = channel_of(args, n);
-      const int32_t sum = sum_of(channel, input, args.in_channels);
-      if (args.form == Int8Output::kFloat) {
-        static_cast<float*>(output)[n] = static_cast<float>(sum) * channel.multiplier;
-        continue;
-      }
-      int32_t q = rounded(static_cast<double>(sum) * channel.multiplier) + args.zero;
-      if (args.residual.data != nullptr) {
-        const void* const residual = after(args.residual.data, p * args.residual.stride);
-        q += scaled_quantized(static_cast<const int8_t*>(residual)[n] - args.residual_zero,
-                              args.ratio);
-      }
-      q = clamped(q);
       if (args.form == Int8Output::kInt8) {
-        static_cast<int8_t*>(output)[n] = static_cast<int8_t>(q);
+        static_cast<int8_t*>(output)[n] = static_cast<int8_t>(quantized(args, p, n));
+      } else if (args.form == Int8Output::kInt8Float) {
+        static_cast<float*>(output)[n] = static_cast<float>(quantized(args, p, n) - args.zero);
       } else {
-        static_cast<float*>(output)[n] = static_cast<float>(q - args.zero);
+        const Channel channel = channel_of(args, n);
+        static_cast<float*>(output)[n] =
+            static_cast<float>(sum_of(args, channel, p)) * channel.multiplier;
       }
     }
   }
@@ -71,7 +87,7 @@ void run(const Int8Pointwise& args) {
 }  // namespace
 
 extern const Int8PointwiseKernel int8_pointwise;
-const Int8PointwiseKernel int8_pointwise = {Isa::kScalar, run};
+const Int8PointwiseKernel int8_pointwise = {Isa::kScalar, run, true};
 
 }  // namespace scalar
 }  // namespace seaformer
