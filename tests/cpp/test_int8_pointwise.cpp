@@ -136,6 +136,71 @@ void run_case(const Int8PointwiseKernel& kernel, const Case& c) {
   }
 }
 
+struct QuadCase {
+  int64_t pixels, in_channels, out_channels;
+  bool residual;
+};
+
+void check_quads(const Int8PointwiseKernel& kernel, const QuadCase& q) {
+  std::mt19937 random(static_cast<unsigned>(q.pixels * 31 + q.in_channels * 7 + q.out_channels));
+  std::uniform_int_distribution<int> any(-128, 127);
+  Case c{q.pixels, q.in_channels, q.out_channels};
+  c.zero_in = kLeastQuantized;
+  const Weights w = weights_of(c, random);
+  std::vector<int8_t> packed(packed_int8_pointwise_bytes(c.in_channels, c.out_channels));
+  pack_int8_pointwise(c.in_channels, c.out_channels, w.weight.data(), w.bias.data(),
+                      w.multiplier.data(), c.zero_in, c.zero_out, packed.data());
+  std::vector<int8_t> input(c.pixels * c.in_channels), residual(c.pixels * c.out_channels);
+  for (std::vector<int8_t>* array : {&input, &residual}) {
+    for (int8_t& x : *array) x = static_cast<int8_t>(any(random));
+  }
+  const int64_t groups = (c.pixels + 3) / 4, in_quads = (c.in_channels + 3) / 4;
+  const int64_t group = 16 * in_quads + 16;
+  Guarded<int8_t> quads((groups - 1) * group + 16 * in_quads, Against::kEnd);
+  for (int64_t p = 0; p < c.pixels; ++p) {
+    for (int64_t k = 0; k < c.in_channels; ++k) {
+      quads[p / 4 * group + k / 4 * 16 + p % 4 * 4 + k % 4] = input[p * c.in_channels + k];
+    }
+  }
+  std::vector<int8_t> expected(c.pixels * c.out_channels), output(expected.size(), 0);
+  Int8Pointwise args;
+  args.input = {input.data(), c.in_channels};
+  args.weights = packed.data();
+  args.output = {expected.data(), c.out_channels};
+  if (q.residual) args.residual = {residual.data(), c.out_channels};
+  args.ratio = kRatioOne / 2;
+  args.pixels = c.pixels;
+  args.in_channels = c.in_channels;
+  args.out_channels = c.out_channels;
+  kernel.run(args);
+  args.input_quads = true;
+  args.input = {quads.data(), group};
+  args.output = {output.data(), c.out_channels};
+  kernel.run(args);
+  check(output == expected, "of quads, ", c.pixels, "x", c.in_channels, "x", c.out_channels,
+        " residual ", q.residual);
+  if (q.residual) return;
+  args.form = Int8Output::kInt8Quads;
+  const int64_t row = 16 * groups + 16, rows = panels(c.out_channels) * 4;
+  for (bool from_quads : {false, true}) {
+    Guarded<int8_t> written((rows - 1) * row + 16 * groups, Against::kEnd);
+    args.input_quads = from_quads;
+    if (!from_quads) args.input = {input.data(), c.in_channels};
+    if (from_quads) args.input = {quads.data(), group};
+    args.output = {written.data(), row};
+    kernel.run(args);
+    for (int64_t n = 0; n < rows * 4; ++n) {
+      for (int64_t p = 0; p < groups * 4; ++p) {
+        const int got = written[n / 4 * row + p / 4 * 16 + n % 4 * 4 + p % 4];
+        const bool beyond = p >= c.pixels || n >= c.out_channels;
+        const int wanted = beyond ? c.zero_out : expected[p * c.out_channels + n];
+        check(got == wanted, "to quads, ", c.pixels, "x", c.in_channels, "x", c.out_channels,
+              ": pixel ", p, " channel ", n, " is ", got, ", expected ", wanted);
+      }
+    }
+  }
+}
+
 constexpr Int8Output kForms[] = {Int8Output::kInt8, Int8Output::kInt8Float, Int8Output::kFloat};
 
 }  // namespace
@@ -214,6 +279,20 @@ TEST(int8_pointwise_ties_go_to_even) {
         const double expected = std::nearbyint((p - 128) * double{multiplier[n]});
         check(output[p * out + n] == expected, p - 128, " times ", multiplier[n], " is ",
               int{output[p * out + n]}, ", expected ", expected);
+      }
+    }
+  });
+}
+
+// Quads of the input from pixels, and of the output to pixels.
+TEST(int8_pointwise_takes_and_gives_quads) {
+  on_every_variant(kInt8PointwiseVariants, [](const Int8PointwiseKernel& kernel) {
+    if (!kernel.quads) return;
+    for (int64_t pixels : {1, 3, 4, 5, 8, 15, 24}) {
+      for (int64_t in : {3, 4, 8, 16, 20, 32, 48, 64, 100, 144, 192}) {
+        for (int64_t out : {1, 16, 33}) {
+          for (bool residual : {false, true}) check_quads(kernel, {pixels, in, out, residual});
+        }
       }
     }
   });

@@ -9,9 +9,19 @@
 // core/quantized.h has rounding, clamps and limits, which hold for the sums without their inputs'
 // zero point. Free of std:: code, so ISA files may include it.
 //
-// Layout    the channels of a pixel contiguous; strides count bytes between pixels.
+// Layout    the channels of a pixel contiguous; strides count bytes between pixels. Or quads, four
+//           channels of four pixels in 16 bytes, as kernels/int8_depthwise takes and gives them:
+//             input   [pixels / 4][in_channels / 4][4 pixels][4 channels]; stride from four pixels
+//                     to the next ones
+//             output  [out_channels / 4][pixels / 4][4 channels][4 pixels]; stride from four
+//             channels
+//                     to the next ones
+//           Both begin with whole quads and end with them: those of the input may hold anything
+//           beyond the pixels and channels; of the output those of the last panel are all written,
+//           with the zero point beyond.
 // Output    of int8, or of float32: quantized numbers less their zero point, or what they stand
-//           for. Of the last, multipliers are any and `zero` is 0. Only int8 takes a residual.
+//           for. Of the last, multipliers are any and `zero` is 0. Only int8 in pixels takes a
+//           residual.
 // Residual  int8; scaled_quantized() of it is added behind saturation to 16 bits.
 // Weights   packed by pack_int8_pointwise: panels of kPanel output channels; of each panel, all
 //           kPanel long,
@@ -37,8 +47,9 @@ namespace seaformer {
 
 constexpr int64_t kInt8Taps = 4;  // input channels side by side: what one dot product takes
 constexpr int64_t kInt8PanelArrays = 4;
+constexpr int64_t kInt8Quad = 4;  // pixels of a quad, and its channels
 
-enum class Int8Output : int32_t { kInt8, kInt8Float, kFloat };
+enum class Int8Output : int32_t { kInt8, kInt8Float, kFloat, kInt8Quads };
 
 struct Int8Pointwise {
   InPixels input;
@@ -50,11 +61,13 @@ struct Int8Pointwise {
   Int8Output form = Int8Output::kInt8;
   int32_t zero = 0;  // of the output: that of the packed weights
   int64_t pixels = 0, in_channels = 0, out_channels = 0;
+  bool input_quads = false;
 };
 
 struct Int8PointwiseKernel {
   Isa isa;
   void (*run)(const Int8Pointwise& args);
+  bool quads;  // whether it takes and gives them
 };
 
 #define SEAFORMER_ROW(isa)                                                                \

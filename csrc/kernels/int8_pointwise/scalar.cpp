@@ -23,6 +23,17 @@ int64_t rounded(int64_t product) {
   return floor + (rest > half || (rest == half && (floor & 1) != 0) ? 1 : 0);
 }
 
+void write_quads(const Int8Pointwise& args) {
+  for (int64_t n = 0; n < panels(args.out_channels) * kPanel; ++n) {
+    void* const quads = after(args.output.data, n / kInt8Quad * args.output.stride);
+    for (int64_t p = 0; p < (args.pixels + kInt8Quad - 1) / kInt8Quad * kInt8Quad; ++p) {
+      const int64_t at = (p / kInt8Quad * kInt8Quad + n % kInt8Quad) * kInt8Quad + p % kInt8Quad;
+      static_cast<int8_t*>(quads)[at] =
+          static_cast<int8_t>(p < args.pixels ? quantized(args, p, n) : args.zero);
+    }
+  }
+}
+
 void run(const Int8Pointwise& args) {
   const auto in = view<int8_t>(args.input);
   const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
