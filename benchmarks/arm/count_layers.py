@@ -4,9 +4,9 @@
     python benchmarks/arm/count_layers.py KERNEL [--match TEXT] [--isa neon] [--element f32]
 
 KERNEL is one whose program is built: bench_KERNEL takes an instruction set and `list` or the number
-of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, and `--lanes 8`
-for types of 16 bits that are calculated with. Exits with 2 when nothing could be counted. Needs
-what count.py needs.
+of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, `--lanes 8` for
+types of 16 bits that are calculated with, and `--lanes 16` for int8 by dot products. Exits with 2
+when nothing could be counted. Needs what count.py needs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--match", default="", help="only layers with this in their name")
     parser.add_argument("--isa", default="neon", help="or `best`, what the library chooses itself")
     parser.add_argument(
-        "--element", choices=("f32", "f16", "bf16"), help="of kernels that have several"
+        "--element", choices=("f32", "f16", "bf16", "i8"), help="of kernels that have several"
     )
     parser.add_argument("--lanes", type=int, default=4, help="multiply-adds of an ideal FMA")
     parser.add_argument("--cpu", default="cortex-a76", help="a name of `qemu-aarch64 -cpu help`")

@@ -257,7 +257,7 @@ void run(const Int8Pointwise& args) {
 
 }  // namespace
 
-extern const Int8PointwiseKernel int8_pointwise = {Isa::kAvx2, run};
+extern const Int8PointwiseKernel int8_pointwise = {Isa::kAvx2, run, false};
 
 }  // namespace avx2
 }  // namespace seaformer

@@ -1,26 +1,58 @@
-// The definition, in whole numbers.
+// The definition, in plain loops.
 #include "kernels/int8_pointwise/int8_pointwise.h"
 
 namespace seaformer {
 namespace scalar {
 namespace {
 
-struct PanelArrays {
-  int32_t bias[kPanel];
-  float multiplier[kPanel], offset[kPanel];
-  int32_t sum[kPanel];
+// What the packed weights of an output channel say.
+struct Channel {
+  int32_t magic_bias;
+  float multiplier;
+  const int8_t* taps;  // those of kInt8Taps inputs; the next ones kInt8Taps * kPanel behind
 };
 
-int32_t clamped(int64_t q) {
-  return q < kLeastQuantized  ? kLeastQuantized
-         : q > kMostQuantized ? kMostQuantized
-                              : static_cast<int32_t>(q);
+Channel channel_of(const Int8Pointwise& args, int64_t n) {
+  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
+  const int64_t bytes = kPanel * (kInt8PanelArrays * 4 + groups * kInt8Taps), lane = n % kPanel;
+  const auto panel = static_cast<const int8_t*>(args.weights) + n / kPanel * bytes;
+  Channel channel;
+  __builtin_memcpy(&channel.magic_bias, panel + 4 * lane, 4);
+  __builtin_memcpy(&channel.multiplier, panel + 4 * (kPanel + lane), 4);
+  channel.taps = panel + 4 * kInt8PanelArrays * kPanel + kInt8Taps * lane;
+  return channel;
 }
 
-// The quotient by 2^22, rounded to nearest, ties to even.
-int64_t rounded(int64_t product) {
-  const int64_t floor = product >> 22, rest = product & ((1 << 22) - 1), half = 1 << 21;
-  return floor + (rest > half || (rest == half && (floor & 1) != 0) ? 1 : 0);
+int32_t sum_of(const Int8Pointwise& args, const Channel& channel, int64_t p) {
+  const int64_t unit = args.input_quads ? kInt8Quad : 1;
+  const auto from =
+      static_cast<const int8_t*>(after(args.input.data, p / unit * args.input.stride));
+  int32_t sum = channel.magic_bias - kMagicBits;
+  for (int64_t k = 0; k < args.in_channels; ++k) {
+    const int64_t group = k / kInt8Taps, tap = k % kInt8Taps;
+    const int8_t x =
+        args.input_quads ? from[(group * kInt8Quad + p % kInt8Quad) * kInt8Taps + tap] : from[k];
+    sum += x * channel.taps[group * kInt8Taps * kPanel + tap];
+  }
+  return sum;
+}
+
+// To nearest, ties to even: by numbers so large that they have no fraction.
+int32_t rounded(double x) {
+  constexpr double kLarge = 0x1.8p52;
+  return static_cast<int32_t>(x + kLarge - kLarge);
+}
+
+int32_t quantized(const Int8Pointwise& args, int64_t p, int64_t n) {
+  const Channel channel = channel_of(args, n);
+  int32_t q =
+      rounded(static_cast<double>(sum_of(args, channel, p)) * channel.multiplier) + args.zero;
+  if (args.residual.data != nullptr) {
+    const auto residual =
+        static_cast<const int8_t*>(after(args.residual.data, p * args.residual.stride));
+    q += scaled_quantized(residual[n] - args.residual_zero, args.ratio);
+  }
+  return q < kLeastQuantized ? kLeastQuantized : q > kMostQuantized ? kMostQuantized : q;
 }
 
 void write_quads(const Int8Pointwise& args) {
@@ -35,39 +67,18 @@ void write_quads(const Int8Pointwise& args) {
 }
 
 void run(const Int8Pointwise& args) {
-  const auto in = view<int8_t>(args.input);
-  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
-  const auto* panel = static_cast<const unsigned char*>(args.weights);
-  for (int64_t first = 0; first < args.out_channels; first += kPanel) {
-    const auto& arrays = *reinterpret_cast<const PanelArrays*>(panel);
-    const auto* weights = reinterpret_cast<const int8_t*>(panel + sizeof(PanelArrays));
-    panel += sizeof(PanelArrays) + groups * kInt8Taps * kPanel;
-    const int64_t last = first + kPanel < args.out_channels ? first + kPanel : args.out_channels;
-    for (int64_t p = 0; p < args.pixels; ++p) {
-      const int8_t* const x = in.data + p * in.stride;
-      for (int64_t channel = first; channel < last; ++channel) {
-        const int64_t n = channel - first;
-        int32_t sum = arrays.bias[n] - kMagicBits;
-        for (int64_t k = 0; k < args.in_channels; ++k) {
-          sum += x[k] * weights[(k / kInt8Taps * kPanel + n) * kInt8Taps + k % kInt8Taps];
-        }
-        void* const pixel = after(args.output.data, p * args.output.stride);
-        if (args.form == Int8Output::kFloat) {
-          static_cast<float*>(pixel)[channel] = static_cast<float>(sum) * arrays.multiplier[n];
-          continue;
-        }
-        const auto multiplier = static_cast<int64_t>(arrays.multiplier[n] / kMultiplierUnit);
-        int64_t q = rounded(sum * multiplier) + args.zero;
-        if (args.form == Int8Output::kInt8Float) {
-          static_cast<float*>(pixel)[channel] = static_cast<float>(clamped(q) - args.zero);
-          continue;
-        }
-        if (args.residual.data != nullptr) {
-          const auto* added =
-              static_cast<const int8_t*>(after(args.residual.data, p * args.residual.stride));
-          q += scaled_quantized(added[channel] - args.residual_zero, args.ratio);
-        }
-        static_cast<int8_t*>(pixel)[channel] = static_cast<int8_t>(clamped(q));
+  if (args.form == Int8Output::kInt8Quads) return write_quads(args);
+  for (int64_t p = 0; p < args.pixels; ++p) {
+    void* const output = after(args.output.data, p * args.output.stride);
+    for (int64_t n = 0; n < args.out_channels; ++n) {
+      if (args.form == Int8Output::kInt8) {
+        static_cast<int8_t*>(output)[n] = static_cast<int8_t>(quantized(args, p, n));
+      } else if (args.form == Int8Output::kInt8Float) {
+        static_cast<float*>(output)[n] = static_cast<float>(quantized(args, p, n) - args.zero);
+      } else {
+        const Channel channel = channel_of(args, n);
+        static_cast<float*>(output)[n] =
+            static_cast<float>(sum_of(args, channel, p)) * channel.multiplier;
       }
     }
   }
@@ -75,7 +86,8 @@ void run(const Int8Pointwise& args) {
 
 }  // namespace
 
-extern const Int8PointwiseKernel int8_pointwise = {Isa::kScalar, run};
+extern const Int8PointwiseKernel int8_pointwise;
+const Int8PointwiseKernel int8_pointwise = {Isa::kScalar, run, true};
 
 }  // namespace scalar
 }  // namespace seaformer
