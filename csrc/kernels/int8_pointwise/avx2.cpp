@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 #include "kernels/int8_pointwise/int8_pointwise.h"
+#include "kernels/int8_pointwise/x86_tiles.inc"
+#include "simd/macros.h"
 
 namespace seaformer {
 namespace avx2 {
@@ -27,12 +29,12 @@ struct Epilogue {
   int64_t channel, count;  // the first of the panel, and how many there are
 };
 
-__attribute__((always_inline)) inline __m256i load(const void* p) {
+SEAFORMER_INLINE __m256i load(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
 }
 
 // Where what the lanes of a panel hold goes, if there are fewer than kPanel channels.
-__attribute__((always_inline)) inline void store_floats(float* to, const __m256* x, int64_t count) {
+SEAFORMER_INLINE void store_floats(float* to, const __m256* x, int64_t count) {
   if (count == kPanel) {
     _mm256_storeu_ps(to, x[0]);
     _mm256_storeu_ps(to + 8, x[1]);
@@ -44,7 +46,7 @@ __attribute__((always_inline)) inline void store_floats(float* to, const __m256*
   __builtin_memcpy(to, all, static_cast<size_t>(count) * sizeof(float));
 }
 
-__attribute__((always_inline)) inline __m128i load_bytes(const int8_t* from, int64_t count) {
+SEAFORMER_INLINE __m128i load_bytes(const int8_t* from, int64_t count) {
   if (count == kPanel) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
   alignas(16) int8_t all[kPanel] = {};
   __builtin_memcpy(all, from, static_cast<size_t>(count));
@@ -52,8 +54,7 @@ __attribute__((always_inline)) inline __m128i load_bytes(const int8_t* from, int
 }
 
 // Sums are the bits of floats: see core/quantized.h.
-__attribute__((always_inline)) inline void finish(const Epilogue& e, int64_t pixel,
-                                                  const __m256i* sums) {
+SEAFORMER_INLINE void finish(const Epilogue& e, int64_t pixel, const __m256i* sums) {
   const Int8Pointwise& args = e.args;
   void* const to = after(args.output.data, pixel * args.output.stride);
   if (args.form == Int8Output::kFloat) {
@@ -99,30 +100,34 @@ __attribute__((always_inline)) inline void finish(const Epilogue& e, int64_t pix
   __builtin_memcpy(out, all, static_cast<size_t>(e.count));
 }
 
-// The sums of some pixels over pairs of input channels, from `start` on, whose pixels are
-// `start_step` vectors apart.
-template <int kPixels>
-__attribute__((always_inline)) inline void sum_pairs(const int16_t* inputs, int64_t input_stride,
-                                                     const int16_t* weights, int64_t pairs,
-                                                     const __m256i* start, int64_t start_step,
-                                                     __m256i (&sums)[kTile][2]) {
-#pragma GCC unroll 6
-  for (int p = 0; p < kPixels; ++p) {
-    sums[p][0] = _mm256_loadu_si256(start + p * start_step);
-    sums[p][1] = _mm256_loadu_si256(start + p * start_step + 1);
+#define SEAFORMER_SUM(p) [sum##p##0] "=&x"(sums[p][0]), [sum##p##1] "=&x"(sums[p][1])
+#define SEAFORMER_SUMS_1 SEAFORMER_SUM(0)
+#define SEAFORMER_SUMS_2 SEAFORMER_SUMS_1, SEAFORMER_SUM(1)
+#define SEAFORMER_SUMS_3 SEAFORMER_SUMS_2, SEAFORMER_SUM(2)
+#define SEAFORMER_SUMS_4 SEAFORMER_SUMS_3, SEAFORMER_SUM(3)
+#define SEAFORMER_SUMS_5 SEAFORMER_SUMS_4, SEAFORMER_SUM(4)
+#define SEAFORMER_SUMS_6 SEAFORMER_SUMS_5, SEAFORMER_SUM(5)
+
+// The sums of some pixels over pairs of input channels, from `start` on, where those of a pixel are
+// `step` bytes behind those of the one before.
+#define SEAFORMER_SUM_PAIRS(pixels)                                                            \
+  SEAFORMER_INLINE void sum_pairs(const int16_t* inputs, int64_t input_stride,                 \
+                                  const int16_t* weights, int64_t pairs, const __m256i* start, \
+                                  int64_t step, __m256i(&sums)[pixels][2]) {                   \
+    const int16_t *input0 = inputs, *input4 = input0 + (pixels > 4 ? 4 * input_stride : 0);    \
+    asm volatile(                                                                              \
+        SEAFORMER_TILE_##pixels                                                                \
+        : SEAFORMER_SUMS_##pixels, [input0] "+r"(input0), [input4] "+r"(input4),               \
+          [weights] "+r"(weights), [pairs] "+r"(pairs), [start] "+r"(start)                    \
+        : [stride] "r"(2 * input_stride), [stride3] "r"(6 * input_stride), [step] "r"(step)    \
+        : "cc", "memory", "xmm12", "xmm13", "xmm14", "xmm15");                                 \
   }
-  for (int64_t j = 0; j < pairs; ++j) {
-    const __m256i w0 = load(weights + j * 2 * kPanel), w1 = load(weights + j * 2 * kPanel + kPanel);
-#pragma GCC unroll 6
-    for (int p = 0; p < kPixels; ++p) {
-      int32_t pair;
-      __builtin_memcpy(&pair, inputs + p * input_stride + 2 * j, sizeof pair);
-      const __m256i x = _mm256_set1_epi32(pair);
-      sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_madd_epi16(x, w0));
-      sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_madd_epi16(x, w1));
-    }
-  }
-}
+SEAFORMER_SUM_PAIRS(1)
+SEAFORMER_SUM_PAIRS(2)
+SEAFORMER_SUM_PAIRS(3)
+SEAFORMER_SUM_PAIRS(4)
+SEAFORMER_SUM_PAIRS(5)
+SEAFORMER_SUM_PAIRS(6)
 
 struct Part {
   const int16_t* inputs;
@@ -135,10 +140,10 @@ struct Part {
 template <int kPixels>
 void run_tile(const Part& part, const __m256i* bias, __m256i* kept, const Epilogue& epilogue,
               int64_t pixel) {
-  __m256i sums[kTile][2];
-  sum_pairs<kPixels>(part.inputs, part.input_stride, part.weights, part.pairs,
-                     part.first ? bias : kept, part.first ? 0 : 2, sums);
-#pragma GCC unroll 6
+  __m256i sums[kPixels][2];
+  sum_pairs(part.inputs, part.input_stride, part.weights, part.pairs, part.first ? bias : kept,
+            part.first ? 0 : 2 * sizeof(__m256i), sums);
+  SEAFORMER_UNROLL
   for (int p = 0; p < kPixels; ++p) {
     if (part.last) {
       finish(epilogue, pixel + p, sums[p]);
