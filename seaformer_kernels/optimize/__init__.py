@@ -8,8 +8,6 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import nn
 
-from seaformer_kernels import _extension
-from seaformer_kernels.fused import Unservable
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
 from seaformer_kernels.ops._element import code_of
@@ -17,7 +15,7 @@ from seaformer_kernels.optimize.checks import check_model, copied, normalisation
 from seaformer_kernels.optimize.convert import Converter, is_part, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report
-from seaformer_kernels.optimize.whole_graph import whole_network
+from seaformer_kernels.optimize.whole_graph import whole_or_refused
 
 __all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
 
@@ -101,7 +99,9 @@ def optimize(
     if mean is not None and (plain or not stems):
         got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
-    result = OptimizedModel(_whole(module, report) if whole_graph else module, report, dtype)
+    result = OptimizedModel(
+        whole_or_refused(module, report) if whole_graph else module, report, dtype
+    )
     if not any(entry.fused for entry in report.entries):
         warnings.warn(_nothing(model, report, converter.kinds), stacklevel=3)  # beyond no_grad
     return result
@@ -119,25 +119,6 @@ def _nothing(model: nn.Module, report: Report, kinds: list[str]) -> str:
         f"optimize fused nothing: expected a model with blocks of seaformer_kernels.modules "
         f"({', '.join(kinds)}), got {type(model).__name__} without any."
     )
-
-
-def _whole(module: nn.Module, report: Report) -> nn.Module:
-    if _extension.module is None:
-        raise RuntimeError(
-            f"optimize: whole_graph needs the native extension, but {_extension.reason}"
-        )
-    if report.plain:
-        entry = report.plain[0]
-        raise ValueError(
-            "optimize: whole_graph needs a model whose blocks can all be fused, got "
-            f"{entry.path}, which {entry.reason}."
-        )
-    try:
-        return whole_network(module)
-    except Unservable as error:
-        raise ValueError(
-            f"optimize: whole_graph needs a model as create_model makes it, but {error}."
-        ) from None
 
 
 def _names(keep_float32: Collection[str]) -> tuple[str, ...]:
