@@ -15,6 +15,7 @@ from seaformer_kernels.models import (
 )
 from seaformer_kernels.optimize import OptimizedModel, optimize
 from seaformer_kernels.optimize.export_native import NativeFile, export_native
+from seaformer_kernels.quantize import quantize
 
 __all__ = [
     "CheckpointError",
@@ -35,5 +36,6 @@ __all__ = [
     "modules",
     "ops",
     "optimize",
+    "quantize",
     "save_pretrained",
 ]

@@ -16,6 +16,7 @@ from seaformer_kernels.fused.block import (
     layers,
 )
 from seaformer_kernels.fused.folding import Folded, convolution, fold_conv_bn
+from seaformer_kernels.fused.int8 import enter_int8, leave_int8
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.inverted_residual import InvertedResidual
 
@@ -28,6 +29,8 @@ class FoldedInvertedResidual:
         expand: None if there is no expansion.
         depthwise, project: the others.
         kernel_size, stride: of the depthwise one.
+        expand_activation, depthwise_activation: behind them, as `ops.pack_inverted_residual` has
+            them.
     """
 
     expand: Folded | None
@@ -35,6 +38,8 @@ class FoldedInvertedResidual:
     project: Folded
     kernel_size: int
     stride: int
+    expand_activation: str = "relu"
+    depthwise_activation: str = "relu"
 
     @classmethod
     def of(cls, block: nn.Module) -> FoldedInvertedResidual:
@@ -58,12 +63,26 @@ class FoldedInvertedResidual:
             stride,
         )
 
+    def packed(self, dtype: torch.dtype) -> Tensor:
+        """Weights for `ops.inverted_residual`."""
+        return ops.pack_inverted_residual(
+            self.expand and self.expand.rounded(),
+            self.depthwise.rounded(),
+            self.project.rounded(),
+            stride=self.stride,
+            expand_activation=self.expand_activation,
+            depthwise_activation=self.depthwise_activation,
+            dtype=dtype,
+        )
+
 
 class FusedInvertedResidual(FusedBlock):
     """An `InvertedResidual` for inference; channels_last maps of the type of the weights out.
 
+    One of int8 takes and gives float32 maps of whole multiples of their scales.
+
     Args:
-        packed: from `ops.pack_inverted_residual`.
+        packed: from `ops.pack_inverted_residual` or `ops.pack_int8_inverted_residual`.
         out_channels, kernel_size, stride: as packed.
         residual: whether the input is added to the output.
     """
@@ -88,20 +107,23 @@ class FusedInvertedResidual(FusedBlock):
     ) -> FusedInvertedResidual:
         """The fused form of a plain block, in this type."""
         folded = FoldedInvertedResidual.of(block)
-        packed = ops.pack_inverted_residual(
-            folded.expand and folded.expand.rounded(),
-            folded.depthwise.rounded(),
-            folded.project.rounded(),
-            stride=folded.stride,
-            dtype=dtype,
-        )
         return cls(
-            packed, len(folded.project.bias), folded.kernel_size, folded.stride, block.residual
+            folded.packed(dtype),
+            len(folded.project.bias),
+            folded.kernel_size,
+            folded.stride,
+            block.residual,
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.dtype == torch.int8:
+            q = enter_int8(x, self.packed, self._facts["packed"]["input"])
+            return leave_int8(self._run(q), self.packed)
+        return self._run(self.in_dtype(x))
+
+    def _run(self, x: Tensor) -> Tensor:
         return ops.inverted_residual(
-            self.in_dtype(x),
+            x,
             self.packed,
             self.out_channels,
             self.kernel_size,

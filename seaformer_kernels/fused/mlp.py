@@ -1,13 +1,31 @@
-"""The MLP of a SEA layer as one op."""
+"""The feed-forward half of a SEA layer as one op."""
 
 import torch
 from torch import nn
 
-from seaformer_kernels import ops
 from seaformer_kernels.fused.block import check_forwards, check_type
 from seaformer_kernels.fused.folding import check_conv, fold, fold_conv_bn
-from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
+from seaformer_kernels.fused.inverted_residual import (
+    FoldedInvertedResidual,
+    FusedInvertedResidual,
+)
 from seaformer_kernels.modules.mlp import Mlp
+
+
+def folded_mlp(mlp: nn.Module) -> FoldedInvertedResidual:
+    """The convolutions of a plain MLP; raises Unservable unless there are kernels for it."""
+    check_forwards(mlp, Mlp)
+    check_type(mlp.dwconv, nn.Conv2d)
+    check_conv(mlp.dwconv, kernel_size=3, depthwise=True)
+    return FoldedInvertedResidual(
+        fold_conv_bn(mlp.fc1),
+        fold(mlp.dwconv),
+        fold_conv_bn(mlp.fc2),
+        kernel_size=3,
+        stride=1,
+        expand_activation="none",
+        depthwise_activation="relu6",
+    )
 
 
 class FusedMlp(FusedInvertedResidual):
@@ -18,16 +36,5 @@ class FusedMlp(FusedInvertedResidual):
         cls, mlp: Mlp, residual: bool = False, *, dtype: torch.dtype = torch.float32
     ) -> "FusedMlp":
         """The fused form of a plain MLP, with the residual that its layer adds if asked for."""
-        check_forwards(mlp, Mlp)
-        check_type(mlp.dwconv, nn.Conv2d)
-        check_conv(mlp.dwconv, kernel_size=3, depthwise=True)
-        project = fold_conv_bn(mlp.fc2)
-        packed = ops.pack_inverted_residual(
-            fold_conv_bn(mlp.fc1).rounded(),
-            fold(mlp.dwconv).rounded(),
-            project.rounded(),
-            expand_activation="none",
-            depthwise_activation="relu6",
-            dtype=dtype,
-        )
-        return cls(packed, len(project.bias), residual=residual)
+        folded = folded_mlp(mlp)
+        return cls(folded.packed(dtype), len(folded.project.bias), residual=residual)

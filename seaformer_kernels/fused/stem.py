@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused.block import FusedBlock, check_forwards, layers
-from seaformer_kernels.fused.folding import fold_conv_bn
+from seaformer_kernels.fused.folding import Folded, fold_conv_bn
+from seaformer_kernels.fused.int8 import leave_int8
 from seaformer_kernels.modules.conv_bn import ConvBN
 from seaformer_kernels.modules.stem import Stem
 
@@ -20,11 +21,18 @@ def check_image_dtype(x: Tensor, normalizes: bool) -> None:
         )
 
 
+def folded_stem(stem: nn.Module) -> Folded:
+    """The convolution of a plain stem; raises Unservable unless there is a kernel for it."""
+    check_forwards(stem, Stem)
+    conv_bn, _ = layers(stem, ConvBN, nn.ReLU)
+    return fold_conv_bn(conv_bn, kernel_size=3, stride=2)
+
+
 class FusedStem(FusedBlock):
-    """A `Stem` for inference; channels_last maps out.
+    """A `Stem` for inference; channels_last maps out, of float32 where it is of int8.
 
     Args:
-        packed: from `ops.pack_stem`.
+        packed: from `ops.pack_stem` or `ops.pack_int8_stem`.
         out_channels: width of the output.
 
     Attributes:
@@ -50,12 +58,11 @@ class FusedStem(FusedBlock):
 
         Its output is of this type.
         """
-        check_forwards(stem, Stem)
-        conv_bn, _ = layers(stem, ConvBN, nn.ReLU)
-        folded = fold_conv_bn(conv_bn, kernel_size=3, stride=2)
+        folded = folded_stem(stem)
         packed = ops.pack_stem(folded.rounded(), mean=mean, std=std, dtype=dtype)
         return cls(packed, len(folded.bias))
 
     def forward(self, input: Tensor) -> Tensor:  # as the plain stem's argument is called
         check_image_dtype(input, self.normalizes)
-        return ops.stem(input, self.packed, self.out_channels, self.dtype)
+        y = ops.stem(input, self.packed, self.out_channels, self.dtype)
+        return leave_int8(y, self.packed, "relu") if self.dtype == torch.int8 else y

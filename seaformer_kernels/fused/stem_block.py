@@ -1,9 +1,11 @@
 """The stem and the block behind it as one op."""
 
+import torch
 from torch import Tensor
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused.block import FusedBlock
+from seaformer_kernels.fused.int8 import leave_int8
 from seaformer_kernels.fused.inverted_residual import FusedInvertedResidual
 from seaformer_kernels.fused.stem import FusedStem, check_image_dtype
 
@@ -40,7 +42,7 @@ class FusedStemBlock(FusedBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         check_image_dtype(x, self.normalizes)
-        return ops.stem_block(
+        y = ops.stem_block(
             x,
             self.stem,
             self.block,
@@ -50,3 +52,4 @@ class FusedStemBlock(FusedBlock):
             self.residual,
             self.dtype,
         )
+        return leave_int8(y, self.block) if self.dtype == torch.int8 else y

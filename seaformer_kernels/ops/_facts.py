@@ -10,7 +10,14 @@ from torch import Tensor
 
 from seaformer_kernels.ops import _plan
 from seaformer_kernels.ops._element import name_of
-from seaformer_kernels.ops._packed import EXPANDS, Activation, Kind, check_buffer, read_header
+from seaformer_kernels.ops._packed import (
+    EXPANDS,
+    READS_RELU,
+    Activation,
+    Kind,
+    check_buffer,
+    read_header,
+)
 from seaformer_kernels.ops.stem import normalizes
 
 Facts = dict[str, int | str]
@@ -37,9 +44,11 @@ def packed_facts(packed: Tensor) -> Facts:
     if header.kind == Kind.STEM:
         del facts["flags"]
         facts["mean and std"] = "yes" if normalizes(header, packed) else "no"
-    elif not header.flags & ~EXPANDS:
+    elif not header.flags & ~(EXPANDS | READS_RELU):
         del facts["flags"]
-        facts["expansion"] = "yes" if header.flags else "no"
+        facts["expansion"] = "yes" if header.flags & EXPANDS else "no"
+        if header.dtype == torch.int8:
+            facts["input"] = "relu" if header.flags & READS_RELU else "none"
     return facts
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import warnings
 from collections.abc import Collection, Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 
-from seaformer_kernels import _extension
-from seaformer_kernels.fused import FusedBlock, Unservable
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
 from seaformer_kernels.ops._element import code_of
+from seaformer_kernels.optimize.checks import check_model, copied, normalisation
 from seaformer_kernels.optimize.convert import Converter, is_part, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report
-from seaformer_kernels.optimize.whole_graph import whole_network
+from seaformer_kernels.optimize.whole_graph import whole_or_refused
 
 __all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
 
@@ -81,13 +77,13 @@ def optimize(
     """
     if isinstance(model, nn.Module):
         model = unwrapped(model)
-    _check_model(model)
-    mean, std = _normalisation(mean, std)
+    check_model("optimize", model)
+    mean, std = normalisation("optimize", mean, std)
     dtype = torch.float32 if dtype is None else dtype
     code_of("optimize", dtype)
     keep_float32 = _names(keep_float32)
     converter = Converter(mean, std, dtype, keep_float32)
-    module = converter.convert(_copy(model).eval().requires_grad_(False))
+    module = converter.convert(copied(model))
     report = Report(tuple(converter.entries))
     for name in keep_float32:
         if not any(is_part(entry.path, name) for entry in report.entries):
@@ -103,7 +99,9 @@ def optimize(
     if mean is not None and (plain or not stems):
         got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
-    result = OptimizedModel(_whole(module, report) if whole_graph else module, report, dtype)
+    result = OptimizedModel(
+        whole_or_refused(module, report) if whole_graph else module, report, dtype
+    )
     if not any(entry.fused for entry in report.entries):
         warnings.warn(_nothing(model, report, converter.kinds), stacklevel=3)  # beyond no_grad
     return result
@@ -123,86 +121,8 @@ def _nothing(model: nn.Module, report: Report, kinds: list[str]) -> str:
     )
 
 
-def _whole(module: nn.Module, report: Report) -> nn.Module:
-    if _extension.module is None:
-        raise RuntimeError(
-            f"optimize: whole_graph needs the native extension, but {_extension.reason}"
-        )
-    if report.plain:
-        entry = report.plain[0]
-        raise ValueError(
-            "optimize: whole_graph needs a model whose blocks can all be fused, got "
-            f"{entry.path}, which {entry.reason}."
-        )
-    try:
-        return whole_network(module)
-    except Unservable as error:
-        raise ValueError(
-            f"optimize: whole_graph needs a model as create_model makes it, but {error}."
-        ) from None
-
-
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"optimize: expected a torch.nn.Module, got {type(model).__name__}.")
-    for module in model.modules():
-        if isinstance(module, OptimizedModel | FusedBlock):
-            raise ValueError("optimize: expected a plain model, got one that is optimised already.")
-        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
-            raise ValueError(
-                "optimize: expected a plain model, got one with a compiled or scripted part; "
-                "optimise first, then compile."
-            )
-    for kind, named in ("parameter", model.named_parameters), ("buffer", model.named_buffers):
-        for name, tensor in named():
-            fault = _fault(tensor)
-            if fault is not None:
-                raise ValueError(
-                    "optimize: expected float32 parameters and buffers on the CPU, got "
-                    f"{kind} {name!r} {fault}."
-                )
-
-
-def _fault(tensor: Tensor) -> str | None:
-    if is_lazy(tensor):
-        return "without a shape yet"
-    if tensor.device.type != "cpu":
-        return f"on device {tensor.device}"
-    if tensor.is_floating_point() and tensor.dtype != torch.float32:
-        return f"of {tensor.dtype}"
-    return None
-
-
-def _normalisation(
-    mean: Sequence[float] | None, std: Sequence[float] | None
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    if mean is None and std is None:
-        return None, None
-    if mean is None or std is None:
-        raise ValueError("optimize: expected mean and std, or neither, got only one of them.")
-    mean, std = (tuple(float(value) for value in values) for values in (mean, std))
-    finite = all(math.isfinite(value) for value in (*mean, *std))
-    if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0:
-        raise ValueError(
-            "optimize: expected mean and std as three finite numbers each, std positive, got "
-            f"{mean} and {std}."
-        )
-    return mean, std
-
-
 def _names(keep_float32: Collection[str]) -> tuple[str, ...]:
     names = (keep_float32,) if isinstance(keep_float32, str) else tuple(keep_float32)
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"optimize: expected keep_float32 as names of parts, got {keep_float32!r}.")
     return names
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    # weight_norm and the like keep computed tensors, which deepcopy refuses, as attributes.
-    computed = {
-        id(value): value.detach().clone()
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor) and not value.is_leaf
-    }
-    return copy.deepcopy(model, computed)

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from seaformer_kernels import ops
+from seaformer_kernels import _extension, ops
 from seaformer_kernels.fused import (
     FusedBlock,
     FusedSegmentationHead,
@@ -24,6 +24,7 @@ from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.modules import SeaStage
 from seaformer_kernels.ops._facts import plan_facts
 from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, scale_of
+from seaformer_kernels.optimize.report import Report
 
 
 class WholeNetwork(SelfDescribing):
@@ -111,6 +112,29 @@ def whole_network(model: nn.Module) -> WholeNetwork:
     steps.add("", model, [0])
     plan = ops.pack_plan(task, model.num_classes, steps.normalizes, steps.needed())
     return form(plan, model.config, model.num_classes, steps.normalizes)
+
+
+def whole_or_refused(module: nn.Module, report: Report, op: str = "optimize") -> WholeNetwork:
+    """A fused model as one op.
+
+    Raises:
+        RuntimeError: the native extension is missing.
+        ValueError: not all of the model is fused, or it is not one of `create_model`.
+    """
+    if _extension.module is None:
+        raise RuntimeError(f"{op}: whole_graph needs the native extension, but {_extension.reason}")
+    if report.plain:
+        entry = report.plain[0]
+        raise ValueError(
+            f"{op}: whole_graph needs a model whose blocks can all be fused, got "
+            f"{entry.path}, which {entry.reason}."
+        )
+    try:
+        return whole_network(module)
+    except Unservable as error:
+        raise ValueError(
+            f"{op}: whole_graph needs a model as create_model makes it, but {error}."
+        ) from None
 
 
 _FORMS = {

@@ -298,7 +298,7 @@ def test_a_stem_writes_what_its_weights_say(make):
 
 @pytest.mark.parametrize("pack", [n for n in sk.ops.__all__ if n.startswith("pack_")])
 def test_packing_names_the_types_there_are(pack):
-    if pack == "pack_plan":
+    if pack == "pack_plan" or pack.startswith("pack_int8_"):
         return
     parameters = inspect.signature(getattr(sk.ops, pack)).parameters.values()
     needed = {p.name: None for p in parameters if p.default is p.empty}
@@ -555,7 +555,7 @@ def test_pack_says_what_it_expected(pack, error, message):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(0, 1), (1, 0), (1, 4), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
+        *[(0, 1), (1, 0), (1, 5), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
         *[(5, 0), (5, 3), (5, -1)],
     ],
 )

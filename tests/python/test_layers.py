@@ -60,6 +60,7 @@ PYTHON_LAYERS = (
     {"modules"},
     {"fused", "models"},
     {"optimize"},
+    {"quantize"},
     {"__init__"},
     {"evaluate"},
     {"training"},

@@ -1,0 +1,192 @@
+"""From plain blocks to simulated ones, and from these to fused ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seaformer_kernels.fused import (
+    FoldedInvertedResidual,
+    FusedBlock,
+    FusedSeaAttention,
+    Unservable,
+    check_forward,
+    folded_mlp,
+    folded_stem,
+)
+from seaformer_kernels.modules import InvertedResidual, Mlp, SeaLayer, Stem
+from seaformer_kernels.ops._element import name_of
+from seaformer_kernels.optimize.convert import Converter, is_part
+from seaformer_kernels.optimize.report import Entry
+from seaformer_kernels.quantize.simulate import (
+    Map,
+    SimulatedBlock,
+    SimulatedInvertedResidual,
+    SimulatedSeaLayer,
+    SimulatedStem,
+)
+
+
+class Simulator:
+    """Puts simulated blocks in place of plain ones, in a model that may be changed.
+
+    Args:
+        mean, std: with which images are normalised.
+        raw: whether the int8 model is to take raw RGB values.
+        skip: names of parts that stay as they are.
+
+    Attributes:
+        blocks: the simulated ones by path.
+    """
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], raw: bool, skip: Collection[str]
+    ):
+        self._stem = (tuple(mean), tuple(std), raw)
+        self._skip = skip
+        self._results: dict[object, nn.Module] = {}  # so that shared modules stay shared
+        self.blocks: dict[str, SimulatedBlock] = {}
+
+    def convert(self, module: nn.Module, path: str = "") -> nn.Module:
+        """What takes the place of a module."""
+        if module in self._results:
+            return self._results[module]
+        try:
+            result = self._block(module, path)
+        except Unservable:  # the converter to fused blocks will say so
+            result = None
+        self._results[module] = module if result is None else result
+        if result is None:
+            for name, child in module._modules.items():
+                if child is not None:
+                    module._modules[name] = self.convert(child, f"{path}.{name}".lstrip("."))
+        return self._results[module]
+
+    def _block(self, module: nn.Module, path: str) -> nn.Module | None:
+        half = f"{path}.mlp".lstrip(".")
+        at = half if isinstance(module, SeaLayer) else path
+        if any(is_part(at, name) for name in self._skip):
+            return None
+        if isinstance(module, SeaLayer):
+            check_forward(module, SeaLayer)
+            mlp = SimulatedInvertedResidual(folded_mlp(module.mlp), True, "Mlp")
+            self.blocks[half] = mlp
+            return SimulatedSeaLayer(module.attn, mlp)
+        if isinstance(module, InvertedResidual):
+            folded = FoldedInvertedResidual.of(module)
+            block = SimulatedInvertedResidual(folded, module.residual, "InvertedResidual")
+        elif isinstance(module, Mlp):
+            block = SimulatedInvertedResidual(folded_mlp(module), False, "Mlp")
+        elif isinstance(module, Stem):
+            block = SimulatedStem(folded_stem(module), *self._stem)
+        else:
+            return None
+        self.blocks[path] = block
+        return block
+
+
+class ToFused(Converter):
+    """Converts a model with simulated blocks, which may be changed, to a fused one.
+
+    Args:
+        mean, std: for plain stems.
+        rest: type of what is not int8.
+        stays: why blocks that could be int8 are not, by path.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        rest: torch.dtype,
+        stays: dict[str, str],
+    ):
+        super().__init__(mean, std, rest)
+        self._stays = stays
+
+    def convert(self, module: nn.Module, path: str = "") -> nn.Module:
+        if module not in self._results and isinstance(module, SimulatedSeaLayer):
+            self._results[module] = self._simulated_layer(module, path)
+        elif module not in self._results and isinstance(module, SimulatedBlock):
+            self._results[module] = self._simulated(module, path)
+        return super().convert(module, path)
+
+    def _simulated(self, block: SimulatedBlock, path: str) -> FusedBlock:
+        result = block.fused(self._dtype if path in self._stays else torch.int8)
+        self.entries.append(Entry(path, block.kind, dtype=name_of(result.dtype)))
+        return result
+
+    def _simulated_layer(self, layer: SimulatedSeaLayer, path: str) -> nn.Module:
+        at = f"{path}.attn".lstrip(".")
+        try:
+            attn = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
+        except Unservable as error:
+            self.entries.append(Entry(at, "SeaAttention", str(error)))
+            attn = _WithResidual(super().convert(layer.attn, at))
+        else:
+            self.entries.append(Entry(at, "SeaAttention", dtype=name_of(attn.dtype)))
+        return nn.Sequential(
+            _named(attn=attn, mlp=self._simulated(layer.mlp, f"{path}.mlp".lstrip(".")))
+        )
+
+
+class _WithResidual(nn.Module):
+    """Attention that stayed plain, and the residual of its layer."""
+
+    def __init__(self, attn: nn.Module):
+        super().__init__()
+        self.attn = attn
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attn(x)
+
+
+def _named(**modules: nn.Module) -> Any:
+    from collections import OrderedDict
+
+    return OrderedDict(modules)
+
+
+@torch.no_grad()
+def link(model: nn.Module, blocks: dict[str, SimulatedBlock], x: Tensor) -> list[str]:
+    """Lets a block that reads just what another one wrote share that one's map.
+
+    Args:
+        x: images to run the model on once.
+
+    Returns:
+        Paths of the blocks in the order in which they run.
+    """
+    written: list[tuple[Tensor, Map]] = []  # kept, or else another tensor could be taken for one
+    order: list[str] = []
+    calls: dict[str, int] = {}
+    readers: dict[str, Map | None] = {}
+
+    def before(path: str, args: tuple) -> None:
+        found = next((of for y, of in written if y is args[0]), None)
+        again = path in calls and readers.get(path) is not found
+        readers[path] = None if again else found
+        calls[path] = calls.get(path, 0) + 1
+        if calls[path] == 1:
+            order.append(path)
+
+    hooks = []
+    for path, block in blocks.items():
+        hooks.append(block.register_forward_pre_hook(lambda _, args, path=path: before(path, args)))
+        hooks.append(
+            block.register_forward_hook(
+                lambda block, _, y: written.append((y, block.get_submodule("output")))
+            )
+        )
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for path, of in readers.items():
+        if of is not None and isinstance(blocks[path], SimulatedInvertedResidual):
+            blocks[path].input = of
+    return order

@@ -1,0 +1,376 @@
+"""Blocks in float32 that can behave as their int8 forms do, to calibrate and to train them.
+
+Batch norms are folded in. What int8 rounds is rounded to the same numbers here, with gradients as
+if it were not (straight through).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seaformer_kernels import ops
+from seaformer_kernels.fused import (
+    Folded,
+    FoldedInvertedResidual,
+    FusedBlock,
+    FusedInvertedResidual,
+    FusedStem,
+    Unservable,
+)
+from seaformer_kernels.ops._int8 import LEAST, MOST, RATIO_ONE
+from seaformer_kernels.quantize.layers import (
+    PIXELS,
+    Grid,
+    least_scale,
+    least_scale_of_residual,
+    quantize_layer,
+    ratio_of,
+    real,
+    scale_of,
+)
+from seaformer_kernels.quantize.observers import MinMax
+
+_ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6}
+_SIX = 6 / (MOST - LEAST) * (1 + 1e-5)
+
+
+class EmptyRange(ValueError):
+    """A map that was zero throughout."""
+
+
+class Map(nn.Module):
+    """A map between two layers: observes it, or rounds it as int8 does, or leaves it.
+
+    Args:
+        activation: behind which it is: "none", "relu" or "relu6".
+
+    Attributes:
+        scale: 0-dimensional float64 buffer; 0 until it is known.
+        mean: of each channel, where it was observed.
+        peaks: the largest magnitude in each channel, likewise.
+        observer: sees what passes; None where nothing is to be observed.
+    """
+
+    scale: Tensor
+
+    def __init__(self, activation: str = "none"):
+        super().__init__()
+        self.activation = activation
+        self.register_buffer("scale", torch.zeros((), dtype=torch.float64))
+        self.observer: MinMax | None = None
+        self.mean: Tensor | None = None
+        self.peaks: Tensor | None = None
+        self._seen = 0
+
+    @property
+    def grid(self) -> Grid:
+        zero = 0 if self.activation == "none" else LEAST
+        return Grid(float(self.scale), zero)
+
+    @property
+    def levels(self) -> int:
+        """Steps from 0 to the largest number."""
+        return MOST - self.grid.zero
+
+    @property
+    def range(self) -> float:
+        """The largest number it can hold."""
+        return self.grid.most
+
+    def settle(self, least: float = 0.0) -> None:
+        """Sets the scale by what was observed, or to the least one it can have.
+
+        Raises:
+            EmptyRange: nothing but zeros was observed.
+            Unservable: it cannot clamp where its activation does.
+        """
+        scale = self.observed_scale()
+        if scale == 0.0:
+            raise EmptyRange
+        self.widen(max(scale, least))
+
+    def observed_scale(self) -> float:
+        """By what was observed, else what it is."""
+        if self.observer is None:
+            return float(self.scale)
+        limit = 6.0 if self.activation == "relu6" else float("inf")
+        return scale_of(self.observer.range(self.levels, limit), self.activation)
+
+    def widen(self, scale: float) -> None:
+        """Sets the scale; raises Unservable if it cannot clamp where its activation does."""
+        self.scale.fill_(float(torch.tensor(scale, dtype=torch.float32)))
+        if self.activation == "relu6" and scale > _SIX:
+            raise Unservable("has weights beside which int8 cannot clamp at 6")
+
+    @torch.no_grad()
+    def observe(self, x: Tensor) -> None:
+        """Takes a map into account."""
+        magnitudes = x.detach().abs()
+        self.observer.see(magnitudes.flatten())
+        peaks, mean = magnitudes.amax((0, 2, 3)), x.mean((0, 2, 3)).double()
+        self.peaks = peaks if self.peaks is None else torch.maximum(self.peaks, peaks)
+        before = self.mean if self.mean is not None else torch.zeros_like(mean)
+        self._seen += len(x)
+        self.mean = before + (mean - before) * (len(x) / self._seen)
+
+    def forget(self) -> None:
+        """Forgets what was observed."""
+        self.observer = self.mean = self.peaks = None
+        self._seen = 0
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """On its grid, straight through; gradients end where it saturates."""
+        grid = self.grid
+        x = x.clamp(grid.least, grid.most)
+        q = (x.detach() * (1 / grid.scale)).round() * grid.scale
+        return x + (q - x).detach()
+
+
+class SimulatedBlock(nn.Module):
+    """What all simulated blocks have.
+
+    Attributes:
+        kind: name of the class it stands for.
+        simulating: whether it behaves as its int8 form.
+        observing: whether maps are observed.
+        stays: why it stays float, as the end of a sentence; None if it does not.
+        bias_correction: whether biases make up for what rounding of weights does to the means of
+            outputs, as observed.
+    """
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.simulating = False
+        self.observing = False
+        self.stays: str | None = None
+        self.bias_correction = False
+
+    def maps(self) -> dict[str, Map]:
+        """Its maps by name, in order."""
+        return {n: child for n, child in self.named_children() if isinstance(child, Map)}
+
+    def settle(self) -> None:
+        """Sets the scales of its maps but the input's; raises as `Map.settle`."""
+        raise NotImplementedError
+
+    def fused(self, dtype: torch.dtype) -> FusedBlock:
+        """The fused form, in a floating-point type or int8."""
+        raise NotImplementedError
+
+    def _int8(self, conv: nn.Conv2d, of: Map, out: Map) -> ops.Int8Layer:
+        mean = of.mean if self.bias_correction else None
+        return quantize_layer(conv.weight, conv.bias, of.grid, float(out.scale), mean)
+
+    def _convolved(self, conv: nn.Conv2d, x: Tensor, of: Map, out: Map) -> Tensor:
+        """The convolution, when simulating with the weights that int8 has, straight through."""
+        if not self.simulating:
+            return conv(x)
+        with torch.no_grad():
+            weight, bias = real(self._int8(conv, of, out), of.grid, float(out.scale))
+        weight = conv.weight + (weight - conv.weight).detach()
+        bias = conv.bias + (bias - conv.bias).detach()
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+
+    def _passed(self, name: str, x: Tensor) -> Tensor:
+        of: Map = getattr(self, name)
+        if self.observing and of.observer is not None:
+            of.observe(x)
+        return of.rounded(x) if self.simulating else x
+
+
+def _conv(folded: Folded, **options: int) -> nn.Conv2d:
+    outputs, inputs, *size = folded.weight.shape
+    conv = nn.Conv2d(inputs * options.get("groups", 1), outputs, size, **options)
+    weight, bias = folded.rounded()
+    conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return conv
+
+
+def _folded(conv: nn.Conv2d) -> Folded:
+    return Folded(conv.weight.detach().double(), conv.bias.detach().double())
+
+
+class SimulatedInvertedResidual(SimulatedBlock):
+    """An `InvertedResidual`, or an `Mlp` with or without the residual of its layer.
+
+    Args:
+        folded: its convolutions.
+        residual: whether the input is added to the output.
+        kind: name of the class it stands for.
+    """
+
+    def __init__(self, folded: FoldedInvertedResidual, residual: bool, kind: str):
+        super().__init__(kind)
+        self.residual = residual
+        self.input = Map()
+        self.expand = None
+        if folded.expand is not None:
+            self.expand = _conv(folded.expand)
+            self.expanded = Map(folded.expand_activation)
+        self.depthwise = _conv(
+            folded.depthwise,
+            stride=folded.stride,
+            padding=folded.kernel_size // 2,
+            groups=len(folded.depthwise.bias),
+        )
+        self.hidden = Map(folded.depthwise_activation)
+        self.project = _conv(folded.project)
+        self.output = Map()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = y = self._passed("input", x)
+        of = self.input
+        if self.expand is not None:
+            y = self._layer(self.expand, y, of, "expanded")
+            of = self.expanded
+        y = self._layer(self.depthwise, y, of, "hidden")
+        y = self._convolved(self.project, y, self.hidden, self.output)
+        if self.residual and self.simulating:
+            scale = float(self.output.scale)
+            y = _rounded_to(y, scale) + self._residual(x, scale)
+        elif self.residual:
+            y = x + y
+        return self._passed("output", y)
+
+    def _layer(self, conv: nn.Conv2d, x: Tensor, of: Map, name: str) -> Tensor:
+        out: Map = getattr(self, name)
+        return self._passed(name, _ACTIVATIONS[out.activation](self._convolved(conv, x, of, out)))
+
+    def _residual(self, x: Tensor, scale: float) -> Tensor:
+        """The input as it is added, on the grid of the output."""
+        ratio = ratio_of(float(self.input.scale), scale)
+        q = (x.detach() / float(self.input.scale)).round()
+        added = (q * (ratio / RATIO_ONE) + 0.5).floor() * scale
+        return x + (added - x).detach()
+
+    def settle(self) -> None:
+        of = self.input
+        if self.expand is not None:
+            self.expanded.settle(least_scale(self.expand.weight, self.expand.bias, of.grid))
+            of = self.expanded
+        self.hidden.settle(least_scale(self.depthwise.weight, self.depthwise.bias, of.grid))
+        least = least_scale(self.project.weight, self.project.bias, self.hidden.grid)
+        if self.residual:
+            least = max(least, least_scale_of_residual(float(self.input.scale)))
+        self.output.settle(least)
+
+    def fused(self, dtype: torch.dtype) -> FusedInvertedResidual:
+        kernel_size, stride = self.depthwise.kernel_size[0], self.depthwise.stride[0]
+        packed = (
+            self._packed()
+            if dtype == torch.int8
+            else self._plain(kernel_size, stride).packed(dtype)
+        )
+        outputs = len(self.project.bias)
+        return FusedInvertedResidual(packed, outputs, kernel_size, stride, self.residual)
+
+    def _plain(self, kernel_size: int, stride: int) -> FoldedInvertedResidual:
+        expands = self.expand is not None
+        return FoldedInvertedResidual(
+            _folded(self.expand) if expands else None,
+            _folded(self.depthwise),
+            _folded(self.project),
+            kernel_size,
+            stride,
+            self.expanded.activation if expands else "none",
+            self.hidden.activation,
+        )
+
+    def _packed(self) -> Tensor:
+        of = self.input
+        expand = None
+        if self.expand is not None:
+            expand = self._int8(self.expand, of, self.expanded)
+            of = self.expanded
+        return ops.pack_int8_inverted_residual(
+            expand,
+            self._int8(self.depthwise, of, self.hidden),
+            self._int8(self.project, self.hidden, self.output),
+            input_scale=float(self.input.scale),
+            output_scale=float(self.output.scale),
+            ratio=(
+                ratio_of(float(self.input.scale), float(self.output.scale)) if self.residual else 0
+            ),
+            stride=self.depthwise.stride[0],
+            input_activation=self.input.activation,
+            expand_activation=self.expanded.activation if expand else "none",
+            depthwise_activation=self.hidden.activation,
+        )
+
+
+class SimulatedStem(SimulatedBlock):
+    """A `Stem`, which its int8 form runs on whole pixels.
+
+    Args:
+        folded: its convolution.
+        mean, std: of R, G and B in the range 0..255, with which images are normalised.
+        raw: whether the model is to take raw RGB values; this takes normalised images in any case.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, folded: Folded, mean: tuple[float, ...], std: tuple[float, ...], raw: bool):
+        super().__init__("Stem")
+        self.raw = raw
+        self.conv = _conv(folded, stride=2, padding=1)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float64), persistent=False)
+        self.output = Map("relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        if not self.simulating:
+            return self._passed("output", F.relu(conv(x)))
+        mean, std = (values.float().view(-1, 1, 1) for values in (self.mean, self.std))
+        border = mean.round()
+        pixels = (x.detach() * std + mean).round().clamp(0, 255)
+        pixels = F.pad(pixels - border, (1, 1, 1, 1)) + border
+        with torch.no_grad():
+            scale = float(self.output.scale)
+            weight, bias = real(quantize_layer(*self._of_pixels(), PIXELS, scale), PIXELS, scale)
+            rounded = F.conv2d(pixels.double(), weight.double(), bias.double(), stride=2).float()
+        y = conv(x)
+        return self._passed("output", F.relu(y + (rounded - y).detach()))
+
+    def settle(self) -> None:
+        self.output.settle(least_scale(*self._of_pixels(), PIXELS))
+
+    def fused(self, dtype: torch.dtype) -> FusedStem:
+        mean, std = self.mean.tolist(), self.std.tolist()
+        outputs = len(self.conv.bias)
+        if dtype != torch.int8:
+            given = {"mean": mean, "std": std} if self.raw else {}
+            weights = self.conv.weight.detach(), self.conv.bias.detach()
+            return FusedStem(ops.pack_stem(weights, **given, dtype=dtype), outputs)
+        scale = float(self.output.scale)
+        layer = quantize_layer(*self._of_pixels(), PIXELS, scale)
+        packed = ops.pack_int8_stem(
+            layer, output_scale=scale, mean=mean, std=std, normalizes=self.raw
+        )
+        return FusedStem(packed, outputs)
+
+    def _of_pixels(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias for pixels."""
+        weight, bias = self.conv.weight.detach().double(), self.conv.bias.detach().double()
+        weight = weight / self.std.view(-1, 1, 1)
+        return weight, bias - (weight * self.mean.view(-1, 1, 1)).flatten(1).sum(1)
+
+
+class SimulatedSeaLayer(nn.Module):
+    """A `SeaLayer` whose MLP is simulated, with its residual."""
+
+    def __init__(self, attn: nn.Module, mlp: SimulatedInvertedResidual):
+        super().__init__()
+        self.attn = attn
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mlp(x + self.attn(x))
+
+
+def _rounded_to(x: Tensor, scale: float) -> Tensor:
+    return x + ((x.detach() / scale).round() * scale - x).detach()
