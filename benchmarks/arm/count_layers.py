@@ -22,10 +22,10 @@ import count
 BUILD = Path(__file__).resolve().parents[2] / "build" / "aarch64"
 
 
-def layers(program: Path) -> list[tuple[str, float]]:
+def layers(program: Path, isa: str, cpu: str) -> list[tuple[str, float]]:
     """The layers that the program knows, and their multiply-adds."""
     listed = subprocess.run(
-        [*count.emulator(), program, "neon", "list"], capture_output=True, text=True, check=True
+        [*count.emulator(cpu), program, isa, "list"], capture_output=True, text=True, check=True
     )
     rows = (line.split() for line in listed.stdout.splitlines())
     return [(name, float(macs)) for name, macs in rows]
@@ -70,7 +70,7 @@ def main() -> int:
         print(f"{'layer':>60}    instructions an ideal FMA")
         counted = []
         element = ["--element", options.element] if options.element else []
-        for index, (layer, macs) in enumerate(layers(program)):
+        for index, (layer, macs) in enumerate(layers(program, options.isa, options.cpu)):
             if options.match in layer:
                 (window,) = count.count(program, [options.isa, str(index), *element], options.cpu)
                 counted.append((window["total"] / (macs / options.lanes), layer))

@@ -3,7 +3,6 @@
 #include <memory>
 #include <set>
 
-#include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "layer_program.h"
 #include "shapes.h"
@@ -62,51 +61,20 @@ std::function<void()> prepare(const Layer& layer) {
   };
 }
 
-// As an expansion is: behind a ReLU.
-std::function<void()> prepare_int8(const Layer& layer) {
-  const int64_t in = layer.in_channels, out = layer.out_channels;
-  auto data = std::make_shared<Data<int8_t>>();
-  data->input.assign(layer.pixels * in, 5);
-  data->output.resize(layer.pixels * out);
-  data->packed.resize(packed_int8_pointwise_bytes(in, out));
-  const std::vector<int8_t> weight(out * in, 3);
-  const std::vector<int32_t> bias(out);
-  const std::vector<float> multiplier(out, 0x1p-8f);
-  pack_int8_pointwise(in, out, weight.data(), bias.data(), multiplier.data(), 0, kLeastQuantized,
-                      data->packed.data());
-  return [=] {
-    Int8Pointwise args;
-    args.input = {data->input.data(), in};
-    args.weights = data->packed.data();
-    args.output = {data->output.data(), out};
-    args.zero = kLeastQuantized;
-    args.pixels = layer.pixels;
-    args.in_channels = in;
-    args.out_channels = out;
-    int8_pointwise_kernel().run(args);
-  };
-}
-
-template <class Prepare>
-std::vector<bench::LayerCase> cases(const Prepare& prepare) {
-  std::vector<bench::LayerCase> all;
-  for (const Layer& layer : layers()) {
-    all.push_back({std::to_string(layer.pixels) + "x" + std::to_string(layer.in_channels) + "x" +
-                       std::to_string(layer.out_channels),
-                   static_cast<double>(layer.pixels * layer.in_channels * layer.out_channels),
-                   [=] { return prepare(layer); }});
-  }
-  return all;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (bench::takes_int8(argc, argv)) {
-    return bench::layer_program(argc, argv, [] { return cases(prepare_int8); });
-  }
   return bench::with_element(argc, argv, [=](int count, auto zero) {
     using T = decltype(zero);
-    return bench::layer_program(count, argv, [] { return cases(prepare<T>); });
+    return bench::layer_program(count, argv, [] {
+      std::vector<bench::LayerCase> cases;
+      for (const Layer& layer : layers()) {
+        cases.push_back({std::to_string(layer.pixels) + "x" + std::to_string(layer.in_channels) +
+                             "x" + std::to_string(layer.out_channels),
+                         static_cast<double>(layer.pixels * layer.in_channels * layer.out_channels),
+                         [=] { return prepare<T>(layer); }});
+      }
+      return cases;
+    });
   });
 }

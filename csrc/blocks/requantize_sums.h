@@ -4,7 +4,7 @@
 #include "blocks/banded_filter.h"
 #include "blocks/packed.h"
 #include "kernels/int8_convert/variants.h"
-#include "kernels/int8_depthwise/pack.h"
+#include "kernels/int8_depthwise/variants.h"
 
 namespace seaformer {
 

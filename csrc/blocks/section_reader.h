@@ -7,7 +7,7 @@
 #include "core/panel.h"
 #include "core/pixels.h"
 #include "kernels/depthwise/variants.h"
-#include "kernels/int8_depthwise/pack.h"
+#include "kernels/int8_depthwise/variants.h"
 #include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 

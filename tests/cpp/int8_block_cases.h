@@ -9,7 +9,7 @@
 #include "check.h"
 #include "guarded.h"
 #include "int8_layers.h"
-#include "kernels/int8_depthwise/pack.h"
+#include "kernels/int8_depthwise/variants.h"
 #include "kernels/int8_pointwise/variants.h"
 
 namespace seaformer::test {

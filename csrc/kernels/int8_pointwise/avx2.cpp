@@ -24,6 +24,8 @@ struct PanelArrays {
 };
 
 struct Epilogue {
+  Epilogue(const Int8Pointwise& call, int64_t first, int64_t left)
+      : args(call), channel(first), count(left < kPanel ? left : kPanel) {}
   const Int8Pointwise& args;
   __m256 multiplier[2], offset[2];
   int64_t channel, count;  // the first of the panel, and how many there are
@@ -210,8 +212,7 @@ void run(const Int8Pointwise& args) {
           static_cast<const unsigned char*>(args.weights) + channel / kPanel * panel_bytes;
       const auto* arrays = reinterpret_cast<const float*>(panel);
       __m256i bias[2];
-      Epilogue epilogue{args, {}, {}, channel, args.out_channels - channel};
-      if (epilogue.count > kPanel) epilogue.count = kPanel;
+      Epilogue epilogue(args, channel, args.out_channels - channel);
       for (int i = 0; i < 2; ++i) {
         bias[i] = load(arrays + 8 * i);
         epilogue.multiplier[i] = _mm256_loadu_ps(arrays + kPanel + 8 * i);

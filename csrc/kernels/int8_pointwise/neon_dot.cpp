@@ -180,8 +180,27 @@ void write_quads(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
   }
 }
 
+// Some bytes by whole words, the last of which may repeat what others have copied.
+template <class Word>
+void copy_words(const void* from, void* to, int64_t bytes) {
+  constexpr int64_t kWord = sizeof(Word);
+  const auto copy = [=](int64_t at) {
+    Word word;
+    __builtin_memcpy(&word, after(from, at), kWord);
+    __builtin_memcpy(after(to, at), &word, kWord);
+  };
+  for (int64_t at = 0; at + kWord <= bytes; at += kWord) copy(at);
+  if (bytes % kWord != 0) copy(bytes - kWord);
+}
+
+void copy(const void* from, void* to, int64_t bytes) {
+  if (bytes >= 8) return copy_words<uint64_t>(from, to, bytes);
+  if (bytes >= 4) return copy_words<uint32_t>(from, to, bytes);
+  copy_words<uint8_t>(from, to, bytes);
+}
+
 // The same of some channels by way of arrays of whole tiles and panels, of at most kCopied pixels.
-constexpr int64_t kCopied = 16;
+constexpr int64_t kCopied = 64;
 void by_copies(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64_t channel,
                const void* last_input) {
   const int64_t bytes = output_bytes(args);
@@ -198,7 +217,7 @@ void by_copies(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64_t
     if (args.residual.data != nullptr) {
       residual = {addends, kPanel};
       for (int64_t p = 0; p < pixels; ++p) {
-        __builtin_memcpy(addends + p * kPanel, at_pixel(args.residual, pixel + p, c), width);
+        copy(at_pixel(args.residual, pixel + p, c), addends + p * kPanel, width);
       }
     }
     some_panels(part, pixel, pixels, c, 1, output, residual, last_input);
@@ -207,8 +226,8 @@ void by_copies(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64_t
       continue;
     }
     for (int64_t p = 0; p < pixels; ++p) {
-      __builtin_memcpy(after(args.output.data, (pixel + p) * args.output.stride + c * bytes),
-                       after(sums, p * output.stride), width * bytes);
+      copy(after(sums, p * output.stride),
+           after(args.output.data, (pixel + p) * args.output.stride + c * bytes), width * bytes);
     }
   }
 }

@@ -121,9 +121,7 @@ class Tiles:
             first, *others = self.products(group % 8)
             yield first
             if group + 1 < groups:
-                yield self.load_weights(
-                    group + 1, weights_step if group + 2 == groups else "#64"
-                )
+                yield self.load_weights(group + 1, weights_step if group + 2 == groups else "#64")
             yield from others
 
     def any_products(self) -> Iterator[str]:
@@ -204,7 +202,10 @@ class Tiles:
 
     def store_quads(self) -> Iterator[str]:
         """Numbers of four pixels side by side: their lower halves are transposed in pairs."""
-        to = (*self.spare, SUMS)  # the sums of the first pixel are done with when the last one's turn is
+        to = (
+            *self.spare,
+            SUMS,
+        )  # the sums of the first pixel are done with when the last one's turn is
         for p in range(PIXELS):
             yield from self.scaled(p, to[p])
         for v in range(VECTORS):
