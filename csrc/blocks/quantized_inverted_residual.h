@@ -8,6 +8,7 @@
 #include "blocks/packed.h"
 #include "blocks/row_source.h"
 #include "core/parallel.h"
+#include "kernels/int8_pointwise/int8_pointwise.h"
 
 namespace seaformer {
 
@@ -17,7 +18,9 @@ std::size_t quantized_inverted_residual_workspace(const MapShape& shape, const P
 void quantized_inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
                                  const void* input, void* output, void* workspace,
                                  const Parallel& parallel);
-// `source` makes rows as QuantizedRows does.
+// In what form it takes the rows of the map that it filters.
+Int8Output quantized_row_form();
+// `source` makes rows of that form.
 void quantized_inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed,
                                          bool residual, const RowSource& source,
                                          int64_t source_scratch, void* output, void* workspace,

@@ -55,7 +55,9 @@ void QuantizedStemRows::fill(const Part& part, const OutPixels& to, void* scratc
     Int8Pointwise args;
     args.input = {patches, kPatch};
     args.weights = weights_;
-    args.output.data = after(to.data, x * to.stride);
+    // A block is of whole quads.
+    args.output.data =
+        after(to.data, form_ == Int8Output::kInt8Quads ? x * kInt8Quad : x * to.stride);
     args.output.stride = to.stride;
     args.form = form_;
     args.zero = kLeastQuantized;

@@ -22,7 +22,7 @@ class QuantizedStemRows final : public RowSource {
   // looks at in them.
   static constexpr int64_t kScratch = 3 * 9 + 32;
 
-  // Rows come out as int8, or as a banded filter takes them.
+  // Rows come out as int8, or as a banded filter or a quad filter takes them.
   QuantizedStemRows(const MapShape& shape, const PackedHeader& packed, const StemImages& images,
                     Int8Output form);
 

@@ -1,6 +1,7 @@
 #include "blocks/stem_block.h"
 
 #include "blocks/inverted_residual.h"
+#include "blocks/quantized_inverted_residual.h"
 #include "blocks/quantized_stem_rows.h"
 #include "blocks/stem_rows.h"
 #include "core/workspace.h"
@@ -30,7 +31,7 @@ void stem_block(const MapShape& shape, const StemBlock& weights, const StemImage
                               after(workspace, static_cast<int64_t>(carver.used())), parallel);
   };
   if (is_int8(weights.stem)) {
-    return run(QuantizedStemRows(shape, weights.stem, images, Int8Output::kInt8Float));
+    return run(QuantizedStemRows(shape, weights.stem, images, quantized_row_form()));
   }
   run(StemRows(shape, weights.stem, images, carver));
 }

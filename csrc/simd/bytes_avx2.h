@@ -67,6 +67,16 @@ SEAFORMER_INLINE void store(float* p, const F32& a) {
   _mm256_storeu_ps(p + 8, a.x[1]);
 }
 
+// Of 4 x 4 bytes; rows of the result are `stride` apart.
+SEAFORMER_INLINE void transpose_quad(const int8_t* from, int8_t* to, int64_t stride) {
+  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m128i rows =
+      _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), order);
+  int32_t all[4];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(all), rows);
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(to + i * stride, all + i, 4);
+}
+
 }  // namespace
 }  // namespace avx2
 }  // namespace seaformer

@@ -70,6 +70,17 @@ SEAFORMER_INLINE void store(float* p, const F32& a) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, a.x[i]);
 }
 
+// Of 4 x 4 bytes; rows of the result are `stride` apart.
+SEAFORMER_INLINE void transpose_quad(const int8_t* from, int8_t* to, int64_t stride) {
+  constexpr uint8_t kOrder[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+  const int32x4_t rows = vreinterpretq_s32_s8(vqtbl1q_s8(vld1q_s8(from), vld1q_u8(kOrder)));
+  const auto put = [&](int i, int32_t x) { __builtin_memcpy(to + i * stride, &x, sizeof x); };
+  put(0, vgetq_lane_s32(rows, 0));
+  put(1, vgetq_lane_s32(rows, 1));
+  put(2, vgetq_lane_s32(rows, 2));
+  put(3, vgetq_lane_s32(rows, 3));
+}
+
 }  // namespace
 }  // namespace neon
 }  // namespace seaformer

@@ -4,6 +4,7 @@
 //   load, store            float32
 //   load_bytes             int8, as float32
 //   store_rounded          to nearest, plus zero, clamped; a NaN counts as 0
+//   transpose_quad         4 x 4 bytes
 //   store_bits             of floats kMagic + q the q, clamped
 //   splat, add, sub, mul, fma, at_least, at_most     of numbers that are no NaN
 #pragma once
@@ -47,6 +48,11 @@ SEAFORMER_INLINE void store_rounded(int8_t* p, F32 x, int32_t zero) {
 SEAFORMER_INLINE void store_bits(int8_t* p, F32 x) { store_clamped(p, x - kMagic); }
 SEAFORMER_INLINE F32 load_bytes(const int8_t* p) { return static_cast<float>(*p); }
 SEAFORMER_INLINE void store(float* p, F32 x) { *p = x; }
+
+// Of 4 x 4 bytes; rows of the result are `stride` apart.
+SEAFORMER_INLINE void transpose_quad(const int8_t* from, int8_t* to, int64_t stride) {
+  for (int i = 0; i < 16; ++i) to[i / 4 * stride + i % 4] = from[i % 4 * 4 + i / 4];
+}
 
 }  // namespace
 }  // namespace scalar

@@ -164,6 +164,8 @@ TEST(int8_inverted_residual_is_exact) {
       {{1, 4, 4}, 6, 9, 6, 3, 1, true, true, Activation::kRelu6, Activation::kNone},
       {{1, 30, 200}, 5, 130, 5, 3, 1, true, true},
       {{1, 5, 5}, 540, 16, 12, 3, 1, true, false},
+      {{1, 4, 900}, 3, 300, 3, 5, 1, true, true},  // in strips
+      {{1, 5, 901}, 3, 290, 3, 3, 2, true, false},
       {{1, 7, 7}, 6, 6, 6, 3, 1, false, true, Activation::kNone, Activation::kRelu, true},
   };
   test::on_every_isa([&] {

@@ -41,10 +41,40 @@ void requantize(const Requantize& given) {
   });
 }
 
+constexpr int64_t kSide = 4;  // of a quad
+
+void from_quads(const void* quads, int64_t stride, int64_t pixels, int64_t channels, int8_t* to) {
+  for (int64_t c = 0; c < channels; c += kSide) {
+    const auto* from = static_cast<const int8_t*>(after(quads, c / kSide * stride));
+    int64_t p = 0;
+    if (c + kSide <= channels) {
+      for (; p + kSide <= pixels; p += kSide) {
+        transpose_quad(from + p * kSide, to + p * channels + c, channels);
+      }
+    }
+    for (; p < pixels; ++p) {
+      for (int64_t i = 0; i < kSide && c + i < channels; ++i) {
+        to[p * channels + c + i] = from[(p / kSide * kSide + i) * kSide + p % kSide];
+      }
+    }
+  }
+}
+
+void to_quads(const int8_t* from, int64_t pixels, int64_t channels, int32_t zero, void* quads,
+              int64_t stride) {
+  for (int64_t c = 0; c < channels; ++c) {
+    auto* to = static_cast<int8_t*>(after(quads, c / kSide * stride)) + c % kSide * kSide;
+    for (int64_t p = 0; p < (pixels + kSide - 1) / kSide * kSide; ++p) {
+      to[p / kSide * kSide * kSide + p % kSide] =
+          p < pixels ? from[p * channels + c] : static_cast<int8_t>(zero);
+    }
+  }
+}
+
 }  // namespace
 
-extern const Int8ConvertKernel int8_convert = {SEAFORMER_ISA_ENUM, quantize, dequantize,
-                                               requantize};
+extern const Int8ConvertKernel int8_convert = {SEAFORMER_ISA_ENUM, quantize,   dequantize,
+                                               requantize,         from_quads, to_quads};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

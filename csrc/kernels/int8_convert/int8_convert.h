@@ -2,7 +2,9 @@
 //
 //   quantize     to[i] = clamp(round(from[i] * inverse_scale) + zero); a NaN counts as 0
 //   dequantize   to[i] = (from[i] - zero) * scale, both operations in float32
-//   requantize   to[p][c] = clamp(round(sum[p][c] * multiplier[c]) + zero)
+//   from_quads   to[p][c] = channel c of pixel p of rows in quads, as kernels/int8_depthwise has
+//   them to_quads     the other way; pixels behind the last are the zero point, channels are not
+//   written requantize   to[p][c] = clamp(round(sum[p][c] * multiplier[c]) + zero)
 //
 // core/quantized.h has rounding, clamps and limits. Free of std:: code, so ISA files may include
 // it.
@@ -38,6 +40,11 @@ struct Int8ConvertKernel {
   void (*quantize)(const float* from, int64_t count, float inverse_scale, int32_t zero, int8_t* to);
   void (*dequantize)(const int8_t* from, int64_t count, int32_t zero, float scale, float* to);
   void (*requantize)(const Requantize& args);
+  // `stride` is that from four channels of quads to the next; pixels are dense.
+  void (*from_quads)(const void* quads, int64_t stride, int64_t pixels, int64_t channels,
+                     int8_t* to);
+  void (*to_quads)(const int8_t* from, int64_t pixels, int64_t channels, int32_t zero, void* quads,
+                   int64_t stride);
 };
 
 #define SEAFORMER_ROW(isa) \
