@@ -6,7 +6,7 @@ namespace seaformer {
 namespace neon_dot {
 namespace {
 
-constexpr int64_t kPart = kInt8Taps;  // input channels of a product
+constexpr int64_t kPart = kInt8Taps, kBlockBytes = 16 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 
 constexpr int64_t kSixteen = 1 << 2, kThirtyTwo = 1 << 3, kNoLoop = 1 << 4, kOneBlock = 1 << 5,

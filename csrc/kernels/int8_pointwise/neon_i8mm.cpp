@@ -8,16 +8,19 @@ namespace seaformer {
 namespace neon_i8mm {
 namespace {
 
-constexpr int64_t kPart = 2 * kInt8Taps;  // input channels of a product
+// Weights are laid out for each block, and cores that have these products have larger caches.
+constexpr int64_t kPart = 2 * kInt8Taps, kBlockBytes = 32 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 
 constexpr int64_t kEight = 1, kSixteen = 2, kNoLoop = 4, kOneBlock = 8, kNoBlock = 16;
 
+constexpr int64_t kUnfinished = 64;  // beyond the bits of more_than_int8()
+
 // Weights of a panel as the products take them: eight input channels of each output channel side
 // by side, and what is theirs twice for every two of them, as sums of two pixels lie.
-constexpr int64_t kMostChannels = 2048;
+constexpr int64_t kMostChannels = 2048;  // at once
 struct Matrices {
-  int32_t biases[2 * kPanel];
+  int32_t biases[2][2 * kPanel];    // of each pair of pixels
   int32_t multipliers[2 * kPanel];  // and offsets: the bits of floats
   int32_t offsets[2 * kPanel];
   int8_t weights[kMostChannels * kPanel];
@@ -31,12 +34,20 @@ void twice(const void* from, int32_t* to) {
   }
 }
 
-void lay_out(const void* panel, int64_t groups, Matrices& to) {
-  constexpr int64_t kArray = kPanel * 4;
-  twice(panel, to.biases);
+constexpr int64_t kArray = kPanel * 4;  // bytes
+
+void lay_out_arrays(const void* panel, Matrices& to) {
+  twice(panel, to.biases[0]);
+  twice(panel, to.biases[1]);
   twice(after(panel, kArray), to.multipliers);
   twice(after(panel, 2 * kArray), to.offsets);
-  const auto from = static_cast<const int32_t*>(after(panel, kInt8PanelArrays * kArray));
+}
+
+// Of some input channels.
+void lay_out_weights(const void* panel, int64_t channel, int64_t channels, Matrices& to) {
+  const auto from =
+      static_cast<const int32_t*>(after(panel, kInt8PanelArrays * kArray + channel * kPanel));
+  const int64_t groups = (channels + kInt8Taps - 1) / kInt8Taps;
   int8_t* weights = to.weights;
   for (int64_t group = 0; group < groups; group += 2) {
     for (int64_t n = 0; n < kPanel; n += 4, weights += 32) {
@@ -73,19 +84,19 @@ void run_tiles(const MatrixTiles& call);
   template <>                                                                                     \
   void run_tiles<quads>(const MatrixTiles& call) {                                                \
     const void *in0, *in1, *in2, *in3, *at, *last, *taps, *residual, *last_input;                 \
-    const void *biases0, *biases1, *factors0, *factors1, *offsets0, *offsets1;                    \
+    const void *biases, *factors0, *factors1, *offsets0, *offsets1;                               \
     void* output;                                                                                 \
     int64_t tile, count, output_stride, output_back, residual_stride, odd, more, next;            \
     __asm__ volatile(                                                                             \
         code                                                                                      \
         : [in0] "=&r"(in0), [in1] "=&r"(in1), [in2] "=&r"(in2), [in3] "=&r"(in3), [at] "=&r"(at), \
           [last] "=&r"(last), [taps] "=&r"(taps), [residual] "=&r"(residual),                     \
-          [last_input] "=&r"(last_input), [biases0] "=&r"(biases0), [biases1] "=&r"(biases1),     \
-          [factors0] "=&r"(factors0), [factors1] "=&r"(factors1), [offsets0] "=&r"(offsets0),     \
-          [offsets1] "=&r"(offsets1), [output] "=&r"(output), [tile] "=&r"(tile),                 \
-          [count] "=&r"(count), [output_stride] "=&r"(output_stride),                             \
-          [output_back] "=&r"(output_back), [residual_stride] "=&r"(residual_stride),             \
-          [odd] "=&r"(odd), [more] "=&r"(more), [next] "=&r"(next)                                \
+          [last_input] "=&r"(last_input), [biases] "=&r"(biases), [factors0] "=&r"(factors0),     \
+          [factors1] "=&r"(factors1), [offsets0] "=&r"(offsets0), [offsets1] "=&r"(offsets1),     \
+          [output] "=&r"(output), [tile] "=&r"(tile), [count] "=&r"(count),                       \
+          [output_stride] "=&r"(output_stride), [output_back] "=&r"(output_back),                 \
+          [residual_stride] "=&r"(residual_stride), [odd] "=&r"(odd), [more] "=&r"(more),         \
+          [next] "=&r"(next)                                                                      \
         : [call] "r"(&call)                                                                       \
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
           "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
@@ -94,9 +105,9 @@ void run_tiles(const MatrixTiles& call);
 #include "kernels/int8_pointwise/neon_i8mm_tiles.inc"
 #undef SEAFORMER_TILES
 
-void set_depth(const Int8Pointwise& args, MatrixTiles& call) {
-  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
-  const int64_t channels = args.input_quads ? groups / 2 * kPart : args.in_channels / kPart * kPart;
+void set_depth(const Int8Pointwise& args, int64_t in_channels, MatrixTiles& call) {
+  const int64_t groups = (in_channels + kInt8Taps - 1) / kInt8Taps;
+  const int64_t channels = args.input_quads ? groups / 2 * kPart : in_channels / kPart * kPart;
   // Bytes between input channels, and of the last load of a block.
   const int64_t unit = args.input_quads ? kInt8Quad : 1, load = args.input_quads ? 16 : 32;
   const int64_t to_next = args.input.stride * (args.input_quads ? 1 : kPixels) - unit * channels;
@@ -117,6 +128,27 @@ void set_depth(const Int8Pointwise& args, MatrixTiles& call) {
 // Where the numbers of two output channels and four pixels are to go.
 constexpr int8_t kQuadOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
 
+void run_tiles(const Int8Pointwise& args, const MatrixTiles& call) {
+  args.input_quads ? run_tiles<true>(call) : run_tiles<false>(call);
+}
+
+// A tile, some input channels at a time; sums wait where the biases have been.
+void long_sums(const Int8Pointwise& args, const void* panel, const MatrixTiles& last,
+               Matrices& matrices) {
+  const int64_t unit = args.input_quads ? kInt8Quad : 1;
+  lay_out_arrays(panel, matrices);
+  MatrixTiles call = last;
+  for (int64_t channel = 0; channel < args.in_channels; channel += kMostChannels) {
+    const int64_t channels = least(args.in_channels - channel, kMostChannels);
+    const bool is_last = channel + channels == args.in_channels;
+    lay_out_weights(panel, channel, channels, matrices);
+    set_depth(args, channels, call);
+    call.more = is_last ? last.more : kUnfinished;
+    run_tiles(args, call);
+    for (const void*& pixel : call.pixels) pixel = after(pixel, unit * channels);
+  }
+}
+
 void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64_t channel,
                  int64_t panels, const OutPixels& output, const InPixels& residual,
                  const void* last_input) {
@@ -127,11 +159,9 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
     call.pixels[p] = args.input_quads ? at_pixel(args.input, pixel / kPixels, 0)
                                       : at_pixel(args.input, pixel + least(p, pixels - 1), 0);
   }
-  set_depth(args, call);
   call.output_stride = output.stride;
   call.output_back = 16 - 3 * output.stride;
   call.residual_stride = residual.stride;
-  call.tiles = (pixels + kPixels - 1) / kPixels;
   call.last_input = last_input;
   const Constants constants(args);
   call.constants = writes_quads ? kQuadOrder : constants.of(args.form);
@@ -139,13 +169,31 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
   const int64_t panel_bytes = kPanel * (kInt8PanelArrays * 4 + groups * kInt8Taps);
   const int64_t output_step =
       writes_quads ? kPanel / kInt8Quad * output.stride : kPanel * output_bytes(args);
+  const int64_t tiles = (pixels + kPixels - 1) / kPixels;
   Matrices matrices;
   call.weights = &matrices;
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    lay_out(after(args.weights, (channel / kPanel + panel) * panel_bytes), groups, matrices);
-    call.output = after(output.data, panel * output_step);
-    if (residual.data != nullptr) call.residual = after(residual.data, panel * kPanel);
-    args.input_quads ? run_tiles<true>(call) : run_tiles<false>(call);
+  for (int64_t i = 0; i < panels; ++i) {
+    const void* const panel = after(args.weights, (channel / kPanel + i) * panel_bytes);
+    call.output = after(output.data, i * output_step);
+    if (residual.data != nullptr) call.residual = after(residual.data, i * kPanel);
+    if (args.in_channels <= kMostChannels) {
+      lay_out_arrays(panel, matrices);
+      lay_out_weights(panel, 0, args.in_channels, matrices);
+      set_depth(args, args.in_channels, call);
+      call.tiles = tiles;
+      run_tiles(args, call);
+      continue;
+    }
+    MatrixTiles tile = call;
+    tile.tiles = 1;
+    for (int64_t t = 0; t < tiles; ++t) {
+      long_sums(args, panel, tile, matrices);
+      for (const void*& p : tile.pixels)
+        p = after(p, args.input.stride * (args.input_quads ? 1 : kPixels));
+      tile.output = after(tile.output, writes_quads ? 16 : kPixels * output.stride);
+      if (tile.residual != nullptr) tile.residual = after(tile.residual, kPixels * residual.stride);
+      if (last_input != nullptr) tile.last_input = after(tile.last_input, kPixels * kPart);
+    }
   }
 }
 

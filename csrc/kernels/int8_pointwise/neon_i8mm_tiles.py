@@ -8,9 +8,9 @@ Why by hand: from intrinsics gcc 12 makes 2.5 instructions for each product of 3
 A product takes eight input channels of two pixels, and of two output channels, and adds to a
 register of four sums: two rows, the pixels', of two. A tile is two pairs of pixels by a panel; its
 sums stay in v16 to v31, those of a pair side by side. Weights have been laid out so for the call
-(neon_i8mm.cpp), and biases, multipliers and offsets as sums lie. Inputs come for 32 channels into v0
-to v7, where rows of two pixels are put together, with the help of v12; weights into v8 to v11 and
-v12 to v15.
+(neon_i8mm.cpp), and biases, multipliers and offsets as sums lie. Inputs come for 32 channels into
+v0 to v7, where rows of two pixels are put together, with the help of v12; weights into v8 to v11
+and v12 to v15.
 
 What follows the sums works on pairs of pixels as far as it can: numbers of 8 bits are taken apart.
 """
@@ -35,8 +35,10 @@ FIELDS = (
 )
 # Bits of `odd`.
 EIGHT, SIXTEEN, NO_LOOP, ONE_BLOCK, NO_BLOCK = range(5)
-# Bytes from the biases of a panel to what else its weights begin with, each twice 64.
-FACTORS, OFFSETS, TAPS = 128, 256, 384
+# Beyond the bits of `more` that dot products have too.
+UNFINISHED = 6
+# Bytes from the biases of a panel to what else its weights begin with.
+FACTORS, OFFSETS, TAPS = 256, 384, 512
 
 
 def field(name: str) -> str:
@@ -78,8 +80,8 @@ class Tiles:
             sources = [(2 * i, 2 * i + 1) for i in range(channels // 8)]
             arrangement = "4s"
         else:  # eight channels of two pixels, or sixteen
-            sources = [(4 * pair + half, 4 * pair + half + 2)
-                       for half in range((channels + 15) // 16) for pair in range(PAIRS)]  # fmt: skip
+            firsts = [4 * p + half for half in range((channels + 15) // 16) for p in range(PAIRS)]
+            sources = [(first, first + 2) for first in firsts]
             arrangement = "2d"
         code, results, free = [], [], SPARE
         for one, other in sources:
@@ -97,10 +99,11 @@ class Tiles:
         return code, rows[: channels // 8]
 
     def products(self, rows: tuple[int, int], half: int, weights: int) -> list[str]:
+        first = SUMS + 4 * half
         return [
-            f"smmla v{SUMS + MATRICES * pair + 4 * half + m}.4s, v{rows[pair]}.16b, v{weights + m}.16b"
+            f"smmla v{first + MATRICES * p + m}.4s, v{rows[p]}.16b, v{weights + m}.16b"
             for m in range(4)
-            for pair in range(PAIRS)
+            for p in range(PAIRS)
         ]
 
     def rows_by_weights(self, rows: list[tuple[int, int]]) -> Iterator[str]:
@@ -149,6 +152,12 @@ class Tiles:
         yield f"zip1 v{SPARE}.4s, v0.4s, v1.4s"
         yield "zip2 v1.4s, v0.4s, v1.4s"
         yield from self.rows_by_weights([(SPARE, 1)])
+
+    def all_sums(self, operation: str) -> Iterator[str]:
+        """They begin as the biases, and end there if more input channels follow."""
+        yield "mov %[count], %[biases]"
+        for first in range(SUMS, SUMS + PAIRS * MATRICES, 4):
+            yield f"{operation} {four('4s', first)}, [%[count]], #64"
 
     def load_multipliers(self) -> Iterator[str]:
         for half in range(2):
@@ -256,8 +265,9 @@ class Tiles:
         yield f"tbz %[more], #{PART_GROUP}, 82f"
         yield from self.part_group()
         yield "82:"
-        yield f"tst %[more], #{(2 << FLOAT) - 2}"
+        yield f"tst %[more], #{(2 << UNFINISHED) - 2}"
         yield "b.eq 80b"
+        yield f"tbnz %[more], #{UNFINISHED}, 87f"
         yield from self.load_multipliers()
         yield f"tbnz %[more], #{FLOAT}, 86f"
         yield f"tbnz %[more], #{INT8_FLOAT}, 85f"
@@ -277,6 +287,9 @@ class Tiles:
         yield "86:"
         yield from self.store_float()
         yield "b 9b"
+        yield "87:"
+        yield from self.all_sums("st1")
+        yield "b 9b"
 
     def loops(self) -> Iterator[str]:
         names = ["output", "output_stride", "output_back", "residual", "residual_stride"]
@@ -285,18 +298,15 @@ class Tiles:
         yield f"ldr %[in0], {field('input')}"
         for p in self.pointers[1:]:
             yield f"ldr %[in{p}], {field(f'pixel{p}')}"
-        yield f"ldr %[biases0], {field('weights')}"
-        for array, first in ("biases", 0), ("factors", FACTORS), ("offsets", OFFSETS):
+        yield f"ldr %[biases], {field('weights')}"
+        for array, first in ("factors", FACTORS), ("offsets", OFFSETS):
             for half in range(2):
-                if first + half:
-                    yield f"add %[{array}{half}], %[biases0], #{first + 64 * half}"
-        yield f"add %[taps], %[biases0], #{TAPS}"
+                yield f"add %[{array}{half}], %[biases], #{first + 64 * half}"
+        yield f"add %[taps], %[biases], #{TAPS}"
         yield "add %[last], %[last], %[taps]"
         yield f"ldr %[tile], {field('tiles')}"
         yield "2:"  # a tile
-        for pair in range(PAIRS):
-            for half in range(2):
-                yield f"ld1 {four('4s', SUMS + 8 * pair + 4 * half)}, [%[biases{half}]]"
+        yield from self.all_sums("ld1")
         yield "mov %[at], %[taps]"
         yield from self.all_products()
         yield "80:"
