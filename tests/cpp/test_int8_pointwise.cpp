@@ -289,7 +289,7 @@ TEST(int8_pointwise_takes_and_gives_quads) {
   on_every_variant(kInt8PointwiseVariants, [](const Int8PointwiseKernel& kernel) {
     if (!kernel.quads) return;
     for (int64_t pixels : {1, 3, 4, 5, 8, 15, 24}) {
-      for (int64_t in : {3, 4, 8, 16, 20, 32, 48, 64, 100, 144, 192}) {
+      for (int64_t in : {3, 4, 8, 16, 20, 32, 48, 64, 100, 144, 192, 2052}) {
         for (int64_t out : {1, 16, 33}) {
           for (bool residual : {false, true}) check_quads(kernel, {pixels, in, out, residual});
         }
@@ -301,7 +301,9 @@ TEST(int8_pointwise_takes_and_gives_quads) {
 TEST(int8_pointwise_layers_of_the_network) {
   on_every_variant(kInt8PointwiseVariants, [](const Int8PointwiseKernel& kernel) {
     for (Case c : {Case{300, 16, 64}, Case{200, 48, 16}, Case{64, 384, 128}, Case{70, 160, 150},
-                   Case{4, 1536, 320}, Case{17, 1040, 40}, Case{9, 336, 24}}) {
+                   Case{4, 1536, 320}, Case{17, 1040, 40}, Case{9, 336, 24},
+                   // More than a kernel holds the weights of at once.
+                   Case{7, 4100, 17}}) {
       run_case(kernel, c);
       c.residual = true;
       run_case(kernel, c);
