@@ -471,10 +471,11 @@ _KINDS: dict[int, _Facts] = {
         check=_check_inverted_residual,
         int8_sections=_inverted_residual_sections,
     ),
-    Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN),
+    Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN, int8_sections=_gate_sections),
     Kind.SEGMENTATION_HEAD: _Facts(
         _head_sections,
         counts=(*_HIDDEN, "classes"),
+        int8_sections=_head_sections,
     ),
     Kind.CLASSIFICATION_HEAD: _Facts(_linear_sections),
     Kind.POINTWISE: _Facts(_linear_sections, values={"expand_activation": _ACTIVATIONS}),
@@ -489,6 +490,7 @@ _KINDS: dict[int, _Facts] = {
             "flags": (EXPANDS,),
         },
         check=_check_sea_attention,
+        int8_sections=_sea_attention_sections,
     ),
     Kind.UPSAMPLING_HEAD: _Facts(
         _upsampling_head_sections,

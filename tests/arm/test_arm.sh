@@ -28,7 +28,9 @@ dispatch_tests=(isa_ kernels_choose)
 python_cpu=cortex-a76
 python_tests_1=(test_fused_ops.py)
 python_half_cpu=max # golden cases of Tiny, since large models take minutes to make there
-python_tests_2=(test_upsample_argmax.py test_dropin_ops.py test_optimize.py)
+python_tests_2=(
+  test_upsample_argmax.py test_dropin_ops.py test_optimize.py test_int8_gated_ops.py
+)
 cmake=${CMAKE:-cmake}
 
 missing=()

@@ -296,10 +296,11 @@ def test_a_stem_writes_what_its_weights_say(make):
             wrong()
 
 
-@pytest.mark.parametrize("pack", [n for n in sk.ops.__all__ if n.startswith("pack_")])
+PACKS = [n for n in sk.ops.__all__ if n.startswith("pack_") and n != "pack_plan"]
+
+
+@pytest.mark.parametrize("pack", [n for n in PACKS if "int8" not in n])
 def test_packing_names_the_types_there_are(pack):
-    if pack == "pack_plan" or pack.startswith("pack_int8_"):
-        return
     parameters = inspect.signature(getattr(sk.ops, pack)).parameters.values()
     needed = {p.name: None for p in parameters if p.default is p.empty}
     with pytest.raises(ValueError, match=f"^{pack}: expected dtype to be .*float16, got float64"):
