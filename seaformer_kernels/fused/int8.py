@@ -3,6 +3,8 @@
 Nothing is lost between two blocks that have one scale for the map between them.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from seaformer_kernels.ops._int8 import dequantize, quantize, scales, zero_point
@@ -11,14 +13,17 @@ from seaformer_kernels.ops._packed import Activation
 
 def enter_int8(x: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
     """What a block of int8 reads of a float map, which is behind an activation."""
-    # As dense rows of pixels, or torch.export would ask how the strides of an axis compare.
-    rows = quantize(x.permute(0, 2, 3, 1), scales(packed)[0], _zero(activation))
-    return rows.permute(0, 3, 1, 2)
+    return _as_rows(lambda x: quantize(x, scales(packed)[0], _zero(activation)), x)
 
 
 def leave_int8(q: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
     """The float32 map that a block of int8 wrote, behind an activation."""
-    return dequantize(q, scales(packed)[1], _zero(activation))
+    return _as_rows(lambda q: dequantize(q, scales(packed)[1], _zero(activation)), q)
+
+
+def _as_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Done on dense rows of pixels, or torch.export would ask how the strides of an axis compare."""
+    return function(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def _zero(activation: str) -> int:

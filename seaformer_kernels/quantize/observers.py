@@ -9,6 +9,7 @@ from torch import Tensor
 
 _BINS = 2048
 _CANDIDATES = 128
+_SEEN = 100_003  # numbers of a map, about; a prime, so that all channels are seen
 
 
 class MinMax:
@@ -53,8 +54,10 @@ class Histogram(MinMax):
             pairs = self._counts.view(-1, 2).sum(1)
             self._counts = torch.cat([pairs, torch.zeros_like(pairs)])
             self._width *= 2
-        seen = magnitudes[magnitudes > 0]  # zeros are exact in any case
-        self._counts += torch.histc(seen, _BINS, 0.0, self._width * _BINS).double()
+        seen = magnitudes[:: len(magnitudes) // _SEEN + 1]
+        counts = torch.histc(seen, _BINS, 0.0, self._width * _BINS).double()
+        counts[0] -= len(seen) - int(seen.count_nonzero())  # zeros are exact in any case
+        self._counts += counts * (len(magnitudes) / len(seen))
 
     def range(self, levels: int, limit: float) -> float:
         if self.most == 0.0:
