@@ -221,6 +221,11 @@ def scales(packed: Tensor) -> tuple[Tensor, Tensor]:
     return numbers[0], numbers[1]
 
 
+def coarse_scale(packed: Tensor) -> Tensor:
+    """The scale of the second of two inputs, likewise."""
+    return packed[HEADER_BYTES + 12 : HEADER_BYTES + 16].view(torch.float32)[0]
+
+
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:

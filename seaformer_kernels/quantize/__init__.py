@@ -25,7 +25,11 @@ from seaformer_kernels.quantize.equalize import equalize as equalize_block
 from seaformer_kernels.quantize.errors import Noise
 from seaformer_kernels.quantize.observers import OBSERVERS
 from seaformer_kernels.quantize.report import Int8Entry, MapRange, QuantizationReport
-from seaformer_kernels.quantize.simulate import EmptyRange, SimulatedBlock
+from seaformer_kernels.quantize.simulate import (
+    EmptyRange,
+    SimulatedBlock,
+    SimulatedInvertedResidual,
+)
 
 __all__ = ["Int8Entry", "MapRange", "QuantizationReport", "quantize"]
 
@@ -52,10 +56,11 @@ def quantize(
     whole_graph: bool = False,
     show_progress: bool = True,
 ) -> OptimizedModel:
-    """A copy of a model for inference whose convolutional blocks are int8.
+    """A copy of a model for inference whose blocks are int8.
 
-    Each Stem, InvertedResidual and Mlp becomes one op on int8 maps and weights, with a scale for
-    each output channel of the weights and one for each map. Everything else is what `optimize`
+    Each Stem, InvertedResidual, Mlp, SeaAttention, FusionGate and SegmentationHead becomes one op
+    on int8 maps and weights, with a scale for each output channel of the weights and one for each
+    map; means, softmax and gates are float32, and so are logits. Everything else is what `optimize`
     makes of it. `report()` of the result names the blocks with the ranges of their maps and with
     their errors.
 
@@ -157,7 +162,7 @@ def _check_blocks(
     if not blocks:
         raise ValueError(
             f"{op}: expected a model with blocks that there are int8 kernels for (Stem, "
-            f"InvertedResidual, Mlp), got {type(model).__name__} without any"
+            f"InvertedResidual, SeaAttention, ...), got {type(model).__name__} without any"
             f"{' that is not skipped' if skip else ''}."
         )
 
@@ -184,7 +189,7 @@ def _calibrate(
     if equalizes:
         _observe(network, blocks, maps, first, observer)
         for path in order:
-            if hasattr(blocks[path], "expand"):
+            if isinstance(blocks[path], SimulatedInvertedResidual):
                 equalize_block(blocks[path])
         for of in maps.values():
             of.forget()
@@ -199,8 +204,10 @@ def settle(path: str, block: SimulatedBlock) -> None:
     """Sets the scales of a block's maps; those of the blocks before it are set."""
     try:
         # That of a map which another block writes is there, and at least what it can be.
-        if hasattr(block, "input") and not float(block.input.scale):
-            block.input.settle()
+        for name in block.reads:
+            of = block.maps()[name]
+            if not float(of.scale):
+                of.settle()
         block.settle()
     except EmptyRange:
         raise ValueError(

@@ -132,6 +132,7 @@ class SimulatedBlock(nn.Module):
     """What all simulated blocks have.
 
     Attributes:
+        reads: names of the maps that it is called with.
         kind: name of the class it stands for.
         simulating: whether it behaves as its int8 form.
         observing: whether maps are observed.
@@ -139,6 +140,8 @@ class SimulatedBlock(nn.Module):
         bias_correction: whether biases make up for what rounding of weights does to the means of
             outputs, as observed.
     """
+
+    reads: tuple[str, ...] = ("input",)
 
     def __init__(self, kind: str):
         super().__init__()
@@ -168,17 +171,25 @@ class SimulatedBlock(nn.Module):
         """The convolution, when simulating with the weights that int8 has, straight through."""
         if not self.simulating:
             return conv(x)
-        with torch.no_grad():
-            weight, bias = real(self._int8(conv, of, out), of.grid, float(out.scale))
-        weight = conv.weight + (weight - conv.weight).detach()
-        bias = conv.bias + (bias - conv.bias).detach()
-        return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        scale = float(out.scale)
+        return straight_conv(conv, x, self._int8(conv, of, out), of.grid, scale)
 
     def _passed(self, name: str, x: Tensor) -> Tensor:
         of: Map = getattr(self, name)
         if self.observing and of.observer is not None:
             of.observe(x)
         return of.rounded(x) if self.simulating else x
+
+
+def straight_conv(
+    conv: nn.Conv2d, x: Tensor, layer: ops.Int8Layer, grid: Grid, scale_out: float
+) -> Tensor:
+    """A convolution with the weights that its int8 form stands for, straight through."""
+    with torch.no_grad():
+        weight, bias = real(layer, grid, scale_out)
+    weight = conv.weight + (weight - conv.weight).detach()
+    bias = conv.bias + (bias - conv.bias).detach()
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
 
 
 def _conv(folded: Folded, **options: int) -> nn.Conv2d:
@@ -310,6 +321,7 @@ class SimulatedStem(SimulatedBlock):
         raw: whether the model is to take raw RGB values; this takes normalised images in any case.
     """
 
+    reads = ()
     mean: Tensor
     std: Tensor
 
@@ -361,15 +373,16 @@ class SimulatedStem(SimulatedBlock):
 
 
 class SimulatedSeaLayer(nn.Module):
-    """A `SeaLayer` whose MLP is simulated, with its residual."""
+    """A `SeaLayer` with simulated halves, which have their residuals; or attention is plain."""
 
-    def __init__(self, attn: nn.Module, mlp: SimulatedInvertedResidual):
+    def __init__(self, attn: nn.Module, mlp: nn.Module):
         super().__init__()
         self.attn = attn
         self.mlp = mlp
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mlp(x + self.attn(x))
+        y = self.attn(x)
+        return self.mlp(y if isinstance(self.attn, SimulatedBlock) else x + y)
 
 
 def _rounded_to(x: Tensor, scale: float) -> Tensor:
