@@ -129,7 +129,10 @@ TEST(network_logits_are_those_of_its_steps) {
     plans.push_back(test::small_upsampler(19, first));
     plans.push_back(test::small_classifier(first));
     plans.back().header().normalizes = 1;  // so that it takes bytes
+    plans.push_back(test::small_segmenter(19, first, Element::kI8));
+    plans.push_back(test::small_segmenter(19, Element::kI8, first));
   }
+  plans.push_back(test::small_segmenter(19, Element::kI8, Element::kI8));
   for (const AlignedBytes& bytes : plans) {
     const Network network(Plan(bytes.data(), bytes.size()));
     test::on_every_isa([&] {
@@ -153,6 +156,7 @@ TEST(network_labels_are_those_of_its_logits) {
       plans.push_back(test::small_segmenter(classes, element, element));
       plans.push_back(test::small_upsampler(classes, element));
     }
+    plans.push_back(test::small_segmenter(classes, Element::kI8, Element::kI8));
     for (const AlignedBytes& bytes : plans) {
       const Network network(Plan(bytes.data(), bytes.size()));
       test::on_every_isa([&] {
