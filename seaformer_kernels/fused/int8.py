@@ -22,7 +22,7 @@ def leave_int8(q: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
 
 
 def _as_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Done on dense rows of pixels, or torch.export would ask how the strides of an axis compare."""
+    """Done on dense rows of pixels, or torch.export would ask how strides of an axis compare."""
     return function(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
