@@ -16,7 +16,7 @@ from seaformer_kernels.quantize.observers import OBSERVERS
 from seaformer_kernels.quantize.simulate import EmptyRange, Map, SimulatedBlock
 
 LOOK = 32  # images that channels are equalized by
-MEASURED = 8  # images that are kept to measure errors on
+MEASURED = 4  # images that are kept to measure errors on
 
 
 @torch.no_grad()
