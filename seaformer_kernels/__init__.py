@@ -15,7 +15,7 @@ from seaformer_kernels.models import (
 )
 from seaformer_kernels.optimize import OptimizedModel, optimize
 from seaformer_kernels.optimize.export_native import NativeFile, export_native
-from seaformer_kernels.quantize import quantize
+from seaformer_kernels.quantize import convert, prepare_qat, quantize
 
 __all__ = [
     "CheckpointError",
@@ -24,6 +24,7 @@ __all__ = [
     "NativeFile",
     "OptimizedModel",
     "__version__",
+    "convert",
     "cpu",
     "create_model",
     "data",
@@ -36,6 +37,7 @@ __all__ = [
     "modules",
     "ops",
     "optimize",
+    "prepare_qat",
     "quantize",
     "save_pretrained",
 ]

@@ -11,6 +11,7 @@ from seaformer_kernels.cli.demo import demo
 from seaformer_kernels.cli.evaluate import evaluate
 from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
+from seaformer_kernels.cli.quantize import quantize
 from seaformer_kernels.cli.segment import segment
 from seaformer_kernels.cli.train import train
 
@@ -32,4 +33,5 @@ seaformer.add_command(demo)
 seaformer.add_command(evaluate)
 seaformer.add_command(bench)
 seaformer.add_command(export)
+seaformer.add_command(quantize)
 seaformer.add_command(train)

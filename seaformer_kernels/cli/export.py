@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli import outputs
 from seaformer_kernels.cli.errors import reason
-from seaformer_kernels.cli.options import WEIGHTS, precision, precision_options
+from seaformer_kernels.cli.options import WEIGHTS, precision, precision_options, task_options
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath, Weights
-from seaformer_kernels.cli.weights import SEED, load_shared, load_weights
-from seaformer_kernels.models import ModelFacts
+from seaformer_kernels.cli.weights import named_model
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 
@@ -28,17 +26,7 @@ from seaformer_kernels.ops._element import ELEMENTS, name_of
     metavar="FILE",
     help="The file; one that is there is replaced.",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["segmentation", "classification"]),
-    help="What it is for.  [default: that of the weights, if they say so, else segmentation]",
-)
-@click.option(
-    "--num-classes",
-    type=click.IntRange(1, 1 << 16),
-    help="Classes of the model.  [default: those of the weights, if they say so, else 150 for "
-    "segmentation, 1000 for classification]",
-)
+@task_options
 @precision_options
 def export(
     model: str | None,
@@ -55,20 +43,7 @@ def export(
     family; weights in a folder, or that come with the package, say that themselves.
     """
     outputs.check([out], weights.files if weights else [], overwrite=True)
-    if weights and weights.config:
-        weights.check(task, model, num_classes)
-        network, facts = load_shared(weights), weights.config.facts
-    elif model is None:
-        raise click.UsageError(
-            "Expected a MODEL, or weights that say what they are of: a folder of save_pretrained."
-        )
-    else:
-        torch.manual_seed(SEED)
-        network, facts = sk.create_model(model, task or "segmentation", num_classes), ModelFacts()
-        if weights is None:
-            click.echo(f"No --weights: {model} gets random ones (seed {SEED}).", err=True)
-        else:
-            load_weights(network, weights)
+    network, facts = named_model(model, weights, task, num_classes)
     try:
         written = sk.export_native(
             network, out, facts.mean, facts.std, **precision(dtype, keep_float32)

@@ -240,6 +240,19 @@ PRECISION = (
         "backbone.smb2.layer1. May be given several times.",
     ),
 )
+_TASK = (
+    click.option(
+        "--task",
+        type=click.Choice(["segmentation", "classification"]),
+        help="What it is for.  [default: that of the weights, if they say so, else segmentation]",
+    ),
+    click.option(
+        "--num-classes",
+        type=click.IntRange(1, 1 << 16),
+        help="Classes of the model.  [default: those of the weights, if they say so, else 150 for "
+        "segmentation, 1000 for classification]",
+    ),
+)
 _READING = (
     THREADS,
     *PRECISION,
@@ -359,6 +372,7 @@ def _adding(options: tuple[Callable, ...]) -> Callable[[Callable], Callable]:
 
 
 precision_options = _adding(PRECISION)
+task_options = _adding(_TASK)  # of commands that write a model
 segmentation_options = _adding(_SEGMENTATION)
 classification_options = _adding(_CLASSIFICATION)
 batch_options = _adding(_BATCH)  # of commands that work through many images

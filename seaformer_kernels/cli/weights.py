@@ -8,6 +8,7 @@ import torch
 import seaformer_kernels as sk
 from seaformer_kernels.cli.options import ModelOptions
 from seaformer_kernels.cli.params import Weights
+from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.pretrained.load import load_folder
 
 SEED = 0
@@ -32,6 +33,31 @@ def load_model(options: ModelOptions) -> torch.nn.Module:
     hint = f" Was it trained for {options.task} with {count} classes (--num-classes)?"
     load_weights(model, options.weights, hint)
     return model
+
+
+def named_model(
+    name: str | None, weights: Weights | None, task: str | None, num_classes: int | None
+) -> tuple[torch.nn.Module, ModelFacts]:
+    """The model that a command is to write, in eval mode, and what is known of it.
+
+    Raises:
+        click.ClickException: nothing says which it is, or what does is at odds, or its weights
+            cannot be read, or do not fit.
+    """
+    if weights and weights.config:
+        weights.check(task, name, num_classes)
+        return load_shared(weights), weights.config.facts
+    if name is None:
+        raise click.UsageError(
+            "Expected a MODEL, or weights that say what they are of: a folder of save_pretrained."
+        )
+    torch.manual_seed(SEED)
+    model = sk.create_model(name, task or "segmentation", num_classes)
+    if weights is None:
+        click.echo(f"No --weights: {name} gets random ones (seed {SEED}).", err=True)
+    else:
+        load_weights(model, weights)
+    return model, ModelFacts()
 
 
 def load_shared(weights: Weights) -> torch.nn.Module:

@@ -11,10 +11,19 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
+from seaformer_kernels.quantize.observers import OBSERVERS
 
 LEAST_SAMPLES = 8
 
 Normalisation = tuple[Sequence[float], Sequence[float]]
+
+
+def check_options(op: str, observer: str, num_samples: int) -> None:
+    """Raises ValueError unless these are what they should be."""
+    if observer not in OBSERVERS:
+        raise ValueError(f"{op}: expected observer {' or '.join(OBSERVERS)}, got {observer!r}.")
+    if num_samples < 1:
+        raise ValueError(f"{op}: expected num_samples from 1 up, got {num_samples}.")
 
 
 def batches(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.fused import (
     FoldedInvertedResidual,
     FoldedLastFusion,
@@ -29,8 +30,10 @@ from seaformer_kernels.modules import (
     Stem,
 )
 from seaformer_kernels.ops._element import name_of
+from seaformer_kernels.optimize.checks import copied
 from seaformer_kernels.optimize.convert import Converter, is_part
 from seaformer_kernels.optimize.report import Entry
+from seaformer_kernels.quantize.calibration import Normalisation
 from seaformer_kernels.quantize.simulate import (
     Map,
     SimulatedBlock,
@@ -132,6 +135,38 @@ class Simulator:
         return SimulatedSegmentationHead(last, converted)
 
 
+def prepared(
+    op: str,
+    model: nn.Module,
+    skip: Collection[str],
+    given: tuple[Sequence[float] | None, Sequence[float] | None],
+) -> tuple[nn.Module, dict[str, SimulatedBlock], Normalisation]:
+    """A copy of a plain model with simulated blocks, these by path, and its mean and std.
+
+    Args:
+        given: mean and std, if the int8 model is to take raw RGB values.
+
+    Raises:
+        ValueError: there are none, or skip names no part of the model.
+    """
+    skip = (skip,) if isinstance(skip, str) else tuple(skip)
+    for name in skip:
+        if not any(is_part(path, name) for path, _ in model.named_modules()):
+            raise ValueError(f"{op}: expected skip to name parts of the model, got {name!r}.")
+    facts = getattr(model, "facts", None)
+    usual = (facts.mean, facts.std) if facts else (IMAGENET_MEAN, IMAGENET_STD)
+    known = usual if given[0] is None else given
+    simulator = Simulator(*known, given[0] is not None, skip)
+    network = simulator.convert(copied(model))
+    if not simulator.blocks:
+        raise ValueError(
+            f"{op}: expected a model with blocks that there are int8 kernels for (Stem, "
+            f"InvertedResidual, SeaAttention, ...), got {type(model).__name__} without any"
+            f"{' that is not skipped' if skip else ''}."
+        )
+    return network, simulator.blocks, known
+
+
 class ToFused(Converter):
     """Converts a model with simulated blocks, which may be changed, to a fused one.
 
@@ -181,7 +216,7 @@ class ToFused(Converter):
 
     def _layer(self, attn: nn.Module, layer: SimulatedSeaLayer, path: str) -> nn.Module:
         mlp = self._simulated(layer.mlp, f"{path}.mlp".lstrip("."))
-        return nn.Sequential(_named(attn=attn, mlp=mlp))
+        return nn.Sequential(OrderedDict(attn=attn, mlp=mlp))
 
     def _simulated_head(self, head: SimulatedSegmentationHead, path: str) -> FusedBlock:
         for step in head.graph.steps:
@@ -201,12 +236,6 @@ class _WithResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.attn(x)
-
-
-def _named(**modules: nn.Module) -> Any:
-    from collections import OrderedDict
-
-    return OrderedDict(modules)
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ class QuantizationReport(Report):
     """What `quantize` did; `str()` gives it as readable lines.
 
     Attributes:
-        samples: images it was calibrated on.
+        samples: images it was calibrated on; 0 of one that was trained.
         signal_to_noise: of the model's output, in decibels.
         evaluated: what `evaluate` said: of the float32 model, then of each int8 one that was tried,
             with how many blocks of it stayed float.
@@ -64,8 +64,10 @@ class QuantizationReport(Report):
         return tuple(entry for entry in self.entries if entry.dtype == "int8")
 
     def __str__(self) -> str:
-        lines = [super().__str__(), f"Calibrated on {self.samples} images."]
-        lines.append(f"Output, signal to noise: {self.signal_to_noise:.1f} dB.")
+        lines = [super().__str__()]
+        if self.samples:
+            lines.append(f"Calibrated on {self.samples} images.")
+            lines.append(f"Output, signal to noise: {self.signal_to_noise:.1f} dB.")
         for count, value in self.evaluated:
             of = "float32" if count is None else f"int8, {count} blocks kept out"
             lines.append(f"Evaluated, {of}: {value:g}.")

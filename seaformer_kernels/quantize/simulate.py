@@ -6,6 +6,8 @@ if it were not (straight through).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,7 +49,7 @@ class Map(nn.Module):
         activation: behind which it is: "none", "relu" or "relu6".
 
     Attributes:
-        scale: 0-dimensional float64 buffer; 0 until it is known.
+        scale: 0-dimensional buffer; 0 until it is known.
         mean: of each channel, where it was observed.
         peaks: the largest magnitude in each channel, likewise.
         observer: sees what passes; None where nothing is to be observed.
@@ -58,7 +60,7 @@ class Map(nn.Module):
     def __init__(self, activation: str = "none"):
         super().__init__()
         self.activation = activation
-        self.register_buffer("scale", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("scale", torch.zeros(()))
         self.observer: MinMax | None = None
         self.mean: Tensor | None = None
         self.peaks: Tensor | None = None
@@ -88,7 +90,7 @@ class Map(nn.Module):
         """
         scale = self.observed_scale()
         if scale == 0.0:
-            raise EmptyRange
+            raise EmptyRange("Expected maps that are not zero throughout, got one.")
         self.widen(max(scale, least))
 
     def observed_scale(self) -> float:
@@ -100,7 +102,7 @@ class Map(nn.Module):
 
     def widen(self, scale: float) -> None:
         """Sets the scale; raises Unservable if it cannot clamp where its activation does."""
-        self.scale.fill_(float(torch.tensor(scale, dtype=torch.float32)))
+        self.scale.fill_(scale)
         if self.activation == "relu6" and scale > _SIX:
             raise Unservable("has weights beside which int8 cannot clamp at 6")
 
@@ -155,6 +157,13 @@ class SimulatedBlock(nn.Module):
         """Its maps by name, in order."""
         return {n: child for n, child in self.named_children() if isinstance(child, Map)}
 
+    def settle_inputs(self) -> None:
+        """Sets the scales of maps that it reads, where nobody else has."""
+        for name in self.reads:
+            of: Map = getattr(self, name)
+            if not float(of.scale):
+                of.settle()
+
     def settle(self) -> None:
         """Sets the scales of its maps but the input's; raises as `Map.settle`."""
         raise NotImplementedError
@@ -162,6 +171,26 @@ class SimulatedBlock(nn.Module):
     def fused(self, dtype: torch.dtype) -> FusedBlock:
         """The fused form, in a floating-point type or int8."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def _know_ranges(self, *inputs: Tensor) -> None:
+        """Takes the ranges of maps from this call, if they are not known."""
+        if not self.simulating or float(self.get_submodule("output").scale):
+            return
+        unknown = [of for of in self.maps().values() if not float(of.scale)]
+        for of in unknown:
+            of.observer = MinMax()
+        self.simulating, self.observing = False, True
+        try:
+            self(*inputs)
+            self.settle_inputs()
+            self.settle()
+        except Unservable as error:
+            self.stays = str(error)
+        finally:
+            self.simulating, self.observing = self.stays is None, False
+            for of in unknown:
+                of.forget()
 
     def _int8(self, conv: nn.Conv2d, of: Map, out: Map) -> ops.Int8Layer:
         mean = of.mean if self.bias_correction else None
@@ -232,6 +261,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
         self.output = Map()
 
     def forward(self, x: Tensor) -> Tensor:
+        self._know_ranges(x)
         x = y = self._passed("input", x)
         of = self.input
         if self.expand is not None:
@@ -329,15 +359,16 @@ class SimulatedStem(SimulatedBlock):
         super().__init__("Stem")
         self.raw = raw
         self.conv = _conv(folded, stride=2, padding=1)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float64), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("std", torch.tensor(std), persistent=False)
         self.output = Map("relu")
 
     def forward(self, x: Tensor) -> Tensor:
         conv = self.conv
+        self._know_ranges(x)
         if not self.simulating:
             return self._passed("output", F.relu(conv(x)))
-        mean, std = (values.float().view(-1, 1, 1) for values in (self.mean, self.std))
+        mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
         border = mean.round()
         pixels = (x.detach() * std + mean).round().clamp(0, 255)
         pixels = F.pad(pixels - border, (1, 1, 1, 1)) + border
@@ -347,6 +378,13 @@ class SimulatedStem(SimulatedBlock):
             rounded = F.conv2d(pixels.double(), weight.double(), bias.double(), stride=2).float()
         y = conv(x)
         return self._passed("output", F.relu(y + (rounded - y).detach()))
+
+    def normalise_with(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+        """Lets the int8 form take raw RGB values, if there is a mean and std."""
+        self.raw = mean is not None and std is not None
+        if self.raw:
+            self.mean.copy_(torch.tensor(mean))
+            self.std.copy_(torch.tensor(std))
 
     def settle(self) -> None:
         self.output.settle(least_scale(*self._of_pixels(), PIXELS))
@@ -368,8 +406,8 @@ class SimulatedStem(SimulatedBlock):
     def _of_pixels(self) -> tuple[Tensor, Tensor]:
         """Weight and bias for pixels."""
         weight, bias = self.conv.weight.detach().double(), self.conv.bias.detach().double()
-        weight = weight / self.std.view(-1, 1, 1)
-        return weight, bias - (weight * self.mean.view(-1, 1, 1)).flatten(1).sum(1)
+        weight = weight / self.std.double().view(-1, 1, 1)
+        return weight, bias - (weight * self.mean.double().view(-1, 1, 1)).flatten(1).sum(1)
 
 
 class SimulatedSeaLayer(nn.Module):

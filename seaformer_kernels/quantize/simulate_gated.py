@@ -69,6 +69,7 @@ class SimulatedSeaAttention(SimulatedGatedBlock):
         self.output = Map()
 
     def forward(self, x: Tensor) -> Tensor:
+        self._know_ranges(x)
         x = self._passed("input", x)
         every = self._convolved(self.all, x, self.input, self.queries_keys_values)
         every = self._passed("queries_keys_values", every)
@@ -154,6 +155,7 @@ class SimulatedFusionGate(SimulatedGatedBlock):
         self.output = Map()
 
     def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
+        self._know_ranges(local_features, global_features)
         return self._passed("output", self._gated(local_features, global_features))
 
     def _gated(self, local: Tensor, coarse: Tensor) -> Tensor:
@@ -207,6 +209,7 @@ class SimulatedLastFusion(SimulatedFusionGate):
         self.dropout = dropout
 
     def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
+        self._know_ranges(local_features, global_features)
         gated = self._gated(local_features, global_features)
         fused = self._passed("output", F.relu(gated + self.shift[:, None, None]))
         return self._to_floats(self.classifier, self.dropout(fused), self.output)

@@ -216,7 +216,7 @@ def test_the_output_is_near(model, quantized, images):
 
 def test_calibration_computes_as_the_kernels_do(quantized, images, model):
     """What is reported comes from a simulation; it must be of the same model."""
-    found = decibels(outputs(quantized, images[:8]), outputs(model, images[:8]))
+    found = decibels(outputs(quantized, images[:4]), outputs(model, images[:4]))
     assert found == pytest.approx(quantized.report().signal_to_noise, abs=0.3)
 
 
