@@ -19,9 +19,7 @@ SEAFORMER_INLINE const int8_t* input_of(const Int8Pointwise& args, int64_t pixel
 
 // Four input channels of a pixel, in every lane.
 SEAFORMER_INLINE int8x16_t splat(const int8_t* from) {
-  int32_t four;
-  __builtin_memcpy(&four, from, sizeof four);
-  return vreinterpretq_s8_s32(vdupq_n_s32(four));
+  return vreinterpretq_s8_s32(vld1q_dup_s32(reinterpret_cast<const int32_t*>(from)));
 }
 
 // Of two output channels each: the first two input channels' and the last two's, in turn.
@@ -47,9 +45,10 @@ SEAFORMER_INLINE void add_pair(Sums (&sums)[pixels], const int8_t* weights,
     x[p] = splat(input[p] + k);
     y[p] = splat(input[p] + k + kInt8Taps);
   }
+  const int8x16x4_t first = vld1q_s8_x4(weights), second = vld1q_s8_x4(weights + kGroup);
   SEAFORMER_UNROLL
   for (int v = 0; v < kVectors; ++v) {
-    const int8x16_t w = vld1q_s8(weights + 16 * v), u = vld1q_s8(weights + kGroup + 16 * v);
+    const int8x16_t w = first.val[v], u = second.val[v];
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x[p]));
@@ -58,6 +57,8 @@ SEAFORMER_INLINE void add_pair(Sums (&sums)[pixels], const int8_t* weights,
       int16x8_t high = vmull_high_s8(w, x[p]);
       high = vmlal_high_s8(high, u, y[p]);
       sums[p].high[v] = vpadalq_s16(sums[p].high[v], high);
+      // In this order, in which registers suffice; gcc spills four in its own.
+      __asm__ volatile("" : "+w"(sums[p].low[v]), "+w"(sums[p].high[v]));
     }
   }
 }
@@ -118,7 +119,8 @@ SEAFORMER_INLINE void copy(const void* from, void* to, int64_t bytes) {
 
 // `pixels` pixels from `pixel` on by the panel that begins with a channel.
 template <int pixels>
-void tile(const Int8Pointwise& args, int64_t pixel, const int8_t* panel, int64_t channel) {
+SEAFORMER_INLINE void tile(const Int8Pointwise& args, int64_t pixel, const int8_t* panel,
+                           int64_t channel) {
   const int8_t* input[pixels];
   Sums sums[pixels];
   SEAFORMER_UNROLL
@@ -133,9 +135,10 @@ void tile(const Int8Pointwise& args, int64_t pixel, const int8_t* panel, int64_t
     add_pair(sums, weights, input, k);
   }
   for (; k < args.in_channels; k += kInt8Taps, weights += kGroup) {
+    const int64_t left = args.in_channels - k;
+    SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) {
       int8_t four[kInt8Taps] = {};
-      const int64_t left = args.in_channels - k;
       copy(input[p] + k, four, left < kInt8Taps ? left : kInt8Taps);
       add_group(sums[p], weights, splat(four));
     }
