@@ -44,6 +44,7 @@ docs/start/sharing
 docs/start/many-pictures
 docs/start/pytorch
 docs/start/half-precision
+docs/start/int8
 docs/start/deployment
 docs/start/onnx
 docs/start/raspberry-pi
@@ -96,6 +97,7 @@ docs/api/ops
 docs/api/modules
 docs/api/models
 docs/api/optimize
+docs/api/quantize
 docs/api/cpu
 docs/api/data
 docs/api/evaluate

@@ -1,0 +1,65 @@
+"""`seaformer quantize`."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from command_line import MODEL, photo, run
+
+import seaformer_kernels as sk
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos" / "below"
+    folder.mkdir(parents=True)
+    for seed in range(8):
+        photo(96, 72, seed).save(folder / f"{seed}.png")
+
+
+def test_it_writes_a_model_file(photos):
+    result = run(
+        *("quantize", MODEL, "--num-classes", 4, "--data", "photos", "--out", "a.sfm"),
+        *("--long-side", 64, "--json", "a.json", "--skip", "backbone.smb1.stem_block"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "Calibrated on 8 images." in result.output
+    assert "a.sfm: segmentation, 4 classes" in result.output
+    found = json.loads(Path("a.json").read_text())
+    types = {block["path"]: block["dtype"] for block in found["blocks"]}
+    assert types["backbone.smb2.layer1"] == "int8"
+    assert types["backbone.smb1.stem_block"] == "float32"
+    sk.export_native(sk.create_model(MODEL, num_classes=4), "b.sfm", (0, 0, 0), (1, 1, 1))
+    sizes = [Path(name).stat().st_size for name in ("a.sfm", "b.sfm")]
+    assert sizes[0] < 0.8 * sizes[1]
+    (length,) = struct.unpack_from("<Q", Path("a.sfm").read_bytes(), 8)
+    assert length == sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "nowhere"), "calibration_data as a folder of images, got nowhere"),
+        (("--data", "photos", "--skip", "head"), "skip to name parts of the model, got 'head'"),
+        (("--data", "."), "expected images in calibration_data, got none"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    result = run("quantize", MODEL, *arguments, "--out", "a.sfm")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not (tmp_path / "a.sfm").exists()
+
+
+def test_the_checkpoint_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pth").touch()
+    result = run("quantize", MODEL, "--weights", "a.pth", "--data", ".", "--out", "./a.pth")
+    assert result.exit_code == 2
+    assert "is read and would be replaced" in result.output
