@@ -85,6 +85,11 @@ void QuantizedStemRows::copy_row(const Part& part, int64_t row, int8_t* to) cons
   const int64_t at =
       part.image * images_.image_stride + row * images_.row_stride + first * images_.column_stride;
   const int64_t element = images_.bytes ? 1 : int64_t{sizeof(float)};
+  if (images_.bytes && images_.channel_stride == 1 && images_.column_stride == 3) {
+    const auto* bytes = static_cast<const uint8_t*>(images_.data) + at;
+    for (int64_t i = 0; i < 3 * count; ++i) inside[i] = static_cast<int8_t>(bytes[i] ^ 0x80);
+    return;
+  }
   for (int c = 0; c < 3; ++c) {
     copy_channel(after(images_.data, (at + c * images_.channel_stride) * element), count, c,
                  inside + c);

@@ -17,13 +17,13 @@ build=$repo/build/aarch64
 python=${PYTHON:-python3}
 
 # On the oldest there is, ARMv8.0, every code path of its runs, and on everything the emulator knows
-# those that calculate in half types. On a big ARMv8.2 and one with 512-bit SVE only the choice is
+# those that calculate in half types and int8. On a big ARMv8.2 and one with 512-bit SVE only the choice is
 # tested.
 kernel_cpu=cortex-a53
 kernel_parts=2 # as many processes
 half_cpu=max
-half_isas=neon_fp16,neon_bf16
-half_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_)
+half_isas=neon_fp16,neon_bf16,neon_dot,neon_i8mm
+half_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ int8_)
 dispatch_cpus=(cortex-a76 a64fx max)
 dispatch_tests=(isa_ kernels_choose)
 # PyTorch needs LSE atomics, so nothing older than ARMv8.1. Two processes, of about the same time.
