@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kRows = 3;          // of the image that an output row looks at
 constexpr int64_t kRowBytes = 9;  // of them, what an output looks at
+constexpr int64_t kCopied = 16;   // at once: what is too much, the next copy replaces
 constexpr int64_t kInputs = 28;   // of an output: 27 and one whose weights are zero
 constexpr int64_t kPatch = 32;    // bytes between those of neighbouring outputs
 constexpr int64_t kBlock = 96;    // outputs that are convolved together, by what stays in the L1
@@ -43,14 +44,14 @@ void QuantizedStemRows::fill(const Part& part, const OutPixels& to, void* scratc
   for (int64_t row = 2 * part.row - (part.follows ? 0 : 1); row < 2 * part.row + 2; ++row) {
     copy_row(part, row, in_ring(row));
   }
+  const int8_t* rows[kRows];
+  for (int r = 0; r < kRows; ++r) rows[r] = in_ring(2 * part.row - 1 + r);
   for (int64_t x = 0; x < outputs; x += kBlock) {
     const int64_t count = std::min(kBlock, outputs - x);
     for (int64_t i = 0; i < count; ++i) {
       for (int r = 0; r < kRows; ++r) {
-        std::memcpy(patches + i * kPatch + r * kRowBytes,
-                    in_ring(2 * part.row - 1 + r) + 6 * (x + i), kRowBytes);
+        std::memcpy(patches + i * kPatch + r * kRowBytes, rows[r] + 6 * (x + i), kCopied);
       }
-      patches[i * kPatch + kInputs - 1] = 0;
     }
     Int8Pointwise args;
     args.input = {patches, kPatch};

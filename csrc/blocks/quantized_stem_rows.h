@@ -18,9 +18,9 @@ namespace seaformer {
 
 class QuantizedStemRows final : public RowSource {
  public:
-  // Bytes of scratch for each pixel of a row: its share of three rows of the image, and what it
-  // looks at in them.
-  static constexpr int64_t kScratch = 3 * 9 + 32;
+  // Bytes of scratch for each pixel of a row: its share of three rows of the image, what it
+  // looks at in them, and what is copied beyond.
+  static constexpr int64_t kScratch = 3 * 9 + 32 + 16;
 
   // Rows come out as int8, or as a banded filter or a quad filter takes them.
   QuantizedStemRows(const MapShape& shape, const PackedHeader& packed, const StemImages& images,

@@ -42,14 +42,17 @@ void prepare(const Int8DepthwiseShape& shape, const void* packed, int32_t zero, 
       __builtin_memcpy(after(quad, kOffsets + 16 * pixel + 4 * lane), &channel.offset, 4);
     }
     __builtin_memcpy(after(quad, kMultipliers + 4 * lane), &channel.multiplier, 4);
-    auto weights = static_cast<int8_t*>(after(quad, kWeights + 4 * lane));
+    void* weights = after(quad, kWeights + 4 * lane);
     for (int i = 0; i < size; ++i) {
-      for (int s = 0; s < count; ++s, weights += 16) {
-        for (int pixel = 0; pixel < 4; ++pixel) {
-          const int tap = pixel + first + s * shape.stride + size / 2;
-          weights[pixel] = tap >= 0 && tap < size ? channel.taps[(i * size + tap) * kPanel]
-                                                  : static_cast<int8_t>(0);
-        }
+      uint64_t taps = 0;  // side by side, behind three zeros
+      for (int tap = size - 1; tap >= 0; --tap) {
+        taps = taps << 8 | static_cast<uint8_t>(channel.taps[(i * size + tap) * kPanel]);
+      }
+      taps = taps << 24 >> 8 * (first + size / 2 + 3);
+      for (int s = 0; s < count; ++s, taps >>= 8 * shape.stride) {
+        const auto of_pixels = static_cast<uint32_t>(taps);
+        __builtin_memcpy(weights, &of_pixels, 4);
+        weights = after(weights, 16);
       }
     }
   }
