@@ -81,32 +81,20 @@ SEAFORMER_INLINE void store_int8(const Int8Pointwise& args, const float32x4_t (&
   vst1q_s8(static_cast<int8_t*>(output), vqmovn_high_s16(vqmovn_s16(low), high));
 }
 
-// The outputs of a pixel and a panel, from its sums with their biases.
-SEAFORMER_INLINE void store_pixel(const Int8Pointwise& args, const int8_t* panel,
-                                  const int32x4_t (&sums)[kVectors], const void* residual,
-                                  void* output) {
-  const auto multipliers = reinterpret_cast<const float*>(panel + kArray);
-  const auto offsets = reinterpret_cast<const float*>(panel + 2 * kArray);
-  float32x4_t numbers[kVectors];
-  SEAFORMER_UNROLL
-  for (int v = 0; v < kVectors; ++v) {
-    numbers[v] = vfmaq_f32(vld1q_f32(offsets + 4 * v), vreinterpretq_f32_s32(sums[v]),
-                           vld1q_f32(multipliers + 4 * v));
-  }
+// The outputs of a pixel and a panel, from floats that hold rounded numbers or, of the form that is
+// not rounded, outputs.
+SEAFORMER_INLINE void store_pixel(const Int8Pointwise& args, float32x4_t (&numbers)[kVectors],
+                                  const void* residual, void* output) {
   if (args.form == Int8Output::kInt8) return store_int8(args, numbers, residual, output);
-  const auto to = static_cast<float*>(output);
   const float zero = static_cast<float>(args.zero);
   SEAFORMER_UNROLL
   for (int v = 0; v < kVectors; ++v) {
-    if (args.form == Int8Output::kFloat) {
-      const float32x4_t sum = vsubq_f32(vreinterpretq_f32_s32(sums[v]), vdupq_n_f32(kMagic));
-      numbers[v] = vmulq_f32(sum, vld1q_f32(multipliers + 4 * v));
-    } else {
+    if (args.form == Int8Output::kInt8Float) {
       numbers[v] = vsubq_f32(numbers[v], vdupq_n_f32(kMagic + zero));
       numbers[v] = vmaxq_f32(numbers[v], vdupq_n_f32(kLeastQuantized - zero));
       numbers[v] = vminq_f32(numbers[v], vdupq_n_f32(kMostQuantized - zero));
     }
-    vst1q_f32(to + 4 * v, numbers[v]);
+    vst1q_f32(static_cast<float*>(output) + 4 * v, numbers[v]);
   }
 }
 
@@ -143,16 +131,26 @@ SEAFORMER_INLINE void tile(const Int8Pointwise& args, int64_t pixel, const int8_
       add_group(sums[p], weights, splat(four));
     }
   }
+  // All of them before anything is stored, so that what is loaded serves all pixels.
+  float32x4_t numbers[pixels][kVectors];
+  SEAFORMER_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const int32x4_t bias = vld1q_s32(reinterpret_cast<const int32_t*>(panel) + 4 * v);
+    const auto arrays = reinterpret_cast<const float*>(panel + kArray) + 4 * v;
+    const float32x4_t multiplier = vld1q_f32(arrays), offset = vld1q_f32(arrays + kPanel);
+    SEAFORMER_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      const float32x4_t sum =
+          vreinterpretq_f32_s32(vaddq_s32(bias, vpaddq_s32(sums[p].low[v], sums[p].high[v])));
+      numbers[p][v] = args.form == Int8Output::kFloat
+                          ? vmulq_f32(vsubq_f32(sum, vdupq_n_f32(kMagic)), multiplier)
+                          : vfmaq_f32(offset, sum, multiplier);
+    }
+  }
   const int64_t bytes = args.form == Int8Output::kInt8 ? 1 : 4;
   const int64_t left = args.out_channels - channel;
   SEAFORMER_UNROLL
   for (int p = 0; p < pixels; ++p) {
-    int32x4_t totals[kVectors];
-    SEAFORMER_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      totals[v] = vaddq_s32(vld1q_s32(reinterpret_cast<const int32_t*>(panel) + 4 * v),
-                            vpaddq_s32(sums[p].low[v], sums[p].high[v]));
-    }
     void* const output =
         after(args.output.data, (pixel + p) * args.output.stride + channel * bytes);
     const void* residual = args.residual.data;
@@ -160,19 +158,20 @@ SEAFORMER_INLINE void tile(const Int8Pointwise& args, int64_t pixel, const int8_
       residual = after(residual, (pixel + p) * args.residual.stride + channel);
     }
     if (left >= kPanel) {
-      store_pixel(args, panel, totals, residual, output);
+      store_pixel(args, numbers[p], residual, output);
       continue;
     }
     float outputs[kPanel];
     int8_t addends[kPanel];
     if (residual != nullptr) copy(residual, addends, left);
-    store_pixel(args, panel, totals, residual == nullptr ? nullptr : addends, outputs);
+    store_pixel(args, numbers[p], residual == nullptr ? nullptr : addends, outputs);
     copy(outputs, output, left * bytes);
   }
 }
 
 // Pixels are taken in blocks that stay in a near cache while all weights pass by.
-void run(const Int8Pointwise& args) {
+void run(const Int8Pointwise& given) {
+  const Int8Pointwise args = given;  // which no store changes, as compilers see
   constexpr int64_t kBlockBytes = 16 * 1024, kBlockPixels = 16, kTilePixels = 2;
   const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
   int64_t block = kBlockBytes / args.in_channels / kTilePixels * kTilePixels;
