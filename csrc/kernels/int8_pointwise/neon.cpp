@@ -1,6 +1,7 @@
 // ARMv8.0: products of int8 are summed in pairs in int16, which two of them fit, as weights are no
-// -128; then by pairs in int32. Four multiply-adds an instruction like float32's, and a quarter of
-// its memory.
+// -128; then by pairs in int32. That is 1.0 instructions for four multiply-adds at 384 input
+// channels, where float32 takes 1.1, but 1.2 at 64 and 2.0 at 16, where float32 has 1.1 and 1.2:
+// there only memory is gained.
 #include <arm_neon.h>
 
 #include "kernels/int8_pointwise/int8_pointwise.h"
