@@ -46,7 +46,7 @@ class Simulator:
     """
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], raw: bool, skip: Collection[str]
+        self, mean: Sequence[float], std: Sequence[float], *, raw: bool, skip: Collection[str]
     ):
         self._stem = (tuple(mean), tuple(std), raw)
         self._skip = skip
@@ -78,6 +78,7 @@ class Simulator:
             mlp = SimulatedInvertedResidual(folded_mlp(module.mlp), True, "Mlp")
             self.blocks[half] = mlp
             return SimulatedSeaLayer(module.attn, mlp)
+        block: SimulatedBlock
         if isinstance(module, InvertedResidual):
             folded = FoldedInvertedResidual.of(module)
             block = SimulatedInvertedResidual(folded, module.residual, "InvertedResidual")
@@ -111,8 +112,9 @@ def prepared(
             raise ValueError(f"{op}: expected skip to name parts of the model, got {name!r}.")
     facts = getattr(model, "facts", None)
     usual = (facts.mean, facts.std) if facts else (IMAGENET_MEAN, IMAGENET_STD)
-    known = usual if given[0] is None else given
-    simulator = Simulator(*known, given[0] is not None, skip)
+    mean, std = given
+    known = usual if mean is None or std is None else (mean, std)
+    simulator = Simulator(*known, raw=mean is not None, skip=skip)
     network = simulator.convert(copied(model))
     if not simulator.blocks:
         raise ValueError(
@@ -156,13 +158,14 @@ class ToFused(Converter):
 
     def _simulated_layer(self, layer: SimulatedSeaLayer, path: str) -> nn.Module:
         at = f"{path}.attn".lstrip(".")
+        attn: nn.Module
         try:
-            attn = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
+            attn = fused = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
         except Unservable as error:
             self.entries.append(Entry(at, "SeaAttention", str(error)))
             attn = _WithResidual(super().convert(layer.attn, at))
         else:
-            self.entries.append(Entry(at, "SeaAttention", dtype=name_of(attn.dtype)))
+            self.entries.append(Entry(at, "SeaAttention", dtype=name_of(fused.dtype)))
         mlp = self._simulated(layer.mlp, f"{path}.mlp".lstrip("."))
         return nn.Sequential(OrderedDict(attn=attn, mlp=mlp))
 
@@ -205,9 +208,7 @@ def link(model: nn.Module, blocks: dict[str, SimulatedBlock], x: Tensor) -> list
     for path, block in blocks.items():
         hooks.append(block.register_forward_pre_hook(lambda _, args, path=path: before(path, args)))
         hooks.append(
-            block.register_forward_hook(
-                lambda block, _, y: written.append((y, block.get_submodule("output")))
-            )
+            block.register_forward_hook(lambda block, _, y: written.append((y, block.output)))
         )
     try:
         model(x)

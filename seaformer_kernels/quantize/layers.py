@@ -105,7 +105,7 @@ def quantize_layer(
         step = multiplier * scale_out  # what one of a sum stands for
         along = (step / scale_in).view(-1, *[1] * (weight.dim() - 1))
         whole = (weight / along).round().clamp(-MOST, MOST)
-        lost = 0.0
+        lost = torch.zeros_like(bias)
         if mean is not None:
             change = (whole * along - weight).flatten(2).sum(2)  # of each input
             lost = change[:, 0] * mean if _is_depthwise(weight, mean) else change @ mean.double()

@@ -13,7 +13,12 @@ from seaformer_kernels.quantize.calibration import check_count, progress
 from seaformer_kernels.quantize.convert import link
 from seaformer_kernels.quantize.equalize import equalize
 from seaformer_kernels.quantize.observers import OBSERVERS
-from seaformer_kernels.quantize.simulate import EmptyRange, Map, SimulatedBlock
+from seaformer_kernels.quantize.simulate import (
+    EmptyRange,
+    Map,
+    SimulatedBlock,
+    SimulatedInvertedResidual,
+)
 
 LOOK = 32  # images that channels are equalized by
 MEASURED = 4  # images that are kept to measure errors on
@@ -42,8 +47,8 @@ def calibrate(
     if equalizes:
         _observe(network, blocks, maps, first, observer)
         for path in order:
-            if hasattr(blocks[path], "expand"):
-                equalize(blocks[path])
+            if isinstance(block := blocks[path], SimulatedInvertedResidual):
+                equalize(block)
         for of in maps.values():
             of.forget()
     steps = progress("Calibrating", itertools.chain(first, data), num_samples, show_progress)
@@ -57,7 +62,7 @@ def settle(op: str, path: str, block: SimulatedBlock) -> None:
     """Sets the scales of a block's maps; those of the blocks before it are set."""
     try:
         # That of a map which another block writes is there, and at least what it can be.
-        if hasattr(block, "input") and not float(block.input.scale):
+        if isinstance(block, SimulatedInvertedResidual) and not float(block.input.scale):
             block.input.settle()
         block.settle()
     except EmptyRange:
