@@ -24,3 +24,5 @@ endforeach()
 # It spells instruction sets its own way.
 set(SEAFORMER_FLAGS_neon_fp16 -mcpu=generic+v8_2a+fullfp16)
 set(SEAFORMER_FLAGS_neon_bf16 -mcpu=generic+v8_2a+bf16)
+set(SEAFORMER_FLAGS_neon_dot -mcpu=generic+v8_2a+dotprod)
+set(SEAFORMER_FLAGS_neon_i8mm -mcpu=generic+v8_2a+dotprod+i8mm)

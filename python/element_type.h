@@ -16,7 +16,7 @@ using torch::headeronly::ScalarType;
 
 // By the codes of element types.
 inline constexpr ScalarType kScalarTypes[] = {ScalarType::Float, ScalarType::Half,
-                                              ScalarType::BFloat16};
+                                              ScalarType::BFloat16, ScalarType::Char};
 
 inline ScalarType scalar_type(Element element) {
   return kScalarTypes[static_cast<int32_t>(element)];
@@ -27,6 +27,12 @@ inline std::optional<Element> find_element(ScalarType type) {
     if (scalar_type(element) == type) return element;
   }
   return std::nullopt;
+}
+
+// The same of maps that blocks read and write, which may be of int8.
+inline std::optional<Element> find_map_element(ScalarType type) {
+  if (type == scalar_type(Element::kI8)) return Element::kI8;
+  return find_element(type);
 }
 
 // "float32 or float16"; with another, "float32, float16 or uint8".
@@ -43,8 +49,9 @@ inline std::string element_names(const char* other = nullptr) {
 
 // Of a call whose result has a type that its weights tell, too; without one it is float32.
 inline void check_result_type(const char* op, std::optional<ScalarType> given, Element written) {
-  const std::optional<Element> element = find_element(given.value_or(ScalarType::Float));
-  require(element.has_value(), op, ": expected dtype to be ", element_names(), ", got another");
+  const std::optional<Element> element = find_map_element(given.value_or(ScalarType::Float));
+  require(element.has_value(), op, ": expected dtype to be ", element_names("int8"),
+          ", got another");
   require(*element == written, op, ": expected dtype ", element_name(written),
           ", as the packed weights write it, got ", element_name(*element));
 }

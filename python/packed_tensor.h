@@ -38,8 +38,8 @@ inline Tensor channels_last_map(const Tensor& x) {
 inline Tensor channels_last_map(const char* op, const char* name, const Tensor& x,
                                 const PackedHeader& packed) {
   check_map_shape(op, name, x);
-  const std::optional<Element> element = find_element(x.scalar_type());
-  require(element.has_value(), op, ": expected a ", element_names(), " ", name,
+  const std::optional<Element> element = find_map_element(x.scalar_type());
+  require(element.has_value(), op, ": expected a ", element_names("int8"), " ", name,
           ", got another dtype");
   require(*element == element_of(packed), op, ": expected packed weights of ",
           element_name(*element), " for maps of it, got some of ",

@@ -4,9 +4,9 @@
     python benchmarks/arm/count_layers.py KERNEL [--match TEXT] [--isa neon] [--element f32]
 
 KERNEL is one whose program is built: bench_KERNEL takes an instruction set and `list` or the number
-of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, and `--lanes 8`
-for types of 16 bits that are calculated with. Exits with 2 when nothing could be counted. Needs
-what count.py needs.
+of a layer (benchmarks/cpp/layer_program.h). An ideal FMA does four multiply-adds, `--lanes 8` for
+types of 16 bits that are calculated with, and `--lanes 16` for int8 by dot products. Exits with 2
+when nothing could be counted. Needs what count.py needs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import count
 BUILD = Path(__file__).resolve().parents[2] / "build" / "aarch64"
 
 
-def layers(program: Path) -> list[tuple[str, float]]:
+def layers(program: Path, isa: str, cpu: str) -> list[tuple[str, float]]:
     """The layers that the program knows, and their multiply-adds."""
     listed = subprocess.run(
-        [*count.emulator(), program, "neon", "list"], capture_output=True, text=True, check=True
+        [*count.emulator(cpu), program, isa, "list"], capture_output=True, text=True, check=True
     )
     rows = (line.split() for line in listed.stdout.splitlines())
     return [(name, float(macs)) for name, macs in rows]
@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--match", default="", help="only layers with this in their name")
     parser.add_argument("--isa", default="neon", help="or `best`, what the library chooses itself")
     parser.add_argument(
-        "--element", choices=("f32", "f16", "bf16"), help="of kernels that have several"
+        "--element", choices=("f32", "f16", "bf16", "i8"), help="of kernels that have several"
     )
     parser.add_argument("--lanes", type=int, default=4, help="multiply-adds of an ideal FMA")
     parser.add_argument("--cpu", default="cortex-a76", help="a name of `qemu-aarch64 -cpu help`")
@@ -70,7 +70,7 @@ def main() -> int:
         print(f"{'layer':>60}    instructions an ideal FMA")
         counted = []
         element = ["--element", options.element] if options.element else []
-        for index, (layer, macs) in enumerate(layers(program)):
+        for index, (layer, macs) in enumerate(layers(program, options.isa, options.cpu)):
             if options.match in layer:
                 (window,) = count.count(program, [options.isa, str(index), *element], options.cpu)
                 counted.append((window["total"] / (macs / options.lanes), layer))

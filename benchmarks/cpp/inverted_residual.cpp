@@ -1,11 +1,14 @@
 // Every inverted residual and MLP of the family, fused, or by the same kernels one after another;
-// layer_program.h tells how to call it. The unfused ones follow the fused.
+// layer_program.h tells how to call it. The unfused ones follow the fused. Of int8 there are fused
+// ones only.
 #include "blocks/inverted_residual.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
 
+#include "blocks/section_reader.h"
 #include "core/workspace.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/pointwise/variants.h"
@@ -99,6 +102,50 @@ std::function<void()> prepare_fused(const Problem& p) {
   };
 }
 
+// Packed weights of int8, all the same.
+std::vector<float> int8_weights(const Problem& p) {
+  PackedHeader h = p.header;
+  h.version = kPackedVersion, h.element = static_cast<int32_t>(Element::kI8);
+  std::vector<float> packed(packed_bytes(h) / sizeof(float));
+  std::memcpy(packed.data(), &h, sizeof h);
+  const auto& held = *reinterpret_cast<const PackedHeader*>(packed.data());
+  SectionReader sections(held);
+  auto& numbers = const_cast<QuantizedNumbers&>(sections.quantized_numbers());
+  numbers.input_scale = numbers.output_scale = 0.1f;
+  numbers.ratio = kRatioOne;
+  const int64_t in = h.in_channels, hidden = h.hidden_channels, out = h.out_channels;
+  const int64_t taps = int64_t{h.kernel_size} * h.kernel_size;
+  const std::vector<int8_t> weight(std::max({in * hidden, hidden * taps, hidden * out}), 3);
+  const std::vector<int32_t> bias(std::max(hidden, out));
+  const std::vector<float> multiplier(bias.size(), 0x1p-8f);
+  const int32_t zero = zero_point(static_cast<Activation>(h.expand_activation));
+  if (p.expands()) {
+    pack_int8_pointwise(in, hidden, weight.data(), bias.data(), multiplier.data(), 0, zero,
+                        const_cast<void*>(sections.pointwise(in, hidden)));
+  }
+  pack_int8_depthwise(hidden, h.kernel_size, weight.data(), bias.data(), multiplier.data(),
+                      kLeastQuantized,
+                      const_cast<void*>(sections.depthwise(hidden, h.kernel_size)));
+  pack_int8_pointwise(hidden, out, weight.data(), bias.data(), multiplier.data(), kLeastQuantized,
+                      0, const_cast<void*>(sections.rest()));
+  return packed;
+}
+
+std::function<void()> prepare_int8(const Problem& p) {
+  auto weights = std::make_shared<std::vector<float>>(int8_weights(p));
+  const PackedHeader& h = *reinterpret_cast<const PackedHeader*>(weights->data());
+  auto input = std::make_shared<std::vector<int8_t>>(p.height * p.width * h.in_channels, 7);
+  auto output =
+      std::make_shared<std::vector<int8_t>>(p.out_height() * p.out_width() * h.out_channels);
+  const MapShape shape{1, p.height, p.width};
+  auto workspace = std::make_shared<Workspace>(inverted_residual_workspace(shape, h, 1));
+  return [=, &h] {
+    inverted_residual(shape, h, p.residual, input->data(), output->data(), workspace->data(),
+                      Sequential());
+    (void)weights;
+  };
+}
+
 // Expanded map and filtered map as a whole.
 std::function<void()> prepare_unfused(const Problem& p) {
   auto data = std::make_shared<Data>(p);
@@ -133,6 +180,16 @@ std::function<void()> prepare_unfused(const Problem& p) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (bench::takes_int8(argc, argv)) {
+    return bench::layer_program(argc, argv, [] {
+      std::vector<bench::LayerCase> cases;
+      for (const bench::Shape& shape : bench::read_shapes("inverted_residual")) {
+        const Problem p(shape.sizes);
+        cases.push_back({shape.module, p.macs(), [=] { return prepare_int8(p); }, p.bytes() / 4});
+      }
+      return cases;
+    });
+  }
   return bench::layer_program(argc, argv, [] {
     std::vector<bench::LayerCase> cases;
     for (const bool fused : {true, false}) {

@@ -5,7 +5,7 @@
 //   PROGRAM ISA LAYER      run the layer of that number once between the counting markers
 //
 // ISA may be `best`, what the library would choose by itself. Of programs that know element types,
-// --element f16 at the end asks for float16.
+// --element f16 at the end asks for float16, and i8 for int8 where they know that.
 #pragma once
 
 #include <cstdio>
@@ -29,6 +29,14 @@ struct LayerCase {
   std::function<std::function<void()>()> prepare;  // makes the data and returns the call
   double bytes = 0;  // of input and output, where they are to be held against the memory
 };
+
+// Whether the last arguments ask for int8, which programs treat by themselves; takes them away.
+inline bool takes_int8(int& argc, char** argv) {
+  const bool asked = argc >= 3 && std::string(argv[argc - 2]) == "--element" &&
+                     std::string(argv[argc - 1]) == "i8";
+  if (asked) argc -= 2;
+  return asked;
+}
 
 // Calls f with a zero of the element type that the last arguments ask for, and takes them away.
 template <class F>

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "blocks/section_reader.h"
+#include "kernels/int8_convert/variants.h"
 
 namespace seaformer {
 namespace {
@@ -26,7 +27,7 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
       padding_(packed.kernel_size / 2),
       out_height_((shape.height - 1) / packed.stride + 1),
       out_width_((shape.width - 1) / packed.stride + 1),
-      element_(element_of(packed)),
+      element_(is_int8(packed) ? Element::kF32 : element_of(packed)),
       depthwise_kernel_(depthwise_kernel(element_)) {
   seam_rows_ = options.keep_map ? 0 : packed.kernel_size - packed.stride;
   // Bands are at least as high as a seam, so that no row lies in two of them.
@@ -46,6 +47,7 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
   chunk_ = std::clamp<int64_t>(fit / kChunkPixels, 1, 4) * kChunkPixels;
 
   SectionReader sections(packed);
+  if (is_int8(packed)) sections.quantized_numbers();
   if (expands(packed)) sections.pointwise(packed.in_channels, packed.hidden_channels);
   depthwise_ = sections.depthwise(packed.hidden_channels, packed.kernel_size);
   next_sections_ = sections.rest();
@@ -71,6 +73,9 @@ void BandedFilter::take(Carver& carver) {
       shape_.batch * (options_.keep_map ? shape_.height : (bands_ - 1) * seam_rows_);
   rows_ = carver.take(rows * columns(out_width_) * pixel_, element_);
   zeros_ = carver.take(zero_pixels() * pixel_, element_);
+  const bool widens = is_int8(packed_);
+  widened_ = carver.take<float>(
+      widens ? packed_depthwise_floats(packed_.hidden_channels, packed_.kernel_size) : 0);
   scratch_ = WorkerScratch(workers_, [&](Carver& own) { take_scratch(own); }, carver);
 }
 
@@ -125,6 +130,7 @@ void BandedFilter::fill_whole_row(const RowSource& source, int64_t image, int64_
 
 void BandedFilter::prepare(const RowSource& source, const Parallel& parallel) const {
   clear(zeros_, zero_pixels());
+  if (is_int8(packed_)) widen_depthwise(widened_);
   const int64_t row_pixels = columns(out_width_);
   if (options_.keep_map) {
     const int64_t rows = shape_.batch * shape_.height;
@@ -245,6 +251,20 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
   }
 }
 
+// As packed weights of float32, whose biases are the numbers that sums begin with.
+void BandedFilter::widen_depthwise(float* to) const {
+  const int64_t taps = int64_t{packed_.kernel_size} * packed_.kernel_size;
+  const auto* panel = static_cast<const unsigned char*>(depthwise_);
+  for (int64_t i = 0; i < panels(packed_.hidden_channels); ++i) {
+    std::memcpy(to, panel, kPanel * sizeof(float));
+    panel += kInt8PanelArrays * kPanel * int64_t{sizeof(float)};
+    int8_convert_kernel().dequantize(reinterpret_cast<const int8_t*>(panel), taps * kPanel, 0, 1.0f,
+                                     to + kPanel);
+    panel += taps * kPanel;
+    to += (taps + 1) * kPanel;
+  }
+}
+
 // The depthwise convolution of `count` pixels, the first of which looks at pixel `first` of rows.
 void BandedFilter::filter(const void* const* rows, int64_t first, int64_t count, void* to) const {
   const void* at[kMaxKernel];
@@ -254,13 +274,15 @@ void BandedFilter::filter(const void* const* rows, int64_t first, int64_t count,
   Depthwise args;
   args.rows = at;
   args.row_stride = pixel_ * bytes_of(element_);
-  args.weights = depthwise_;
+  args.weights = is_int8(packed_) ? widened_ : depthwise_;
   args.output = {to, pixel_, element_};
   args.width = count;
   args.channels = packed_.hidden_channels;
   args.kernel_size = packed_.kernel_size;
   args.stride = packed_.stride;
-  args.activation = static_cast<Activation>(packed_.depthwise_activation);
+  if (!is_int8(packed_)) {
+    args.activation = static_cast<Activation>(packed_.depthwise_activation);
+  }
   depthwise_kernel_.run(args);
 }
 

@@ -8,6 +8,10 @@
 // are made first, by all threads together.
 //
 // On demand the map is kept instead, as a whole.
+//
+// Of int8 weights the map is of float32: whole numbers, less their zero point, whose sums of
+// products float32 holds exactly. What is filtered are these, as core/quantized.h has them, without
+// multiplier and activation.
 #pragma once
 
 #include <cstdint>
@@ -103,6 +107,7 @@ class BandedFilter {
                       const Scratch& scratch) const;
   void run_strip(const RowSource& source, int64_t image, int64_t band, int64_t x0, int64_t x1,
                  const Scratch& scratch, const Consumer& consumer) const;
+  void widen_depthwise(float* to) const;
   void filter(const void* const* rows, int64_t first, int64_t count, void* to) const;
 
   MapShape shape_;
@@ -121,6 +126,7 @@ class BandedFilter {
   WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
   const void *depthwise_, *next_sections_;
+  float* widened_ = nullptr;  // the weights of int8 as those of float32
 };
 
 }  // namespace seaformer

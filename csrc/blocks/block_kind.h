@@ -44,6 +44,11 @@ class BlockKind {
   // output channels are already known to be.
   virtual void check(const char* /*op*/, const PackedHeader& /*weights*/) const {}
 
+  // Whether there are weights of int8 of it.
+  virtual bool has_int8() const { return false; }
+  // Whether what is written is float32 then.
+  virtual bool writes_floats() const { return false; }
+
   // Maps that a step of a network reads, of in_channels and of hidden_channels; 0: it can be none.
   virtual int maps() const { return 1; }
   virtual bool may_add_input(const PackedHeader& /*weights*/) const { return false; }

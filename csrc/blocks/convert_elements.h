@@ -3,13 +3,14 @@
 
 #include <cstdint>
 
+#include "blocks/packed.h"
 #include "core/element.h"
 #include "core/parallel.h"
 
 namespace seaformer {
 
 // `count` elements of one type to as many of another, or the same, rounded to nearest.
-void convert_elements(int64_t count, Element from_type, const void* from, Element to_type, void* to,
-                      const Parallel& parallel);
+void convert_elements(int64_t count, const MapType& from_type, const void* from,
+                      const MapType& to_type, void* to, const Parallel& parallel);
 
 }  // namespace seaformer

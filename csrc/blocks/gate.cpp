@@ -2,6 +2,7 @@
 
 #include "blocks/resize_axis.h"
 #include "blocks/section_reader.h"
+#include "kernels/int8_gate/variants.h"
 
 namespace seaformer {
 
@@ -9,7 +10,7 @@ Gate::Gate(const GateShape& shape, const PackedHeader& packed, const void* local
            const void* coarse, Carver& carver)
     : shape_(shape),
       packed_(packed),
-      element_(element_of(packed)),
+      element_(is_int8(packed) ? Element::kF32 : element_of(packed)),
       local_(local),
       coarse_(coarse),
       vertical_(make_resize_axis(shape.coarse.height, shape.local.height, carver)),
@@ -17,6 +18,7 @@ Gate::Gate(const GateShape& shape, const PackedHeader& packed, const void* local
       bilinear_(bilinear_kernel(element_)),
       pointwise_(pointwise_kernel(element_)) {
   SectionReader sections(packed);
+  if (is_int8(packed)) sections.quantized_numbers();
   local_weights_ = sections.pointwise(packed.in_channels, packed.out_channels);
   coarse_weights_ = sections.pointwise(packed.hidden_channels, packed.out_channels);
   next_sections_ = sections.rest();
@@ -33,21 +35,42 @@ Gate::Rows Gate::take_rows(Carver& carver) const {
   return rows;
 }
 
+void Gate::convolve(const InPixels& input, int64_t in_channels, const void* weights, int64_t pixels,
+                    const OutPixels& output, Activation activation) const {
+  if (!is_int8(packed_)) {
+    Pointwise args;
+    args.input = input;
+    args.weights = weights;
+    args.output = output;
+    args.pixels = pixels;
+    args.in_channels = in_channels;
+    args.out_channels = packed_.out_channels;
+    args.activation = activation;
+    return pointwise_.run(args);
+  }
+  Int8Pointwise args;
+  args.input = input;
+  args.weights = weights;
+  args.output = output;
+  args.form = Int8Output::kFloat;
+  args.pixels = pixels;
+  args.in_channels = in_channels;
+  args.out_channels = packed_.out_channels;
+  int8_pointwise_kernel().run(args);
+  if (activation == Activation::kHardSigmoid) {  // six times it: weights have taken up the sixth
+    int8_gate_kernel().ramp(static_cast<float*>(output.data), pixels * packed_.out_channels);
+  }
+}
+
 int Gate::hold(int64_t coarse_row, int64_t keep, Rows& rows) const {
   for (int slot = 0; slot < 2; ++slot) {
     if (rows.held[slot] == coarse_row) return slot;
   }
   const int slot = rows.held[0] == keep ? 1 : 0;
   const int64_t width = shape_.coarse.width, in = packed_.hidden_channels;
-  Pointwise args;
-  args.input = {after(coarse_, coarse_row * width * in, element_), in, element_};
-  args.weights = coarse_weights_;
-  args.output = {rows.gates[slot], packed_.out_channels, element_};
-  args.pixels = width;
-  args.in_channels = in;
-  args.out_channels = packed_.out_channels;
-  args.activation = Activation::kHardSigmoid;
-  pointwise_.run(args);
+  const Element element = element_of(packed_);
+  convolve({after(coarse_, coarse_row * width * in, element), in, element}, in, coarse_weights_,
+           width, {rows.gates[slot], packed_.out_channels, element_}, Activation::kHardSigmoid);
   rows.held[slot] = coarse_row;
   return slot;
 }
@@ -66,14 +89,10 @@ void Gate::enter_row(int64_t row, Rows& rows) const {
 void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
                   void* output) const {
   const int64_t in = packed_.in_channels, out = packed_.out_channels;
-  Pointwise product;
-  product.input = {after(local_, (row * shape_.local.width + begin) * in, element_), in, element_};
-  product.weights = local_weights_;
-  product.output = {output, out, element_};
-  product.pixels = end - begin;
-  product.in_channels = in;
-  product.out_channels = out;
-  pointwise_.run(product);
+  const Element element = element_of(packed_);
+  const OutPixels product{output, out, element_};
+  convolve({after(local_, (row * shape_.local.width + begin) * in, element), in, element}, in,
+           local_weights_, end - begin, product, Activation::kNone);
 
   BilinearMultiply gating;
   gating.row = rows.blended;
@@ -82,7 +101,7 @@ void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, con
   gating.high_weight = horizontal_.high_weight;
   gating.begin = begin;
   gating.end = end;
-  gating.output = product.output;
+  gating.output = product;
   gating.shift = shift;
   gating.channels = out;
   bilinear_.multiply(gating);

@@ -44,7 +44,8 @@ class Gate {
   void enter_row(int64_t row, Rows& rows) const;
 
   // Writes columns [begin, end) of the row that was entered, densely. A shift [out_channels] that
-  // is not null is added behind the product, and the sum rectified.
+  // is not null is added behind the product, and the sum rectified. Of int8 maps it writes float32,
+  // in the units of the int8 map that is to be made of it.
   void pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
               void* output) const;
 
@@ -52,12 +53,14 @@ class Gate {
   const void* next_sections() const { return next_sections_; }
 
  private:
+  void convolve(const InPixels& input, int64_t in_channels, const void* weights, int64_t pixels,
+                const OutPixels& output, Activation activation) const;
   // The slot that holds a coarse row, after filling the one that does not hold `keep`.
   int hold(int64_t coarse_row, int64_t keep, Rows& rows) const;
 
   const GateShape& shape_;
   const PackedHeader& packed_;
-  const Element element_;
+  const Element element_;  // of what it writes
   const void *local_, *coarse_;
   const void *local_weights_, *coarse_weights_, *next_sections_;
   ResizeAxis vertical_, horizontal_;

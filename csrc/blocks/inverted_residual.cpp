@@ -3,6 +3,7 @@
 #include "blocks/banded_filter.h"
 #include "blocks/block_kind.h"
 #include "blocks/input_rows.h"
+#include "blocks/quantized_inverted_residual.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/depthwise/variants.h"
@@ -76,6 +77,9 @@ int64_t inverted_residual_out(const PackedHeader& packed, int64_t in) {
 
 std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeader& packed,
                                         int64_t threads, int64_t source_scratch) {
+  if (is_int8(packed)) {
+    return quantized_inverted_residual_workspace(shape, packed, threads, source_scratch);
+  }
   Carver carver(nullptr);
   // It takes as much with a residual as without.
   make_filter(shape, packed, /*residual=*/false, threads, source_scratch).take(carver);
@@ -84,6 +88,9 @@ std::size_t inverted_residual_workspace(const MapShape& shape, const PackedHeade
 
 void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool residual,
                        const void* input, void* output, void* workspace, const Parallel& parallel) {
+  if (is_int8(packed)) {
+    return quantized_inverted_residual(shape, packed, residual, input, output, workspace, parallel);
+  }
   const InputRows rows(shape, packed, input);
   run(shape, packed, residual, rows, 0, expands(packed) ? input : nullptr, output, workspace,
       parallel);
@@ -92,16 +99,22 @@ void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool r
 void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed, bool residual,
                                const RowSource& source, int64_t source_scratch, void* output,
                                void* workspace, const Parallel& parallel) {
+  if (is_int8(packed)) {
+    return quantized_inverted_residual_of_rows(shape, packed, residual, source, source_scratch,
+                                               output, workspace, parallel);
+  }
   run(shape, packed, residual, source, source_scratch, nullptr, output, workspace, parallel);
 }
 
 namespace {
 
-// Sections: pointwise(in, hidden) if it expands, depthwise(hidden), pointwise(hidden, out).
+// Sections: of int8 its numbers; pointwise(in, hidden) if it expands, depthwise(hidden),
+// pointwise(hidden, out).
 class InvertedResidualKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override {
     Sections sections(w);
+    sections.quantized_numbers();
     if (expands(w)) sections.pointwise(w.in_channels, w.hidden_channels);
     sections.depthwise(w.hidden_channels, w.kernel_size);
     return sections.pointwise(w.hidden_channels, w.out_channels);
@@ -120,7 +133,10 @@ class InvertedResidualKind final : public BlockKind {
             ": expected packed weights without an expansion to have as many hidden as input "
             "channels, got ",
             w.hidden_channels, " and ", w.in_channels);
+    require(!is_int8(w) || w.expand_activation != static_cast<int32_t>(Activation::kHardSigmoid),
+            op, ": expected packed weights of int8 without h_sigmoid, got some with it");
   }
+  bool has_int8() const override { return true; }
   bool may_add_input(const PackedHeader& w) const override {
     return w.stride == 1 && w.in_channels == w.out_channels;
   }

@@ -19,7 +19,8 @@ enum class PackedKind : int32_t {
 };
 
 constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
-constexpr int32_t kPackedVersion = 3;  // the newest; float32 is packed as 2, which older code reads
+constexpr int32_t kPackedVersion = 4;       // the newest: int8; others are as older code reads them
+constexpr int32_t kTypedPackedVersion = 3;  // float16 and bfloat16
 constexpr int32_t kFloatPackedVersion = 2;
 constexpr int32_t kMaxPackedChannels = 1 << 20;  // keeps every length within 64 bits
 
@@ -43,10 +44,13 @@ static_assert(sizeof(PackedHeader) == 64);
 // Flags.
 constexpr int32_t kPackedExpands = 1;     // the inverted residual has an expansion
 constexpr int32_t kPackedNormalizes = 2;  // the stem was packed with a mean and std
+constexpr int32_t kPackedReadsRelu = 4;   // of int8: what the block reads is behind a ReLU
 
 inline Element element_of(const PackedHeader& header) {
   return header.version < 3 ? Element::kF32 : static_cast<Element>(header.element);
 }
+
+inline bool is_int8(const PackedHeader& header) { return element_of(header) == Element::kI8; }
 
 inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
 
@@ -65,6 +69,30 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
 
 // Bytes of a header and the sections behind it, for a kind and sizes that are possible.
 int64_t packed_bytes(const PackedHeader& header);
+
+// What weights of int8 begin with, an array as SectionReader has them.
+struct QuantizedNumbers {
+  float input_scale, output_scale;  // of the maps
+  float ratio;  // of a residual, in units of 1 / kRatioOne; 0 where there is none
+  float
+      inner[3];  // further scales, as the kind has them; of two maps the first is the coarse one's
+};
+constexpr int64_t kQuantizedNumbers = sizeof(QuantizedNumbers) / sizeof(float);
+
+// The type of a map, with what the numbers of int8 stand for: scale * (q - zero).
+struct MapType {
+  Element element = Element::kF32;
+  float scale = 1.0f;
+  int32_t zero = 0;
+};
+inline bool operator==(const MapType& a, const MapType& b) {
+  return a.element == b.element && a.scale == b.scale && a.zero == b.zero;
+}
+
+// Of the maps that a block reads, and of that it writes. Heads of int8 write float32.
+MapType input_type(const PackedHeader& header);
+MapType coarse_type(const PackedHeader& header);  // the second, of those that read two
+MapType output_type(const PackedHeader& header);
 
 // The sections behind a header.
 inline const void* packed_sections(const PackedHeader& header) { return &header + 1; }

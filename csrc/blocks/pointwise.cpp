@@ -4,6 +4,7 @@
 #include "blocks/over_grains.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
+#include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
@@ -28,6 +29,7 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, vo
 }
 
 bool calculates_in(Element element) {
+  if (element == Element::kI8) return int8_pointwise_kernel().isa != pointwise_kernel().isa;
   // What is only stored has variants of the instruction sets that float32 has.
   return element == Element::kF32 || pointwise_kernel(element).isa != pointwise_kernel().isa;
 }

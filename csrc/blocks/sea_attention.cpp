@@ -9,7 +9,9 @@
 #include "blocks/block_kind.h"
 #include "blocks/few_pixels.h"
 #include "blocks/input_rows.h"
+#include "blocks/quantized_sea_attention.h"
 #include "blocks/resize_axis.h"
+#include "blocks/sea_attention_shape.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
 #include "kernels/axial/variants.h"
@@ -31,20 +33,9 @@ namespace {
 //
 // The ring pays twice for the means, with products of H + W more positions, and wins where the map
 // outgrows the second-level cache.
-constexpr int64_t kPositions = 16;          // learned ones of an axis
 constexpr int64_t kKeptBytes = 640 * 1024;  // a map up to this size is kept
 
-// What the header's numbers mean here.
-struct Widths {
-  explicit Widths(const PackedHeader& packed)
-      : channels(packed.in_channels),
-        all(packed.hidden_channels),
-        keys(int64_t{packed.heads} * packed.key_dim),
-        values(all - 2 * keys) {}
-  int64_t channels;
-  int64_t all;  // queries, keys and values
-  int64_t keys, values;
-};
+using Widths = SeaAttentionWidths;
 
 struct Weights {
   Weights(const Widths& widths, SectionReader sections) {
@@ -65,19 +56,6 @@ struct Squeezed {
   float* projected;          // [positions][values]
   ResizeAxis rows, columns;  // where positions lie between the learned ones
 };
-
-AxialHeadsShape heads_shape(const MapShape& shape, const PackedHeader& packed,
-                            const Widths& widths) {
-  AxialHeadsShape axial;
-  axial.maps = shape;
-  axial.heads = packed.heads;
-  axial.key_dim = packed.key_dim;
-  axial.value_dim = widths.values / packed.heads;
-  axial.scale = 1.0f / std::sqrt(static_cast<float>(packed.key_dim));
-  axial.low = 0.0f;
-  axial.high = 6.0f;
-  return axial;
-}
 
 bool keeps_map(const MapShape& shape, const Widths& widths, Element element, SeaAttentionWay way) {
   if (way != SeaAttentionWay::kMeasuredBest) return way == SeaAttentionWay::kKeepMap;
@@ -106,7 +84,7 @@ class SeaAttention {
         keep_map_(keeps_map(shape, widths_, element_, way)),
         filter_(shape, packed, threads, filter_options(widths_, element_, keep_map_)),
         weights_(widths_, SectionReader(filter_.next_sections(), element_)),
-        heads_(heads_shape(shape, packed, widths_), threads),
+        heads_(heads_shape(shape, packed), threads),
         means_(element_, std::max(widths_.channels, widths_.values), threads),
         axial_(axial_kernel(element_)),
         pointwise_(pointwise_kernel(element_)) {}
@@ -261,6 +239,7 @@ class SeaAttention {
 
 std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& packed,
                                     int64_t threads, SeaAttentionWay way) {
+  if (is_int8(packed)) return quantized_sea_attention_workspace(shape, packed, threads);
   Carver carver(nullptr);
   SeaAttention(shape, packed, threads, way).take(carver);
   return carver.used();
@@ -269,6 +248,9 @@ std::size_t sea_attention_workspace(const MapShape& shape, const PackedHeader& p
 void sea_attention(const MapShape& shape, const PackedHeader& packed, bool residual,
                    const void* input, void* output, void* workspace, const Parallel& parallel,
                    SeaAttentionWay way) {
+  if (is_int8(packed)) {
+    return quantized_sea_attention(shape, packed, residual, input, output, workspace, parallel);
+  }
   SeaAttention block(shape, packed, parallel.threads(), way);
   Carver carver(workspace);
   block.take(carver);
@@ -277,7 +259,7 @@ void sea_attention(const MapShape& shape, const PackedHeader& packed, bool resid
 
 namespace {
 
-// Sections: pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
+// Sections: of int8 its numbers; pointwise(in, hidden), depthwise(hidden), pointwise(hidden, in),
 // pointwise(values, values) of rows and of columns, pointwise(values, in), an array of 16 positions
 // of keys floats four times: queries and keys of rows, then of columns. keys = heads * key_dim,
 // values = hidden - 2 * keys.
@@ -287,6 +269,7 @@ class SeaAttentionKind final : public BlockKind {
     const int64_t in = w.in_channels, hidden = w.hidden_channels;
     const int64_t keys = int64_t{w.heads} * w.key_dim, values = hidden - 2 * keys;
     Sections sections(w);
+    sections.quantized_numbers();
     sections.pointwise(in, hidden).depthwise(hidden, 3).pointwise(hidden, in);
     sections.pointwise(values, values).pointwise(values, values).pointwise(values, in);
     for (int i = 0; i < 4; ++i) sections.array(kPositions * keys);
@@ -306,6 +289,7 @@ class SeaAttentionKind final : public BlockKind {
             op, ": expected packed weights whose heads divide queries, keys and values, got ",
             w.heads, " heads of ", w.key_dim, " keys among ", w.hidden_channels, " channels");
   }
+  bool has_int8() const override { return true; }
   bool may_add_input(const PackedHeader&) const override { return true; }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {
     return sea_attention_workspace(call.input, call.weights, threads);

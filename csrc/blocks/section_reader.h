@@ -7,9 +7,21 @@
 #include "core/panel.h"
 #include "core/pixels.h"
 #include "kernels/depthwise/variants.h"
+#include "kernels/int8_depthwise/variants.h"
+#include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 
 namespace seaformer {
+
+// Elements of a section, of int8 with the numbers that its weights come with.
+inline int64_t pointwise_elements(Element element, int64_t in_channels, int64_t out_channels) {
+  return element == Element::kI8 ? packed_int8_pointwise_bytes(in_channels, out_channels)
+                                 : packed_pointwise_floats(in_channels, out_channels);
+}
+inline int64_t depthwise_elements(Element element, int64_t channels, int kernel_size) {
+  return element == Element::kI8 ? packed_int8_depthwise_bytes(channels, kernel_size)
+                                 : packed_depthwise_floats(channels, kernel_size);
+}
 
 // Each call returns where a section begins, and goes on to the next.
 class SectionReader {
@@ -19,14 +31,19 @@ class SectionReader {
       : SectionReader(packed_sections(packed), element_of(packed)) {}
 
   const void* pointwise(int64_t in_channels, int64_t out_channels) {
-    return skip(packed_pointwise_floats(in_channels, out_channels), element_);
+    return skip(pointwise_elements(element_, in_channels, out_channels), element_);
   }
   const void* depthwise(int64_t channels, int kernel_size) {
-    return skip(packed_depthwise_floats(channels, kernel_size), element_);
+    return skip(depthwise_elements(element_, channels, kernel_size), element_);
   }
   // An array that is no weights of a kernel: float32, and it takes whole panels.
   const float* array(int64_t floats) {
     return static_cast<const float*>(skip(panels(floats) * kPanel, Element::kF32));
+  }
+
+  // What weights of int8 begin with.
+  const QuantizedNumbers& quantized_numbers() {
+    return *reinterpret_cast<const QuantizedNumbers*>(array(kQuantizedNumbers));
   }
 
   // The sections that are left.
@@ -57,12 +74,17 @@ class Sections {
   explicit Sections(Element element) : element_(element) {}
   explicit Sections(const PackedHeader& packed) : Sections(element_of(packed)) {}
   Sections& pointwise(int64_t in_channels, int64_t out_channels) {
-    return add(packed_pointwise_floats(in_channels, out_channels), element_, in_channels);
+    return add(pointwise_elements(element_, in_channels, out_channels), element_, in_channels);
   }
   Sections& depthwise(int64_t channels, int kernel_size) {
-    return add(packed_depthwise_floats(channels, kernel_size), element_);
+    return add(depthwise_elements(element_, channels, kernel_size), element_);
   }
   Sections& array(int64_t floats) { return add(panels(floats) * kPanel, Element::kF32); }
+
+  // Weights of int8 begin with some numbers; others do not.
+  Sections& quantized_numbers() {
+    return element_ == Element::kI8 ? array(kQuantizedNumbers) : *this;
+  }
 
   const Section* begin() const { return list_; }
   const Section* end() const { return list_ + count_; }
@@ -81,7 +103,7 @@ class Sections {
     return *this;
   }
 
-  static constexpr int kMost = 10;  // of a kind: those of SEA attention
+  static constexpr int kMost = 11;  // of a kind: those of SEA attention
 
   Element element_;
   int count_ = 0;

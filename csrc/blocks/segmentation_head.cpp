@@ -5,6 +5,7 @@
 #include "blocks/block_kind.h"
 #include "blocks/section_reader.h"
 #include "core/require.h"
+#include "kernels/int8_convert/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
 namespace seaformer {
@@ -12,12 +13,15 @@ namespace {
 
 struct Scratch {
   Gate::Rows rows;
-  void* fused;  // [kGateChunk][out_channels]
+  void* fused;        // [kGateChunk][out_channels]
+  int8_t* quantized;  // the same, of int8
 };
 
 Scratch take_scratch(const Gate& gate, const PackedHeader& packed, Carver& carver) {
-  return {gate.take_rows(carver),
-          carver.take(kGateChunk * packed.out_channels, element_of(packed))};
+  const int64_t fused = kGateChunk * packed.out_channels;
+  const bool int8 = is_int8(packed);
+  return {gate.take_rows(carver), carver.take(fused, int8 ? Element::kF32 : element_of(packed)),
+          carver.take<int8_t>(int8 ? fused : 0)};
 }
 
 WorkerScratch take_scratch(const Gate& gate, const PackedHeader& packed, int64_t workers,
@@ -43,10 +47,11 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   const WorkerScratch all_scratch = take_scratch(gate, packed, workers, carver);
 
-  const Element element = element_of(packed);
+  const bool int8 = is_int8(packed);
+  const Element element = output_type(packed).element;
   const PointwiseKernel& classify = pointwise_kernel(element);
   const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
-  SectionReader sections(gate.next_sections(), element);
+  SectionReader sections(gate.next_sections(), element_of(packed));
   const float* const shift = sections.array(packed.out_channels);
   const void* const weights = sections.rest();
   const int64_t width = shape.local.width, fused = packed.out_channels,
@@ -62,14 +67,28 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
         gate.pixels(row, x, x + count, scratch.rows, shift, scratch.fused);
         const int64_t pixel = row * width + x;
         void* const to = after(logits, pixel * classes, element);
-        Pointwise args;
-        args.input = {scratch.fused, fused, element};
-        args.weights = weights;
-        args.output = {to, classes, element};
-        args.pixels = count;
-        args.in_channels = fused;
-        args.out_channels = classes;
-        classify.run(args);
+        if (int8) {
+          int8_convert_kernel().quantize(static_cast<const float*>(scratch.fused), count * fused,
+                                         1.0f, kLeastQuantized, scratch.quantized);
+          Int8Pointwise args;
+          args.input = {scratch.quantized, fused};
+          args.weights = weights;
+          args.output = {to, classes, element};
+          args.form = Int8Output::kFloat;
+          args.pixels = count;
+          args.in_channels = fused;
+          args.out_channels = classes;
+          int8_pointwise_kernel().run(args);
+        } else {
+          Pointwise args;
+          args.input = {scratch.fused, fused, element};
+          args.weights = weights;
+          args.output = {to, classes, element};
+          args.pixels = count;
+          args.in_channels = fused;
+          args.out_channels = classes;
+          classify.run(args);
+        }
         // While they are in the first-level cache.
         if (winners != nullptr) {
           labels.first_argmax(static_cast<const float*>(to), count, classes, winners + pixel);
@@ -81,11 +100,13 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
 
 namespace {
 
-// Sections: as fusion_gate, shift(out), pointwise(out, classes).
+// Sections: as fusion_gate (of int8, whose shift is in units of what it is added to), shift(out),
+// pointwise(out, classes).
 class SegmentationHeadKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override {
     return Sections(w)
+        .quantized_numbers()
         .pointwise(w.in_channels, w.out_channels)
         .pointwise(w.hidden_channels, w.out_channels)
         .array(w.out_channels)
@@ -96,6 +117,8 @@ class SegmentationHeadKind final : public BlockKind {
     require(is_packed_channels(class_count(w)), op, ": expected packed weights with 1 to ",
             kMaxPackedChannels, " classes, got ", class_count(w));
   }
+  bool has_int8() const override { return true; }
+  bool writes_floats() const override { return true; }
   int maps() const override { return 2; }
   MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
     return {input, class_count(w)};

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "blocks/block_kind.h"
+#include "blocks/quantized_stem_rows.h"
 #include "blocks/stem_rows.h"
 #include "core/panel.h"
 #include "core/require.h"
@@ -62,24 +63,19 @@ StemImages interleaved_images(const uint8_t* data, const MapShape& shape) {
 }
 
 bool normalizes(const PackedHeader& stem) {
-  if ((stem.flags & kPackedNormalizes) != 0) return true;
+  if ((stem.flags & kPackedNormalizes) != 0 || is_int8(stem)) {
+    return (stem.flags & kPackedNormalizes) != 0;
+  }
   constexpr float kNothing[] = {0, 0, 0, 1, 1, 1};  // means and inverse standard deviations
   SectionReader sections = stem_sections(stem);
   sections.pointwise(27, stem.out_channels);
   return !std::equal(std::begin(kNothing), std::end(kNothing), sections.array(6));
 }
 
-std::size_t stem_workspace(const MapShape& shape, const PackedHeader& packed, int64_t threads) {
-  Carver carver(nullptr);
-  StemRows::take_shared(shape, packed, carver);
-  take_rows(shape, threads, carver);
-  return carver.used();
-}
+namespace {
 
-void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images, void* output,
-          void* workspace, const Parallel& parallel) {
-  Carver carver(workspace);
-  const StemRows source(shape, packed, images, carver);
+void run_rows(const MapShape& shape, const PackedHeader& packed, const RowSource& source,
+              void* output, Carver& carver, const Parallel& parallel) {
   const Element element = element_of(packed);
   const int64_t height = stem_out(shape.height), width = stem_out(shape.width);
   const int64_t out = packed.out_channels;
@@ -96,17 +92,41 @@ void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& i
   });
 }
 
+}  // namespace
+
+std::size_t stem_workspace(const MapShape& shape, const PackedHeader& packed, int64_t threads) {
+  Carver carver(nullptr);
+  if (!is_int8(packed)) StemRows::take_shared(shape, packed, carver);
+  take_rows(shape, threads, carver);
+  return carver.used();
+}
+
+void stem(const MapShape& shape, const PackedHeader& packed, const StemImages& images, void* output,
+          void* workspace, const Parallel& parallel) {
+  Carver carver(workspace);
+  if (is_int8(packed)) {
+    const QuantizedStemRows source(shape, packed, images, Int8Output::kInt8);
+    return run_rows(shape, packed, source, output, carver, parallel);
+  }
+  const StemRows source(shape, packed, images, carver);
+  run_rows(shape, packed, source, output, carver, parallel);
+}
+
 namespace {
 
 class StemKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override {
+    if (is_int8(w)) {
+      return Sections(w).quantized_numbers().array(6).pointwise(27, w.out_channels);
+    }
     return Sections(Element::kF32).pointwise(27, w.out_channels).array(6);
   }
   void check(const char* op, const PackedHeader& w) const override {
     require(w.in_channels == 3, op, ": expected packed weights for 3 input channels, got ",
             w.in_channels);
   }
+  bool has_int8() const override { return true; }
   MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
     return {{input.batch, stem_out(input.height), stem_out(input.width)}, w.out_channels};
   }

@@ -33,7 +33,7 @@ bool normalizes(const PackedHeader& stem);
 
 // Its sections: pointwise(27, out), then an array of 3 means and 3 inverse standard deviations. All
 // are float32; the element type is that of what the stem writes. Where it calculates in another
-// type, it converts the weights.
+// type, it converts the weights. Those of int8 are in quantized_stem_rows.cpp.
 inline SectionReader stem_sections(const PackedHeader& stem) {
   return {packed_sections(stem), Element::kF32};
 }

@@ -104,7 +104,7 @@ void check_room(const char* function, const char* unit, std::size_t expected, st
 
 bool has_maps_of(Element element, const Plan& plan) {
   for (int64_t map = 1; map <= plan.steps(); ++map) {
-    if (plan.map_element(map) == element) return true;
+    if (plan.map_type(map).element == element) return true;
   }
   return false;
 }
@@ -169,6 +169,8 @@ seaformer_status seaformer_info(const seaformer_model* model, seaformer_model_in
     info->computes_float16 = calculates_in(Element::kF16);
     info->bfloat16 = has_maps_of(Element::kBF16, model->network.plan());
     info->computes_bfloat16 = calculates_in(Element::kBF16);
+    info->int8 = has_maps_of(Element::kI8, model->network.plan());
+    info->computes_int8 = calculates_in(Element::kI8);
   });
 }
 

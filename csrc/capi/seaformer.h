@@ -43,6 +43,8 @@ typedef struct {
   int32_t computes_float16; /* 1: kernels here calculate with it; 0: in float32, and convert */
   int32_t bfloat16;         /* the same of bfloat16 */
   int32_t computes_bfloat16;
+  int32_t int8;          /* the same of int8, in which all processors calculate, */
+  int32_t computes_int8; /* 1: by dot products, which make it fast */
 } seaformer_model_info;
 
 /* The version of the library, such as "0.1.0". */

@@ -149,6 +149,11 @@ void print_info(const seaformer_model_info& info) {
   };
   if (info.float16) tell("float16", info.computes_float16);
   if (info.bfloat16) tell("bfloat16", info.computes_bfloat16);
+  if (info.int8) {
+    std::printf("int8 weights and maps, %s\n", info.computes_int8
+                                                   ? "of which this processor has dot products"
+                                                   : "of which this processor has no dot products");
+  }
   std::printf("version %s, instruction set %s\n", seaformer_version(), seaformer_isa());
 }
 

@@ -51,6 +51,8 @@ const std::vector<IsaFacts>& isa_facts() {
        {"avx2", "fma", "f16c", "bmi", "bmi2"}},
       {Isa::kNeonBf16, "neon_bf16", Architecture::kAarch64, Isa::kNeon, {"bf16"}},
       {Isa::kNeonFp16, "neon_fp16", Architecture::kAarch64, Isa::kNeon, {"asimdhp"}},
+      {Isa::kNeonI8mm, "neon_i8mm", Architecture::kAarch64, Isa::kNeonDot, {"i8mm"}},
+      {Isa::kNeonDot, "neon_dot", Architecture::kAarch64, Isa::kNeon, {"asimddp"}},
       {Isa::kNeon, "neon", Architecture::kAarch64, Isa::kScalar, {"asimd"}},
       {Isa::kScalar, "scalar", Architecture::kAny, Isa::kScalar, {}},
   };

@@ -6,15 +6,21 @@
 namespace seaformer {
 
 // The codes stand in packed weights, and stay.
-enum class Element : int32_t { kF32, kF16, kBF16 };
+enum class Element : int32_t { kF32, kF16, kBF16, kI8 };
+// Those of floats; int8 maps, which have a scale, are for other kernels: core/quantized.h.
 constexpr Element kElements[] = {Element::kF32, Element::kF16, Element::kBF16};
 constexpr const char* element_name(Element element) {
-  return element == Element::kF32 ? "float32" : element == Element::kF16 ? "float16" : "bfloat16";
+  return element == Element::kF32   ? "float32"
+         : element == Element::kF16 ? "float16"
+         : element == Element::kI8  ? "int8"
+                                    : "bfloat16";
 }
 constexpr bool is_element(int32_t code) {
-  return code >= 0 && code < static_cast<int32_t>(sizeof kElements / sizeof *kElements);
+  return code >= 0 && code <= static_cast<int32_t>(Element::kI8);
 }
-constexpr int64_t bytes_of(Element element) { return element == Element::kF32 ? 4 : 2; }
+constexpr int64_t bytes_of(Element element) {
+  return element == Element::kF32 ? 4 : element == Element::kI8 ? 1 : 2;
+}
 
 // A float16 in memory, by its bits.
 struct Half {
@@ -107,7 +113,7 @@ __attribute__((always_inline)) inline BFloat16 from_float(float x) {
   return to_bfloat16(x);
 }
 
-// Calls body with a zero of an element type.
+// Calls body with a zero of an element type of floats.
 template <class Body>
 void with_zero_of(Element element, const Body& body) {
   switch (element) {
@@ -117,6 +123,8 @@ void with_zero_of(Element element, const Body& body) {
       return body(Half{});
     case Element::kBF16:
       return body(BFloat16{});
+    case Element::kI8:
+      break;
   }
 }
 

@@ -39,6 +39,17 @@
 namespace seaformer {
 
 // core/cpu.cpp says which implies which.
-enum class Isa { kScalar, kNeon, kNeonFp16, kNeonBf16, kAvx2, kAvx512, kAvx512Fp16, kAmxBf16 };
+enum class Isa {
+  kScalar,
+  kNeon,
+  kNeonFp16,
+  kNeonBf16,
+  kNeonDot,
+  kNeonI8mm,
+  kAvx2,
+  kAvx512,
+  kAvx512Fp16,
+  kAmxBf16
+};
 
 }  // namespace seaformer

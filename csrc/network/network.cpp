@@ -31,8 +31,8 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
     const uint32_t id = plan.step(i).inputs[k];
     if (!schedule.converts(i, k)) return map(id);
     void* const converted = block + schedule.converted(i, k);
-    convert_elements(schedule.size(id).elements(), plan.map_element(id), map(id),
-                     element_of(plan.weights(i)), converted, parallel);
+    convert_elements(schedule.size(id).elements(), plan.map_type(id), map(id), plan.read_type(i, k),
+                     converted, parallel);
     return converted;
   };
   for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {
@@ -67,8 +67,8 @@ void Network::logits(const MapShape& shape, const StemImages& images, Element el
   void* const written = converts ? arena.data() + schedule.map(plan_.steps()) : logits;
   run_steps(plan_, schedule, images, arena.data(), written, nullptr, parallel);
   if (converts) {
-    convert_elements(schedule.logits().elements(), plan_.logits_element(), written, element, logits,
-                     parallel);
+    convert_elements(schedule.logits().elements(), plan_.map_type(plan_.steps()), written,
+                     {element}, logits, parallel);
   }
 }
 

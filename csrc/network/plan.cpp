@@ -100,6 +100,9 @@ void Plan::check_weights() const {
     require(header_->version > kFloatPlanVersion || element_of(packed) == Element::kF32, name,
             ": expected float32 weights in a plan of format version ", header_->version,
             ", got others");
+    require(header_->version > kTypedPlanVersion || element_of(packed) != Element::kI8, name,
+            ": expected weights of floats in a plan of format version ", header_->version,
+            ", got int8");
     const bool last = i == steps() - 1;
     require(written_channels(packed) <= (last ? kMaxClasses : kMaxMapChannels) &&
                 packed.out_channels <= (last ? kMaxClasses : kMaxMapChannels) &&

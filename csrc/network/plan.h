@@ -21,7 +21,8 @@ namespace seaformer {
 enum class Task : uint32_t { kSegmentation = 1, kClassification = 2 };
 
 constexpr char kPlanMagic[8] = {'S', 'e', 'a', 'F', 'o', 'r', 'm', '\n'};
-constexpr uint32_t kPlanVersion = 2;       // the newest, of steps of any element type
+constexpr uint32_t kPlanVersion = 3;       // the newest, of steps of any element type and int8
+constexpr uint32_t kTypedPlanVersion = 2;  // without int8
 constexpr uint32_t kFloatPlanVersion = 1;  // of float32 only: what older code reads
 constexpr uint64_t kPlanAlignment = 64;
 
@@ -68,9 +69,13 @@ class Plan {
   int64_t steps() const { return header_->steps; }
   const StepRecord& step(int64_t i) const { return records_[i]; }
   const PackedHeader& weights(int64_t i) const;
-  // The type of a map's elements: that of the step that writes it.
-  Element map_element(int64_t map) const { return element_of(weights(map - 1)); }
-  Element logits_element() const { return map_element(steps()); }
+  // The type in which a step takes the map that is its input k.
+  MapType read_type(int64_t step, int k) const {
+    return k == 0 ? input_type(weights(step)) : coarse_type(weights(step));
+  }
+  // The type of a map: what the step that writes it says.
+  MapType map_type(int64_t map) const { return output_type(weights(map - 1)); }
+  Element logits_element() const { return map_type(steps()).element; }
 
  private:
   void check_header(uint64_t bytes) const;

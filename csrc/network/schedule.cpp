@@ -46,15 +46,15 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
     }
     // The stem's map does not exist when it is joined, and the last one is the caller's.
     const bool none = i < begin_ || i == count - 1;
-    maps_.push_back(add(none ? 0 : bytes(i + 1, plan.map_element(i + 1)), i, i));
+    maps_.push_back(add(none ? 0 : bytes(i + 1, plan.map_type(i + 1).element), i, i));
     workspaces_.push_back(add(i < begin_ ? 0 : step_workspace(steps_.back(), threads), i, i));
     std::array<std::size_t, 2> converted;
     for (int k = 0; k < 2; ++k) {
       const uint32_t map = record.inputs[k];
       slots_[maps_[map]].last = i;
-      const Element wanted = element_of(plan.weights(i));
-      const bool differs = map != 0 && i >= begin_ && plan.map_element(map) != wanted;
-      converted[k] = add(differs ? bytes(map, wanted) : 0, i, i);
+      const MapType wanted = plan.read_type(i, k);
+      const bool differs = map != 0 && i >= begin_ && !(plan.map_type(map) == wanted);
+      converted[k] = add(differs ? bytes(map, wanted.element) : 0, i, i);
     }
     converted_.push_back(converted);
   }

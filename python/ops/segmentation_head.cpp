@@ -28,8 +28,8 @@ struct Call {
   }
 
   Tensor logits(int32_t* winners, const Parallel& parallel) const {
-    Tensor logits = empty_map(local, element_of(header), shape.local.batch, class_count(header),
-                              shape.local.height, shape.local.width);
+    Tensor logits = empty_map(local, output_type(header).element, shape.local.batch,
+                              class_count(header), shape.local.height, shape.local.width);
     if (shape.local.batch == 0) return logits;
     const Workspace workspace(segmentation_head_workspace(shape, header, parallel.threads()));
     segmentation_head(shape, header, local.const_data_ptr(), coarse.const_data_ptr(),
@@ -57,7 +57,7 @@ Tensor segmentation_labels_op(const Tensor& local, const Tensor& coarse, const T
   const TorchParallel parallel;
   const MapShape& map = call.shape.local;
   std::vector<int32_t> winners(map.pixels());
-  const Element element = element_of(call.header);
+  const Element element = output_type(call.header).element;
   const bool of_use = num_classes >= kMinClasses && element == Element::kF32;
   const Tensor logits = call.logits(of_use ? winners.data() : nullptr, parallel);
 

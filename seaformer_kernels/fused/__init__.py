@@ -7,12 +7,12 @@ where the op cannot do what the block does.
 from seaformer_kernels.fused.block import FusedBlock, Unservable, check_forward
 from seaformer_kernels.fused.classification_head import FusedClassificationHead
 from seaformer_kernels.fused.folding import Folded, folded_convolution
-from seaformer_kernels.fused.fusion_gate import FusedFusionGate
+from seaformer_kernels.fused.fusion_gate import FusedFusionGate, folded_gate
 from seaformer_kernels.fused.inverted_residual import FoldedInvertedResidual, FusedInvertedResidual
 from seaformer_kernels.fused.loading import SelfDescribing
 from seaformer_kernels.fused.mlp import FusedMlp, folded_mlp
-from seaformer_kernels.fused.sea_attention import FusedSeaAttention
-from seaformer_kernels.fused.segmentation_head import FusedSegmentationHead
+from seaformer_kernels.fused.sea_attention import FoldedSeaAttention, FusedSeaAttention
+from seaformer_kernels.fused.segmentation_head import FoldedLastFusion, FusedSegmentationHead
 from seaformer_kernels.fused.stem import FusedStem, folded_stem
 from seaformer_kernels.fused.stem_block import FusedStemBlock
 from seaformer_kernels.fused.upsampling_head import FusedUpsamplingHead
@@ -20,6 +20,8 @@ from seaformer_kernels.fused.upsampling_head import FusedUpsamplingHead
 __all__ = [
     "Folded",
     "FoldedInvertedResidual",
+    "FoldedLastFusion",
+    "FoldedSeaAttention",
     "FusedBlock",
     "FusedClassificationHead",
     "FusedFusionGate",
@@ -34,6 +36,7 @@ __all__ = [
     "Unservable",
     "check_forward",
     "folded_convolution",
+    "folded_gate",
     "folded_mlp",
     "folded_stem",
 ]

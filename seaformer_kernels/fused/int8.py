@@ -7,13 +7,19 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from seaformer_kernels.ops._int8 import dequantize, quantize, scales, zero_point
+from seaformer_kernels.ops._int8 import coarse_scale, dequantize, quantize, scales, zero_point
 from seaformer_kernels.ops._packed import Activation
 
 
-def enter_int8(x: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
-    """What a block of int8 reads of a float map, which is behind an activation."""
-    return _as_rows(lambda x: quantize(x, scales(packed)[0], _zero(activation)), x)
+def enter_int8(
+    x: Tensor, packed: Tensor, activation: str = "none", *, coarse: bool = False
+) -> Tensor:
+    """What a block of int8 reads of a float map, which is behind an activation.
+
+    `coarse` says that it is the second of two maps.
+    """
+    scale = coarse_scale(packed) if coarse else scales(packed)[0]
+    return _as_rows(lambda x: quantize(x, scale, _zero(activation)), x)
 
 
 def leave_int8(q: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
@@ -22,7 +28,7 @@ def leave_int8(q: Tensor, packed: Tensor, activation: str = "none") -> Tensor:
 
 
 def _as_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Done on dense rows of pixels, or torch.export would ask how strides of an axis compare."""
+    """Done on dense rows of pixels, or torch.export would ask how strides compare."""
     return function(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 

@@ -10,7 +10,11 @@ from seaformer_kernels.ops._plan import Step, Task, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
 from seaformer_kernels.ops.detail_enhancement import detail_enhancement
-from seaformer_kernels.ops.fusion_gate import fusion_gate, pack_fusion_gate
+from seaformer_kernels.ops.fusion_gate import (
+    fusion_gate,
+    pack_fusion_gate,
+    pack_int8_fusion_gate,
+)
 from seaformer_kernels.ops.inverted_residual import (
     inverted_residual,
     pack_int8_inverted_residual,
@@ -18,8 +22,13 @@ from seaformer_kernels.ops.inverted_residual import (
 )
 from seaformer_kernels.ops.network import network_labels, network_logits, release_memory
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
-from seaformer_kernels.ops.sea_attention import pack_sea_attention, sea_attention
+from seaformer_kernels.ops.sea_attention import (
+    pack_int8_sea_attention,
+    pack_sea_attention,
+    sea_attention,
+)
 from seaformer_kernels.ops.segmentation_head import (
+    pack_int8_segmentation_head,
     pack_segmentation_head,
     segmentation_head,
     segmentation_labels,
@@ -45,7 +54,10 @@ __all__ = [
     "network_logits",
     "pack_classification_head",
     "pack_fusion_gate",
+    "pack_int8_fusion_gate",
     "pack_int8_inverted_residual",
+    "pack_int8_sea_attention",
+    "pack_int8_segmentation_head",
     "pack_int8_stem",
     "pack_inverted_residual",
     "pack_plan",

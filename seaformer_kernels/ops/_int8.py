@@ -8,6 +8,7 @@ depthwise convolution tap by tap.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -44,7 +45,7 @@ class Int8Layer(NamedTuple):
     Attributes:
         weight: int8 [outputs, ...], in [-127, 127].
         bias: int32 [outputs], added to the products of weights and inputs less their zero point.
-        multiplier: float32 [outputs], of that sum; whole multiples of 2^-22.
+        multiplier: float32 [outputs], of that sum; whole multiples of 2^-22 if outputs are int8.
     """
 
     weight: Tensor
@@ -79,9 +80,17 @@ def sum_bounds(layer: Int8Layer, zero: int) -> tuple[Tensor, Tensor]:
 
 
 def check_layer(
-    op: str, name: str, layer: Int8Layer, shape: tuple[int | None, ...], zero_in: int, zero_out: int
+    op: str,
+    name: str,
+    layer: Int8Layer,
+    shape: tuple[int | None, ...],
+    zero_in: int,
+    zero_out: int | None,
 ) -> None:
-    """Raises unless a layer has its types, shape (None stands for any size) and limits."""
+    """Raises unless a layer has its types, shape and limits.
+
+    In shape None stands for any size, and as zero_out for outputs of float32.
+    """
     if not (
         isinstance(layer, tuple)
         and len(layer) == 3
@@ -108,18 +117,22 @@ def check_layer(
         )
     if layer.weight.min() < -MOST:
         raise ValueError(f"{op}: expected {name} weights from -127 to 127, got -128")
-    multiplier = layer.multiplier.double()
-    whole = (multiplier / UNIT).round() * UNIT == multiplier
-    if not (whole & (multiplier >= 0) & (multiplier <= MOST_MULTIPLIER)).all():
-        raise ValueError(
-            f"{op}: expected {name} multipliers from 0 to {MOST_MULTIPLIER:g}, whole multiples of "
-            "2^-22, got others"
-        )
     low, high = sum_bounds(layer, zero_in)
     most = torch.maximum(-low, high)
     if most.max() >= SUM_LIMIT:
         raise ValueError(
             f"{op}: expected {name} sums below 2^22 whatever the inputs, got up to {most.max()}"
+        )
+    multiplier = layer.multiplier.double()
+    if zero_out is None:
+        if not multiplier.isfinite().all():
+            raise ValueError(f"{op}: expected finite {name} multipliers, got others")
+        return
+    whole = (multiplier / UNIT).round() * UNIT == multiplier
+    if not (whole & (multiplier >= 0) & (multiplier <= MOST_MULTIPLIER)).all():
+        raise ValueError(
+            f"{op}: expected {name} multipliers from 0 to {MOST_MULTIPLIER:g}, whole multiples of "
+            "2^-22, got others"
         )
     results = (torch.stack([low, high]) * multiplier).round() + zero_out
     if results.abs().max() >= RESULT_LIMIT:
@@ -208,6 +221,11 @@ def scales(packed: Tensor) -> tuple[Tensor, Tensor]:
     return numbers[0], numbers[1]
 
 
+def coarse_scale(packed: Tensor) -> Tensor:
+    """The scale of the second of two inputs, likewise."""
+    return packed[HEADER_BYTES + 12 : HEADER_BYTES + 16].view(torch.float32)[0]
+
+
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:
@@ -218,6 +236,37 @@ def convolve(
     dtype = torch.float32 if fits else torch.float64
     sums = F.conv2d(x.to(dtype), weight.to(dtype), stride=stride, padding=padding, groups=groups)
     return sums + bias.to(dtype)[:, None, None]
+
+
+def pointwise(x: Tensor, layer: Int8Layer) -> Tensor:
+    """The sums of an unpacked 1x1 convolution."""
+    return convolve(x, layer.weight[:, :, None, None], layer.bias)
+
+
+def depthwise(x: Tensor, layer: Int8Layer, stride: int = 1) -> Tensor:
+    """The sums of an unpacked depthwise convolution of a square kernel."""
+    size = math.isqrt(layer.weight.shape[1])
+    weight = layer.weight.unflatten(1, (1, size, size))
+    return convolve(
+        x, weight, layer.bias, stride=stride, padding=size // 2, groups=len(layer.weight)
+    )
+
+
+def floats(sums: Tensor, multiplier: Tensor) -> Tensor:
+    """The float32 map of sums."""
+    return sums.float() * multiplier[:, None, None]
+
+
+def ramp(x: Tensor) -> Tensor:
+    """Six times h_sigmoid; what it multiplies has taken up the sixth."""
+    return (x + 3).clamp(0, 6)
+
+
+def gated(local: Tensor, coarse: Tensor, of_local: Int8Layer, of_coarse: Int8Layer) -> Tensor:
+    """floats(local) * resize(ramp(floats(coarse))), bilinear."""
+    gate = ramp(floats(pointwise(coarse, of_coarse), of_coarse.multiplier))
+    gate = F.interpolate(gate, size=local.shape[-2:], mode="bilinear", align_corners=False)
+    return floats(pointwise(local, of_local), of_local.multiplier) * gate
 
 
 def requantize(

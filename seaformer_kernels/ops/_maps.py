@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops._element import ELEMENTS, NAMES, listed
+from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed
 from seaformer_kernels.ops._packed import Activation, Weights
 
 _IMAGES = (*ELEMENTS, torch.uint8)
@@ -107,8 +107,10 @@ def check_gate_call(
 ) -> None:
     """Raises TypeError unless these can be the arguments of an op on a map and a coarser one."""
     check_types(op, {"local": local, "coarse": coarse, "packed": packed}, integers)
-    if local.dtype not in ELEMENTS or coarse.dtype not in ELEMENTS:
-        raise TypeError(f"{op}: expected {NAMES} maps, got {local.dtype}, {coarse.dtype}")
+    if local.dtype not in WITH_INT8 or coarse.dtype not in WITH_INT8:
+        raise TypeError(
+            f"{op}: expected {listed(WITH_INT8)} maps, got {local.dtype}, {coarse.dtype}"
+        )
 
 
 def check_floating(op: str, tensors: Mapping[str, Tensor | None]) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed, name_of
+from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, name_of
 
 Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
@@ -239,10 +239,10 @@ def read_header(
     if version < _VERSION_OF_HALF:
         header = dataclasses.replace(header, element=0)
     elements = _elements(kind, version)
-    if header.element not in range(len(elements)):
+    if header.element not in elements:
         raise ValueError(
-            f"{op}: expected packed weights of element type 0 to {len(elements) - 1} "
-            f"({listed(elements)}), got {header.element}"
+            f"{op}: expected packed weights of layout version {version} with element type "
+            f"{_told(elements)}, got {header.element}"
         )
     if dtype is not None and dtype != header.dtype:
         raise ValueError(
@@ -299,10 +299,15 @@ def has_element(version: int) -> bool:
     return version >= _VERSION_OF_HALF
 
 
-def _elements(kind: int, version: int) -> tuple[torch.dtype, ...]:
-    """The types that packed weights of a kind and version can have, by their codes."""
-    int8 = version == VERSION and _KINDS[kind].int8_sections is not None
-    return WITH_INT8 if int8 else ELEMENTS
+def _elements(kind: int, version: int) -> range:
+    """Codes of the types that packed weights of a kind and version can have."""
+    if version < VERSION:
+        return range(len(ELEMENTS))
+    return range(len(ELEMENTS), len(WITH_INT8) if _KINDS[kind].int8_sections else len(ELEMENTS))
+
+
+def _told(elements: range) -> str:
+    return " or ".join(f"{code} ({name_of(WITH_INT8[code])})" for code in elements) or "none"
 
 
 def _panels(weight: Tensor, bias: Tensor) -> Tensor:
@@ -471,10 +476,11 @@ _KINDS: dict[int, _Facts] = {
         check=_check_inverted_residual,
         int8_sections=_inverted_residual_sections,
     ),
-    Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN),
+    Kind.FUSION_GATE: _Facts(_gate_sections, counts=_HIDDEN, int8_sections=_gate_sections),
     Kind.SEGMENTATION_HEAD: _Facts(
         _head_sections,
         counts=(*_HIDDEN, "classes"),
+        int8_sections=_head_sections,
     ),
     Kind.CLASSIFICATION_HEAD: _Facts(_linear_sections),
     Kind.POINTWISE: _Facts(_linear_sections, values={"expand_activation": _ACTIVATIONS}),
@@ -489,6 +495,7 @@ _KINDS: dict[int, _Facts] = {
             "flags": (EXPANDS,),
         },
         check=_check_sea_attention,
+        int8_sections=_sea_attention_sections,
     ),
     Kind.UPSAMPLING_HEAD: _Facts(
         _upsampling_head_sections,

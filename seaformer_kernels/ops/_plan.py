@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _packed
+from seaformer_kernels.ops._element import WITH_INT8
 
 MAGIC = b"SeaForm\n"
-VERSION = 2  # the latest; older ones are read, too
-_VERSION_OF_FLOAT32 = 1  # still written where all is float32, so that older libraries read it
+VERSION = 3  # the latest, with steps of int8; older ones are read, too
+# Still written where nothing is int8, and where all is float32, so that older libraries read them.
+_VERSION_OF_HALF, _VERSION_OF_FLOAT32 = 2, 1
 ALIGNMENT = 64
 HEADER = struct.Struct("<8sQ6I24x")
 STEP = struct.Struct("<4I2Q32x")
@@ -53,11 +55,9 @@ def pack_plan(task: Task, num_classes: int, normalizes: bool, steps: Sequence[St
         normalizes: whether the stem, the first step, was packed with a mean and std.
         steps: in the order in which they run.
     """
-    version = (
-        VERSION
-        if any(element_at(memory_of(step.packed)) for step in steps)
-        else _VERSION_OF_FLOAT32
-    )
+    elements = {WITH_INT8[element_at(memory_of(step.packed))] for step in steps}
+    version = _VERSION_OF_FLOAT32 if elements == {torch.float32} else _VERSION_OF_HALF
+    version = VERSION if torch.int8 in elements else version
     table, end = [], HEADER.size + len(steps) * STEP.size
     for step in steps:
         kind = int(step.packed[8:12].view(torch.int32))

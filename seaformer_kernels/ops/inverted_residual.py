@@ -94,23 +94,16 @@ def _plain_int8(x: Tensor, header: Header, packed: Tensor, residual: bool) -> Te
     if header.flags & EXPANDS:
         expand = _int8.unpack_layer(*sections.pop(0), zero)
         zero = _int8.zero_point(header.expand_activation)
-        y = _pointwise(y, expand, zero).int() - zero
+        sums = _int8.pointwise(y, expand)
+        y = _int8.requantize(sums, expand.multiplier, zero).int() - zero
     depthwise = _int8.unpack_layer(*sections[0])
-    weight = depthwise.weight.unflatten(1, (1, header.kernel_size, header.kernel_size))
-    half, groups = header.kernel_size // 2, len(weight)
-    sums = _int8.convolve(
-        y, weight, depthwise.bias, stride=header.stride, padding=half, groups=groups
-    )
+    sums = _int8.depthwise(y, depthwise, header.stride)
     zero = _int8.zero_point(header.depthwise_activation)
     y = _int8.requantize(sums, depthwise.multiplier, zero).int() - zero
     added = _int8.scaled(given, int(scales[2])) if residual else None
-    y = _pointwise(y, _int8.unpack_layer(*sections[1], zero), 0, added)
-    return _maps.channels_last(y)
-
-
-def _pointwise(x: Tensor, layer: Int8Layer, zero: int, residual: Tensor | None = None) -> Tensor:
-    sums = _int8.convolve(x, layer.weight[:, :, None, None], layer.bias)
-    return _int8.requantize(sums, layer.multiplier, zero, residual)
+    project = _int8.unpack_layer(*sections[1], zero)
+    sums = _int8.pointwise(y, project)
+    return _maps.channels_last(_int8.requantize(sums, project.multiplier, 0, added))
 
 
 _inverted_residual = register(

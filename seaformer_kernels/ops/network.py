@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seaformer_kernels import _extension
 from seaformer_kernels.ops import _maps, _plan
-from seaformer_kernels.ops._element import ELEMENTS, code_of
+from seaformer_kernels.ops._element import WITH_INT8, code_of
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import Kind
@@ -29,7 +29,8 @@ def scale_of(plan: Tensor) -> tuple[int, int]:
 
 def dtype_of(plan: Tensor) -> torch.dtype:
     """The type of the logits of a plan of `pack_plan`."""
-    return ELEMENTS[_plan.last_element(plan)]
+    dtype = WITH_INT8[_plan.last_element(plan)]
+    return torch.float32 if dtype == torch.int8 else dtype
 
 
 def _check(op: str, image: Tensor, plan: Tensor, num_classes: int) -> None:

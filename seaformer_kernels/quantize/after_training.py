@@ -44,10 +44,11 @@ def quantize(
     whole_graph: bool = False,
     show_progress: bool = True,
 ) -> OptimizedModel:
-    """A copy of a model for inference whose convolutional blocks are int8.
+    """A copy of a model for inference whose blocks are int8.
 
-    Each Stem, InvertedResidual and Mlp becomes one op on int8 maps and weights, with a scale for
-    each output channel of the weights and one for each map. Everything else is what `optimize`
+    Each Stem, InvertedResidual, Mlp, SeaAttention, FusionGate and SegmentationHead becomes one op
+    on int8 maps and weights, with a scale for each output channel of the weights and one for each
+    map; means, softmax and gates are float32, and so are logits. Everything else is what `optimize`
     makes of it. `report()` of the result names the blocks with the ranges of their maps and with
     their errors.
 

@@ -11,14 +11,24 @@ from torch import Tensor, nn
 from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.fused import (
     FoldedInvertedResidual,
+    FoldedLastFusion,
+    FoldedSeaAttention,
     FusedBlock,
     FusedSeaAttention,
     Unservable,
     check_forward,
+    folded_gate,
     folded_mlp,
     folded_stem,
 )
-from seaformer_kernels.modules import InvertedResidual, Mlp, SeaLayer, Stem
+from seaformer_kernels.modules import (
+    FusionGate,
+    InvertedResidual,
+    Mlp,
+    SeaLayer,
+    SegmentationHead,
+    Stem,
+)
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.optimize.checks import copied
 from seaformer_kernels.optimize.convert import Converter, is_part
@@ -30,6 +40,12 @@ from seaformer_kernels.quantize.simulate import (
     SimulatedInvertedResidual,
     SimulatedSeaLayer,
     SimulatedStem,
+)
+from seaformer_kernels.quantize.simulate_gated import (
+    SimulatedFusionGate,
+    SimulatedLastFusion,
+    SimulatedSeaAttention,
+    SimulatedSegmentationHead,
 )
 
 
@@ -76,8 +92,14 @@ class Simulator:
         if isinstance(module, SeaLayer):
             check_forward(module, SeaLayer)
             mlp = SimulatedInvertedResidual(folded_mlp(module.mlp), True, "Mlp")
+            attn = self._attention(module.attn, f"{path}.attn".lstrip("."))
             self.blocks[half] = mlp
-            return SimulatedSeaLayer(module.attn, mlp)
+            return SimulatedSeaLayer(attn, mlp)
+        if isinstance(module, SegmentationHead):
+            return self._head(module, path)
+        if isinstance(module, FusionGate):
+            self.blocks[path] = gate = SimulatedFusionGate(*folded_gate(module))
+            return gate
         block: SimulatedBlock
         if isinstance(module, InvertedResidual):
             folded = FoldedInvertedResidual.of(module)
@@ -90,6 +112,28 @@ class Simulator:
             return None
         self.blocks[path] = block
         return block
+
+    def _attention(self, module: nn.Module, path: str) -> nn.Module:
+        """Simulated, with the residual of its layer, or as it is."""
+        if any(is_part(path, name) for name in self._skip):
+            return module
+        try:
+            block = SimulatedSeaAttention(FoldedSeaAttention.of(module), residual=True)
+        except Unservable:
+            return module
+        self.blocks[path] = block
+        return block
+
+    def _head(self, module: SegmentationHead, path: str) -> nn.Module:
+        folded, gates = FoldedLastFusion.of(module)
+        names = [step.path for step in module.graph.steps]
+        converted = [
+            self.convert(gate, f"{path}.{name}".lstrip("."))
+            for gate, name in zip(gates, names, strict=False)
+        ]
+        last = SimulatedLastFusion(folded, module.dropout)
+        self.blocks[path] = last
+        return SimulatedSegmentationHead(last, converted)
 
 
 def prepared(
@@ -119,7 +163,7 @@ def prepared(
     if not simulator.blocks:
         raise ValueError(
             f"{op}: expected a model with blocks that there are int8 kernels for (Stem, "
-            f"InvertedResidual, Mlp), got {type(model).__name__} without any"
+            f"InvertedResidual, SeaAttention, ...), got {type(model).__name__} without any"
             f"{' that is not skipped' if skip else ''}."
         )
     return network, simulator.blocks, known
@@ -147,6 +191,8 @@ class ToFused(Converter):
     def convert(self, module: nn.Module, path: str = "") -> nn.Module:
         if module not in self._results and isinstance(module, SimulatedSeaLayer):
             self._results[module] = self._simulated_layer(module, path)
+        elif module not in self._results and isinstance(module, SimulatedSegmentationHead):
+            self._results[module] = self._simulated_head(module, path)
         elif module not in self._results and isinstance(module, SimulatedBlock):
             self._results[module] = self._simulated(module, path)
         return super().convert(module, path)
@@ -159,6 +205,10 @@ class ToFused(Converter):
     def _simulated_layer(self, layer: SimulatedSeaLayer, path: str) -> nn.Module:
         at = f"{path}.attn".lstrip(".")
         attn: nn.Module
+        if isinstance(layer.attn, SimulatedBlock):
+            attn = self._simulated(layer.attn, at)
+            return self._layer(attn, layer, path)
+        fused: FusedBlock
         try:
             attn = fused = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
         except Unservable as error:
@@ -166,8 +216,19 @@ class ToFused(Converter):
             attn = _WithResidual(super().convert(layer.attn, at))
         else:
             self.entries.append(Entry(at, "SeaAttention", dtype=name_of(fused.dtype)))
+        return self._layer(attn, layer, path)
+
+    def _layer(self, attn: nn.Module, layer: SimulatedSeaLayer, path: str) -> nn.Module:
         mlp = self._simulated(layer.mlp, f"{path}.mlp".lstrip("."))
         return nn.Sequential(OrderedDict(attn=attn, mlp=mlp))
+
+    def _simulated_head(self, head: SimulatedSegmentationHead, path: str) -> FusedBlock:
+        for step in head.graph.steps:
+            gate = head.get_submodule(step.path)
+            setattr(head, step.path, self.convert(gate, f"{path}.{step.path}".lstrip(".")))
+        result = head.fused(self._dtype if path in self._stays else torch.int8)
+        self.entries.append(Entry(path, head.last.kind, dtype=name_of(result.dtype)))
+        return result
 
 
 class _WithResidual(nn.Module):
@@ -194,12 +255,13 @@ def link(model: nn.Module, blocks: dict[str, SimulatedBlock], x: Tensor) -> list
     written: list[tuple[Tensor, Map]] = []  # kept, or else another tensor could be taken for one
     order: list[str] = []
     calls: dict[str, int] = {}
-    readers: dict[str, Map | None] = {}
+    readers: dict[tuple[str, str], Map | None] = {}
 
     def before(path: str, args: tuple) -> None:
-        found = next((of for y, of in written if y is args[0]), None)
-        again = path in calls and readers.get(path) is not found
-        readers[path] = None if again else found
+        for name, x in zip(blocks[path].reads, args, strict=False):
+            found = next((of for y, of in written if y is x), None)
+            again = path in calls and readers.get((path, name)) is not found
+            readers[path, name] = None if again else found
         calls[path] = calls.get(path, 0) + 1
         if calls[path] == 1:
             order.append(path)
@@ -215,7 +277,7 @@ def link(model: nn.Module, blocks: dict[str, SimulatedBlock], x: Tensor) -> list
     finally:
         for hook in hooks:
             hook.remove()
-    for path, of in readers.items():
-        if of is not None and isinstance(blocks[path], SimulatedInvertedResidual):
-            blocks[path].input = of
+    for (path, name), of in readers.items():
+        if of is not None:
+            setattr(blocks[path], name, of)
     return order

@@ -91,34 +91,53 @@ def quantize_layer(
         mean: [inputs] of the input, of a depthwise one [channels]; biases then make up for what
             the rounding of weights does to it.
     """
-    weight, bias = weight.detach().double(), bias.detach().double()
-    scale_in = grid.scale
-    magnitude = weight.abs().flatten(1).amax(1)
     # Weight scales are those of whole multipliers, so that these are not rounded themselves.
-    least = torch.maximum(
-        magnitude * scale_in / (MOST * scale_out),
-        reach(weight, bias, grid) / (scale_out * (SUM_LIMIT - 2)),
-    )
-    units = (least / UNIT / _SLACK).ceil().clamp(min=1)
+    units = (_least_step(weight, bias, grid) / scale_out / UNIT / _SLACK).ceil().clamp(min=1)
     while True:
         multiplier = units * UNIT
-        step = multiplier * scale_out  # what one of a sum stands for
-        along = (step / scale_in).view(-1, *[1] * (weight.dim() - 1))
-        whole = (weight / along).round().clamp(-MOST, MOST)
-        lost = torch.zeros_like(bias)
-        if mean is not None:
-            change = (whole * along - weight).flatten(2).sum(2)  # of each input
-            lost = change[:, 0] * mean if _is_depthwise(weight, mean) else change @ mean.double()
-        layer = Int8Layer(
-            whole.to(torch.int8),
-            ((bias - lost) / step).round().clamp(-SUM_LIMIT, SUM_LIMIT).int(),
-            multiplier.float(),
-        )
-        low, high = sum_bounds(layer, grid.zero)
-        beyond = torch.maximum(-low, high) >= SUM_LIMIT
+        layer, beyond = _rounded(weight, bias, grid, multiplier * scale_out, multiplier, mean)
         if not beyond.any():
             return layer
         units = torch.where(beyond, (units * _COARSER).ceil(), units)
+
+
+def quantize_to_float(
+    weight: Tensor, bias: Tensor, grid: Grid, unit: float, mean: Tensor | None = None
+) -> Int8Layer:
+    """The same of a convolution whose outputs are floats, in these units."""
+    step = _least_step(weight, bias, grid) * _SLACK
+    step = step.clamp(min=float(grid.scale) * 1e-12)  # where all weights of an output are zero
+    while True:
+        layer, beyond = _rounded(weight, bias, grid, step, step / unit, mean)
+        if not beyond.any():
+            return layer
+        step = torch.where(beyond, step * _COARSER, step)
+
+
+def _least_step(weight: Tensor, bias: Tensor, grid: Grid) -> Tensor:
+    """The least that one of an output's sum can stand for."""
+    magnitude = weight.detach().double().abs().flatten(1).amax(1)
+    return torch.maximum(magnitude * grid.scale / MOST, reach(weight, bias, grid) / (SUM_LIMIT - 2))
+
+
+def _rounded(
+    weight: Tensor, bias: Tensor, grid: Grid, step: Tensor, multiplier: Tensor, mean: Tensor | None
+) -> tuple[Int8Layer, Tensor]:
+    """A layer in whole numbers, and which of its sums may be beyond the limit."""
+    weight, bias = weight.detach().double(), bias.detach().double()
+    along = (step / grid.scale).view(-1, *[1] * (weight.dim() - 1))
+    whole = (weight / along).round().clamp(-MOST, MOST)
+    lost = torch.zeros_like(bias)
+    if mean is not None:
+        change = (whole * along - weight).flatten(2).sum(2)  # of each input
+        lost = change[:, 0] * mean if _is_depthwise(weight, mean) else change @ mean.double()
+    layer = Int8Layer(
+        whole.to(torch.int8),
+        ((bias - lost) / step).round().clamp(-SUM_LIMIT, SUM_LIMIT).int(),
+        multiplier.float(),
+    )
+    low, high = sum_bounds(layer, grid.zero)
+    return layer, torch.maximum(-low, high) >= SUM_LIMIT
 
 
 def real(layer: Int8Layer, grid: Grid, scale_out: float) -> tuple[Tensor, Tensor]:

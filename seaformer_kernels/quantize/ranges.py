@@ -62,8 +62,7 @@ def settle(op: str, path: str, block: SimulatedBlock) -> None:
     """Sets the scales of a block's maps; those of the blocks before it are set."""
     try:
         # That of a map which another block writes is there, and at least what it can be.
-        if isinstance(block, SimulatedInvertedResidual) and not float(block.input.scale):
-            block.input.settle()
+        block.settle_inputs()
         block.settle()
     except EmptyRange:
         raise ValueError(

@@ -21,7 +21,6 @@ from seaformer_kernels.fused import (
     FusedStem,
     Unservable,
 )
-from seaformer_kernels.modules import SeaAttention
 from seaformer_kernels.ops._int8 import LEAST, MOST, RATIO_ONE
 from seaformer_kernels.quantize.layers import (
     PIXELS,
@@ -149,10 +148,22 @@ class Convolution(nn.Conv2d):
         return Folded(self.weight.detach().double(), self.bias.detach().double())
 
 
+def straight_conv(
+    conv: Convolution, x: Tensor, layer: ops.Int8Layer, grid: Grid, scale_out: float
+) -> Tensor:
+    """A convolution with the weights that its int8 form stands for, straight through."""
+    with torch.no_grad():
+        weight, bias = real(layer, grid, scale_out)
+    weight = conv.weight + (weight - conv.weight).detach()
+    bias = conv.bias + (bias - conv.bias).detach()
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+
+
 class SimulatedBlock(nn.Module):
     """What all simulated blocks have.
 
     Attributes:
+        reads: names of the maps that it is called with.
         kind: name of the class it stands for.
         simulating: whether it behaves as its int8 form.
         observing: whether maps are observed.
@@ -161,6 +172,7 @@ class SimulatedBlock(nn.Module):
             outputs, as observed.
     """
 
+    reads: tuple[str, ...] = ("input",)
     output: Map
 
     def __init__(self, kind: str):
@@ -175,6 +187,13 @@ class SimulatedBlock(nn.Module):
         """Its maps by name, in order."""
         return {n: child for n, child in self.named_children() if isinstance(child, Map)}
 
+    def settle_inputs(self) -> None:
+        """Sets the scales of maps that it reads, where nobody else has."""
+        for name in self.reads:
+            of: Map = getattr(self, name)
+            if not float(of.scale):
+                of.settle()
+
     def settle(self) -> None:
         """Sets the scales of its maps but the input's; raises as `Map.settle`."""
         raise NotImplementedError
@@ -184,7 +203,7 @@ class SimulatedBlock(nn.Module):
         raise NotImplementedError
 
     @torch.no_grad()
-    def _know_ranges(self, x: Tensor) -> None:
+    def _know_ranges(self, *inputs: Tensor) -> None:
         """Takes the ranges of maps from this call, if they are not known."""
         if not self.simulating or float(self.output.scale):
             return
@@ -193,9 +212,8 @@ class SimulatedBlock(nn.Module):
             of.observer = MinMax()
         self.simulating, self.observing = False, True
         try:
-            self(x)
-            if unknown[0] is self.maps().get("input"):
-                unknown[0].settle()
+            self(*inputs)
+            self.settle_inputs()
             self.settle()
         except Unservable as error:
             self.stays = str(error)
@@ -212,11 +230,8 @@ class SimulatedBlock(nn.Module):
         """The convolution, when simulating with the weights that int8 has, straight through."""
         if not self.simulating:
             return conv(x)
-        with torch.no_grad():
-            weight, bias = real(self._int8(conv, of, out), of.grid, float(out.scale))
-        weight = conv.weight + (weight - conv.weight).detach()
-        bias = conv.bias + (bias - conv.bias).detach()
-        return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        scale = float(out.scale)
+        return straight_conv(conv, x, self._int8(conv, of, out), of.grid, scale)
 
     def _passed(self, name: str, x: Tensor) -> Tensor:
         of: Map = getattr(self, name)
@@ -343,6 +358,7 @@ class SimulatedStem(SimulatedBlock):
         raw: whether the model is to take raw RGB values; this takes normalised images in any case.
     """
 
+    reads = ()
     mean: Tensor
     std: Tensor
 
@@ -402,15 +418,16 @@ class SimulatedStem(SimulatedBlock):
 
 
 class SimulatedSeaLayer(nn.Module):
-    """A `SeaLayer` whose MLP is simulated, with its residual."""
+    """A `SeaLayer` with simulated halves, which have their residuals; or attention is plain."""
 
-    def __init__(self, attn: SeaAttention, mlp: SimulatedInvertedResidual):
+    def __init__(self, attn: nn.Module, mlp: SimulatedBlock):
         super().__init__()
-        self.attn: SeaAttention = attn
-        self.mlp: SimulatedInvertedResidual = mlp
+        self.attn = attn
+        self.mlp: SimulatedBlock = mlp
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mlp(x + self.attn(x))
+        y = self.attn(x)
+        return self.mlp(y if isinstance(self.attn, SimulatedBlock) else x + y)
 
 
 def _rounded_to(x: Tensor, scale: float) -> Tensor:

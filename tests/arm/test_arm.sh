@@ -17,10 +17,12 @@ build=$repo/build/aarch64
 python=${PYTHON:-python3}
 
 # On the oldest there is, ARMv8.0, every code path of its runs, and on everything the emulator knows
-# those of half types too. On a big ARMv8.2 and one with 512-bit SVE only the choice is tested.
+# those that calculate in half types. On a big ARMv8.2 and one with 512-bit SVE only the choice is
+# tested.
 kernel_cpu=cortex-a53
 kernel_parts=2 # as many processes
 half_cpu=max
+half_isas=neon_fp16,neon_bf16
 half_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_)
 dispatch_cpus=(cortex-a76 a64fx max)
 dispatch_tests=(isa_ kernels_choose)
@@ -28,7 +30,9 @@ dispatch_tests=(isa_ kernels_choose)
 python_cpu=cortex-a76
 python_tests_1=(test_fused_ops.py)
 python_half_cpu=max # golden cases of Tiny, since large models take minutes to make there
-python_tests_2=(test_upsample_argmax.py test_dropin_ops.py test_optimize.py)
+python_tests_2=(
+  test_upsample_argmax.py test_dropin_ops.py test_optimize.py test_int8_gated_ops.py
+)
 cmake=${CMAKE:-cmake}
 
 missing=()
@@ -76,12 +80,6 @@ build_kernel_tests() (
     --target kernel_tests seaformer_native
 )
 
-run_half_tests() { # a process each, as the emulator never gives back the memory of mappings
-  for test in "${half_tests[@]}"; do
-    "$here/run.sh" $half_cpu "$build/kernel_tests" "$test" || return
-  done
-}
-
 # Run from a folder of our own, where hypothesis leaves its files.
 run_python_tests() ( # CPU MARKERS FILE...
   cd "$arm" && "$here/run.sh" "$1" "PYTHONPATH=$site" python -m pytest -q -p no:cacheprovider \
@@ -109,7 +107,8 @@ for ((part = 1; part <= kernel_parts; part++)); do
     "$here/run.sh" $kernel_cpu "$build/kernel_tests" $part/$kernel_parts
 done
 join
-beside "half types, $half_cpu" run_half_tests
+beside "half types, $half_cpu" "$here/run.sh" $half_cpu "$build/kernel_tests" --isa $half_isas \
+  "${half_tests[@]}"
 for cpu in "${dispatch_cpus[@]}"; do
   beside "choice of kernels, $cpu" "$here/run.sh" "$cpu" "$build/kernel_tests" "${dispatch_tests[@]}"
 done

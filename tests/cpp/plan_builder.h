@@ -1,6 +1,7 @@
 // Plans of small networks in memory, for tests.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <random>
@@ -70,10 +71,21 @@ class PlanBuilder {
     const Sections sections = kind_of(h).sections(h);
     for (const Sections::Section& section : sections) {
       std::vector<unsigned char> bytes(section.bytes());
-      fill(section, [&] { return normal(random_); }, bytes.data());
+      const auto draw = [&] { return normal(random_); };
+      if (section.element == Element::kI8) {
+        fill_int8(section,
+                  section.taps > 0 ? packed_int8_pointwise_bytes(section.taps, kPanel)
+                                   : packed_int8_depthwise_bytes(kPanel, h.kernel_size),
+                  draw, bytes.data());
+      } else {
+        fill(section, draw, bytes.data());
+      }
       append(bytes.data(), bytes.size());
     }
-    if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
+    if (is_int8(h)) {
+      const QuantizedNumbers numbers = {0.02f, 0.02f, kRatioOne, {0.02f, 0.0235f, 0.0235f}};
+      std::memcpy(record.bytes.data() + sizeof h, &numbers, sizeof numbers);
+    } else if (static_cast<PackedKind>(h.kind) == PackedKind::kStem) {
       std::vector<float> by(kPanel, normalizes_ ? 120.0f : 0.0f);
       for (int i = 3; i < kPanel; ++i) by[i] = i < 6 ? (normalizes_ ? 0.02f : 1.0f) : 0.0f;
       std::memcpy(record.bytes.data() + record.bytes.size() - kPanel * sizeof(float), by.data(),
@@ -89,6 +101,7 @@ class PlanBuilder {
                              int32_t kernel_size, int32_t stride, bool residual) {
     PackedHeader h = header(PackedKind::kInvertedResidual, in, hidden ? hidden : in, out);
     h.kernel_size = kernel_size, h.stride = stride, h.flags = hidden ? kPackedExpands : 0;
+    if (element_ == Element::kI8 && input == 1) h.flags |= kPackedReadsRelu;  // it joins the stem
     h.expand_activation = h.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
     return add(h, input, 0, residual);
   }
@@ -127,8 +140,7 @@ class PlanBuilder {
     std::vector<unsigned char> bytes(end);
     PlanHeader h{};
     std::memcpy(h.magic, kPlanMagic, sizeof h.magic);
-    h.bytes = end, h.version = has_half_ ? kPlanVersion : kFloatPlanVersion,
-    h.task = static_cast<uint32_t>(task_);
+    h.bytes = end, h.version = version_, h.task = static_cast<uint32_t>(task_);
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
@@ -151,13 +163,18 @@ class PlanBuilder {
   PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
     PackedHeader h{};
     h.kind = static_cast<int32_t>(kind), h.element = static_cast<int32_t>(element_);
-    if (element_ != Element::kF32) h.version = kPackedVersion, has_half_ = true;
+    if (element_ == Element::kI8) {
+      h.version = kPackedVersion, version_ = kPlanVersion;
+    } else if (element_ != Element::kF32) {
+      h.version = kTypedPackedVersion, version_ = std::max(version_, kTypedPlanVersion);
+    }
     h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
     return h;
   }
 
   Task task_;
-  bool normalizes_, has_half_ = false;
+  bool normalizes_;
+  uint32_t version_ = kFloatPlanVersion;
   Element element_;
   uint32_t classes_ = 0;
   std::vector<Record> records_;

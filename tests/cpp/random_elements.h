@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "blocks/section_reader.h"
 #include "core/element.h"
+#include "core/quantized.h"
 
 namespace seaformer::test {
 
@@ -39,6 +42,25 @@ template <class Draw>
 void fill(const Sections::Section& section, const Draw& draw, void* to) {
   for (int64_t i = 0; i < section.elements; ++i) {
     put(section.element, in_every_type(draw()), place_in_section(section, i), to);
+  }
+}
+
+// A section of int8 weights, of which a panel takes so many bytes.
+template <class Draw>
+void fill_int8(const Sections::Section& section, int64_t panel_bytes, const Draw& draw, void* to) {
+  for (int64_t at = 0; at < section.elements; at += panel_bytes) {
+    auto* const panel = static_cast<unsigned char*>(to) + at;
+    for (int64_t n = 0; n < kPanel; ++n) {
+      const int32_t bias = kMagicBits + static_cast<int32_t>(100 * draw()), sum = 0;
+      const float multiplier = 0x1p-9f, offset = quantized_offset(multiplier, 0);
+      std::memcpy(panel + 4 * n, &bias, 4);
+      std::memcpy(panel + 4 * (kPanel + n), &multiplier, 4);
+      std::memcpy(panel + 4 * (2 * kPanel + n), &offset, 4);
+      std::memcpy(panel + 4 * (3 * kPanel + n), &sum, 4);
+    }
+    for (int64_t i = kInt8PanelArrays * 4 * kPanel; i < panel_bytes; ++i) {
+      panel[i] = static_cast<unsigned char>(static_cast<int8_t>(60 * std::tanh(draw())));
+    }
   }
 }
 

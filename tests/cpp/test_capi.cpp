@@ -106,7 +106,7 @@ TEST(capi_tells_of_models) {
   check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
   check(info.task == SEAFORMER_SEGMENTATION && info.classes == 300 && info.label_bytes == 4 &&
             info.reads_rgb == 1 && info.threads == 1 && info.bytes == bytes.size() &&
-            info.float16 == 0 && info.bfloat16 == 0,
+            info.float16 == 0 && info.bfloat16 == 0 && info.int8 == 0,
         "wrong info");
   for (const Element element : {Element::kF16, Element::kBF16}) {
     const AlignedBytes mixed = test::small_segmenter(300, Element::kF32, element);
@@ -120,6 +120,10 @@ TEST(capi_tells_of_models) {
     check(computes == (pointwise_kernel(element).isa != pointwise_kernel().isa),
           "wrong of what calculates with ", element_name(element));
   }
+  const AlignedBytes quantized = test::small_segmenter(300, Element::kF32, Element::kI8);
+  const Model int8(quantized);
+  check(seaformer_info(int8.get(), &info) == SEAFORMER_OK, seaformer_error());
+  check(info.int8 == 1 && info.float16 == 0, "does not tell of int8");
   int64_t height, width;
   check(seaformer_logits_size(model.get(), 33, 64, &height, &width) == SEAFORMER_OK &&
             height == 9 && width == 16,

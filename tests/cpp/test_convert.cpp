@@ -209,7 +209,8 @@ TEST(convert_elements_between_any_types) {
             reinterpret_cast<T*>(from.data())[i] = from_float<T>(numbers[i]);
           }
         });
-        convert_elements(count, from_type, from.data(), to_type, to.data(), test::Threads(threads));
+        convert_elements(count, {from_type}, from.data(), {to_type}, to.data(),
+                         test::Threads(threads));
         with_zero_of(to_type, [&](auto zero) {
           for (int64_t i = 0; i < count; ++i) {
             const float got = to_float(reinterpret_cast<decltype(zero)*>(to.data())[i]);

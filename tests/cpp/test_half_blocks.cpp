@@ -90,7 +90,7 @@ class Problem {
               coarse_->data(), output.data(), nullptr, workspace.data()},
              test::Threads(threads));
     std::vector<float> floats(written.elements());
-    convert_elements(written.elements(), element_, output.data(), Element::kF32, floats.data(),
+    convert_elements(written.elements(), {element_}, output.data(), {}, floats.data(),
                      Sequential());
     return floats;
   }
@@ -99,7 +99,7 @@ class Problem {
   PackedHeader own_header() const {
     PackedHeader h = c_.header;
     h.element = static_cast<int32_t>(element_);
-    if (element_ != Element::kF32) h.version = kPackedVersion;
+    if (element_ != Element::kF32) h.version = kTypedPackedVersion;
     return h;
   }
   std::size_t weight_bytes() const { return static_cast<std::size_t>(packed_bytes(own_header())); }

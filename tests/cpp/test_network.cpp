@@ -55,15 +55,15 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
       return std::make_unique<Guarded<unsigned char>>(elements * bytes_of(element),
                                                       test::Against::kEnd);
     };
-    const Element element = element_of(plan.weights(i));
-    maps.push_back(place(sizes.back().elements(), element));
+    maps.push_back(place(sizes.back().elements(), plan.map_type(i + 1).element));
     Guarded<unsigned char> workspace(step_workspace(step, 1), test::Against::kEnd);
     std::unique_ptr<Guarded<unsigned char>> inputs[2];
     const auto input = [&](int k) -> const void* {
       const uint32_t id = r.inputs[k];
       if (id == 0) return nullptr;
-      inputs[k] = place(sizes[id].elements(), element);
-      convert_elements(sizes[id].elements(), plan.map_element(id), maps[id]->data(), element,
+      const MapType type = plan.read_type(i, k);
+      inputs[k] = place(sizes[id].elements(), type.element);
+      convert_elements(sizes[id].elements(), plan.map_type(id), maps[id]->data(), type,
                        inputs[k]->data(), Sequential());
       return inputs[k]->data();
     };
@@ -71,8 +71,8 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
              Sequential());
   }
   std::vector<float> logits(sizes.back().elements());
-  convert_elements(sizes.back().elements(), plan.logits_element(), maps.back()->data(),
-                   Element::kF32, logits.data(), Sequential());
+  convert_elements(sizes.back().elements(), plan.map_type(plan.steps()), maps.back()->data(), {},
+                   logits.data(), Sequential());
   return logits;
 }
 
@@ -129,7 +129,10 @@ TEST(network_logits_are_those_of_its_steps) {
     plans.push_back(test::small_upsampler(19, first));
     plans.push_back(test::small_classifier(first));
     plans.back().header().normalizes = 1;  // so that it takes bytes
+    plans.push_back(test::small_segmenter(19, first, Element::kI8));
+    plans.push_back(test::small_segmenter(19, Element::kI8, first));
   }
+  plans.push_back(test::small_segmenter(19, Element::kI8, Element::kI8));
   for (const AlignedBytes& bytes : plans) {
     const Network network(Plan(bytes.data(), bytes.size()));
     test::on_every_isa([&] {
@@ -153,6 +156,7 @@ TEST(network_labels_are_those_of_its_logits) {
       plans.push_back(test::small_segmenter(classes, element, element));
       plans.push_back(test::small_upsampler(classes, element));
     }
+    plans.push_back(test::small_segmenter(classes, Element::kI8, Element::kI8));
     for (const AlignedBytes& bytes : plans) {
       const Network network(Plan(bytes.data(), bytes.size()));
       test::on_every_isa([&] {

@@ -1,4 +1,5 @@
 // What a plan must be, and every kind of damage to one: a clear error, never a crash.
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -61,7 +62,8 @@ TEST(checksum_is_crc32) {
 
 TEST(plan_accepts_good_ones) {
   for (const AlignedBytes& bytes :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
+        test::small_segmenter(19, Element::kI8, Element::kI8)}) {
     check(fault(bytes, true).empty(), fault(bytes, true));
     run(bytes);
   }
@@ -89,8 +91,8 @@ TEST(plan_of_weights_of_version_1_computes_the_same) {
 TEST(plan_names_what_is_wrong) {
   const AlignedBytes good = test::small_segmenter();
   expect_fault(good, "do not begin", [](AlignedBytes& b) { b.header().magic[0] = 's'; });
-  expect_fault(good, "version 1 to 2, got version 3",
-               [](AlignedBytes& b) { b.header().version = 3; });
+  expect_fault(good, "version 1 to 3, got version 4",
+               [](AlignedBytes& b) { b.header().version = 4; });
   expect_fault(good, "that its header states", [](AlignedBytes& b) { b.header().bytes += 1; });
   expect_fault(good, "expected task", [](AlignedBytes& b) { b.header().task = 3; });
   expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
@@ -104,16 +106,28 @@ TEST(plan_names_what_is_wrong) {
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset += 64; });
   expect_fault(good, "weights of step 2", [](AlignedBytes& b) { b.step(2).offset = ~0ull - 63; });
   expect_fault(good, "weights of step 7", [](AlignedBytes& b) { b.step(7).bytes = ~0ull; });
-  expect_fault(good, "version 1 to 3, got version 4",
-               [](AlignedBytes& b) { b.weights(1).version = 4; });
-  expect_fault(good, "(float16), got 7",
+  expect_fault(good, "version 1 to 4, got version 5",
+               [](AlignedBytes& b) { b.weights(1).version = 5; });
+  expect_fault(good, "layout version 4, got 7 in version 3",
                [](AlignedBytes& b) { b.weights(1).version = 3, b.weights(1).element = 7; });
+  expect_fault(good, "layout version 4, got 1 in version 4",
+               [](AlignedBytes& b) { b.weights(1).version = 4, b.weights(1).element = 1; });
   const AlignedBytes half = test::small_segmenter(19, Element::kF16, Element::kF16);
   expect_fault(half, "expected float32 weights in a plan of format version 1",
                [](AlignedBytes& b) { b.header().version = 1; });
   expect_fault(half, "bytes, got", [](AlignedBytes& b) { b.weights(1).element = 0; });
-  expect_fault(good, "version 1 to 3, got version 0",
+  expect_fault(good, "version 1 to 4, got version 0",
                [](AlignedBytes& b) { b.weights(1).version = 0; });
+  const AlignedBytes int8 = test::small_segmenter(19, Element::kI8, Element::kI8);
+  expect_fault(int8, "weights of floats in a plan of format version 2",
+               [](AlignedBytes& b) { b.header().version = 2; });
+  const auto numbers = [](AlignedBytes& b, int64_t step) -> QuantizedNumbers& {
+    return *reinterpret_cast<QuantizedNumbers*>(&b.weights(step) + 1);
+  };
+  expect_fault(int8, "scales above 0", [&](AlignedBytes& b) { numbers(b, 1).input_scale = -1.0f; });
+  expect_fault(int8, "scales above 0", [&](AlignedBytes& b) { numbers(b, 2).output_scale = NAN; });
+  expect_fault(int8, "counts less than", [&](AlignedBytes& b) { numbers(b, 1).ratio = 32768; });
+  expect_fault(int8, "inner scales", [&](AlignedBytes& b) { numbers(b, 3).inner[1] = INFINITY; });
   expect_fault(good, "classes, got 0", [](AlignedBytes& b) { b.weights(7).classes = 0; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 3; });
   expect_fault(good, "that was written", [](AlignedBytes& b) { b.step(2).inputs[0] = 0; });
@@ -134,6 +148,16 @@ TEST(plan_names_what_is_wrong_with_a_head_that_upsamples) {
   expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
   expect_fault(good, "of kind 8, got kind 2", [](AlignedBytes& b) { b.step(4).kind = 8; });
   expect_fault(good, "19 classes of its head", [](AlignedBytes& b) { b.header().classes = 20; });
+  const AlignedBytes int8 = test::small_segmenter(19, Element::kI8, Element::kI8);
+  expect_fault(int8, "weights of floats in a plan of format version 2",
+               [](AlignedBytes& b) { b.header().version = 2; });
+  const auto numbers = [](AlignedBytes& b, int64_t step) -> QuantizedNumbers& {
+    return *reinterpret_cast<QuantizedNumbers*>(&b.weights(step) + 1);
+  };
+  expect_fault(int8, "scales above 0", [&](AlignedBytes& b) { numbers(b, 1).input_scale = -1.0f; });
+  expect_fault(int8, "scales above 0", [&](AlignedBytes& b) { numbers(b, 2).output_scale = NAN; });
+  expect_fault(int8, "counts less than", [&](AlignedBytes& b) { numbers(b, 1).ratio = 32768; });
+  expect_fault(int8, "inner scales", [&](AlignedBytes& b) { numbers(b, 3).inner[1] = INFINITY; });
   expect_fault(good, "classes, got 0", [](AlignedBytes& b) { b.weights(5).classes = 0; });
   expect_fault(good, "classes, got -5", [](AlignedBytes& b) { b.weights(5).classes = -5; });
   expect_fault(good, "expected packed weights of",
@@ -176,7 +200,8 @@ TEST(plan_checksum_finds_damage) {
 
 TEST(plan_refuses_every_truncation) {
   for (const AlignedBytes& good :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
+        test::small_segmenter(19, Element::kI8, Element::kI8)}) {
     for (std::size_t length = 0; length < good.size(); ++length) {
       AlignedBytes bytes(good.data(), length);
       check(!fault(bytes).empty(), length, " bytes are accepted");
@@ -198,7 +223,8 @@ TEST(plan_refuses_every_truncation) {
 
 TEST(plan_survives_every_changed_byte) {
   for (const AlignedBytes& good :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier()}) {
+       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
+        test::small_segmenter(19, Element::kI8, Element::kI8)}) {
     AlignedBytes steps = good;
     const int64_t count = steps.header().steps;
     std::vector<std::size_t> places;

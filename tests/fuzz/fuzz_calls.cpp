@@ -43,7 +43,8 @@ seaformer_model* open(const AlignedBytes& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   static const AlignedBytes plans[4] = {
       seaformer::test::small_segmenter(19), seaformer::test::small_segmenter(300),
-      seaformer::test::small_classifier(), seaformer::test::small_upsampler()};
+      seaformer::test::small_classifier(), seaformer::test::small_upsampler(),
+      seaformer::test::small_segmenter(19, seaformer::Element::kI8, seaformer::Element::kI8)};
   static seaformer_model* const models[4] = {open(plans[0]), open(plans[1]), open(plans[2]),
                                              open(plans[3])};
   Reader in(data, size);

@@ -19,9 +19,12 @@ extern "C" std::size_t LLVMFuzzerMutate(uint8_t* data, std::size_t size, std::si
 extern "C" std::size_t LLVMFuzzerCustomMutator(uint8_t* data, std::size_t size, std::size_t most,
                                                unsigned int seed) {
   if (size < sizeof(seaformer::PlanHeader) || seed % 64 == 0) {
-    const AlignedBytes good = seed % 192 == 0    ? seaformer::test::small_segmenter()
-                              : seed % 192 == 64 ? seaformer::test::small_upsampler()
-                                                 : seaformer::test::small_classifier();
+    const AlignedBytes good =
+        seed % 192 == 0    ? seaformer::test::small_segmenter()
+        : seed % 192 == 64 ? seaformer::test::small_upsampler()
+        : seed % 384 == 128
+            ? seaformer::test::small_segmenter(19, seaformer::Element::kI8, seaformer::Element::kI8)
+            : seaformer::test::small_classifier();
     if (good.size() <= most) {
       std::memcpy(data, good.data(), good.size());
       size = good.size();

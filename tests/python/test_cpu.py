@@ -32,7 +32,7 @@ def test_info_tells_isas_reasons_and_choices():
     assert info.extension_loaded and info.extension_reason is None
     assert {isa.name for isa in info.isas} == {
         *("amx_bf16", "avx512_fp16", "avx512", "avx2"),
-        *("neon_bf16", "neon_fp16", "neon", "scalar"),
+        *("neon_bf16", "neon_fp16", "neon_i8mm", "neon_dot", "neon", "scalar"),
     }
     for isa in info.isas:
         assert isa.supported == (isa.reason == "")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import struct
 
 import numpy as np
 import pytest
 import torch
+from int8_layers import layer
 from torch import Tensor
 
 from seaformer_kernels import ops
@@ -20,16 +20,6 @@ from seaformer_kernels.ops.stem_block import _plain as plain_both
 from seaformer_kernels.ops.stem_block import joins
 
 ZERO = {"none": 0, "relu": -128, "relu6": -128}
-
-
-def layer(*shape: int, seed: int = 0, bias: int = 1000) -> ops.Int8Layer:
-    """Random weights; multipliers so that outputs fill the range."""
-    g = torch.Generator().manual_seed(seed)
-    weight = torch.randint(-127, 128, shape, generator=g, dtype=torch.int8)
-    spread = 64 * 64 * math.sqrt(weight[0].numel())
-    units = (torch.rand(shape[0], generator=g) + 0.5) * 40 / spread / _int8.UNIT
-    biases = torch.randint(-bias, bias, shape[:1], generator=g, dtype=torch.int32)
-    return ops.Int8Layer(weight, biases, units.round() * _int8.UNIT)
 
 
 def rounded(number: float) -> int:

@@ -1,0 +1,30 @@
+// Rows of a dense map of int8, expanded by a 1x1 convolution if the packed weights have one: as
+// float32, whole numbers less their zero point, or as int8 in quads.
+#pragma once
+
+#include "blocks/map_shape.h"
+#include "blocks/packed.h"
+#include "blocks/row_source.h"
+#include "kernels/int8_convert/variants.h"
+#include "kernels/int8_pointwise/variants.h"
+
+namespace seaformer {
+
+class QuantizedRows final : public RowSource {
+ public:
+  // `packed`, of int8, begins with the expansion, if there is one; input is [batch, height, width,
+  // in_channels].
+  QuantizedRows(const MapShape& shape, const PackedHeader& packed, const void* input,
+                Int8Output form = Int8Output::kInt8Float);
+  void fill(const Part& part, const OutPixels& to, void* scratch) const override;
+
+ private:
+  MapShape shape_;
+  const PackedHeader& packed_;
+  const void *input_, *expand_;
+  Int8Output form_;
+  const Int8PointwiseKernel& pointwise_;
+  const Int8ConvertKernel& convert_;
+};
+
+}  // namespace seaformer

@@ -1,0 +1,5 @@
+#include "simd/bytes_avx2.h"
+
+#define SEAFORMER_ISA avx2
+#define SEAFORMER_ISA_ENUM Isa::kAvx2
+#include "kernels/int8_convert/generic.h"

@@ -1,0 +1,208 @@
+// Matrix products of int8 (SMMLA); neon_i8mm_tiles.py tells why they are assembly.
+#include <arm_neon.h>
+
+#include "kernels/int8_pointwise/int8_pointwise.h"
+#include "simd/macros.h"
+
+namespace seaformer {
+namespace neon_i8mm {
+namespace {
+
+// Weights are laid out for each block, and cores that have these products have larger caches.
+constexpr int64_t kPart = 2 * kInt8Taps, kBlockBytes = 32 * 1024;
+#include "kernels/int8_pointwise/neon_tile.inc"
+
+constexpr int64_t kEight = 1, kSixteen = 2, kNoLoop = 4, kOneBlock = 8, kNoBlock = 16;
+
+constexpr int64_t kUnfinished = 64;  // beyond the bits of more_than_int8()
+
+// Weights of a panel as the products take them: eight input channels of each output channel side
+// by side, and what is theirs twice for every two of them, as sums of two pixels lie.
+constexpr int64_t kMostChannels = 2048;  // at once
+struct Matrices {
+  int32_t biases[2][2 * kPanel];    // of each pair of pixels
+  int32_t multipliers[2 * kPanel];  // and offsets: the bits of floats
+  int32_t offsets[2 * kPanel];
+  int8_t weights[kMostChannels * kPanel];
+};
+
+void twice(const void* from, int32_t* to) {
+  for (int64_t n = 0; n < kPanel; n += 4, to += 8) {
+    const int64x2_t four = vreinterpretq_s64_s32(vld1q_s32(static_cast<const int32_t*>(from) + n));
+    vst1q_s32(to, vreinterpretq_s32_s64(vzip1q_s64(four, four)));
+    vst1q_s32(to + 4, vreinterpretq_s32_s64(vzip2q_s64(four, four)));
+  }
+}
+
+constexpr int64_t kArray = kPanel * 4;  // bytes
+
+void lay_out_arrays(const void* panel, Matrices& to) {
+  twice(panel, to.biases[0]);
+  twice(panel, to.biases[1]);
+  twice(after(panel, kArray), to.multipliers);
+  twice(after(panel, 2 * kArray), to.offsets);
+}
+
+// Of some input channels.
+void lay_out_weights(const void* panel, int64_t channel, int64_t channels, Matrices& to) {
+  const auto from =
+      static_cast<const int32_t*>(after(panel, kInt8PanelArrays * kArray + channel * kPanel));
+  const int64_t groups = (channels + kInt8Taps - 1) / kInt8Taps;
+  int8_t* weights = to.weights;
+  for (int64_t group = 0; group < groups; group += 2) {
+    for (int64_t n = 0; n < kPanel; n += 4, weights += 32) {
+      const int32_t* const at = from + group * kPanel + n;
+      const int32x4_t first = vld1q_s32(at);
+      const int32x4_t second = group + 1 < groups ? vld1q_s32(at + kPanel) : vdupq_n_s32(0);
+      vst1q_s8(weights, vreinterpretq_s8_s32(vzip1q_s32(first, second)));
+      vst1q_s8(weights + 16, vreinterpretq_s8_s32(vzip2q_s32(first, second)));
+    }
+  }
+}
+
+// What the assembly reads; strides and steps are bytes.
+struct MatrixTiles {
+  const void* pixels[kPixels];  // of the first tile; its inputs, if those are quads
+  int64_t next;                 // from where the last inputs of a tile begin to the next tile
+  const Matrices* weights;
+  int64_t last;  // from the first weights to those of the last block
+  void* output;
+  int64_t output_stride, output_back;
+  const void* residual;
+  int64_t residual_stride, tiles;
+  int64_t odd;             // input channels beyond blocks of 32, and how many blocks
+  int64_t step8, step16;   // of the inputs of such blocks
+  const void* last_input;  // of input channels that are no whole group: two quads a tile
+  int64_t more;            // what there is beside int8 without a residual
+  const void* constants;   // of the form of output
+};
+
+template <bool quads>
+void run_tiles(const MatrixTiles& call);
+
+#define SEAFORMER_TILES(quads, code)                                                              \
+  template <>                                                                                     \
+  void run_tiles<quads>(const MatrixTiles& call) {                                                \
+    const void *in0, *in1, *in2, *in3, *at, *last, *taps, *residual, *last_input;                 \
+    const void *biases, *factors0, *factors1, *offsets0, *offsets1;                               \
+    void* output;                                                                                 \
+    int64_t tile, count, output_stride, output_back, residual_stride, odd, more, next;            \
+    __asm__ volatile(                                                                             \
+        code                                                                                      \
+        : [in0] "=&r"(in0), [in1] "=&r"(in1), [in2] "=&r"(in2), [in3] "=&r"(in3), [at] "=&r"(at), \
+          [last] "=&r"(last), [taps] "=&r"(taps), [residual] "=&r"(residual),                     \
+          [last_input] "=&r"(last_input), [biases] "=&r"(biases), [factors0] "=&r"(factors0),     \
+          [factors1] "=&r"(factors1), [offsets0] "=&r"(offsets0), [offsets1] "=&r"(offsets1),     \
+          [output] "=&r"(output), [tile] "=&r"(tile), [count] "=&r"(count),                       \
+          [output_stride] "=&r"(output_stride), [output_back] "=&r"(output_back),                 \
+          [residual_stride] "=&r"(residual_stride), [odd] "=&r"(odd), [more] "=&r"(more),         \
+          [next] "=&r"(next)                                                                      \
+        : [call] "r"(&call)                                                                       \
+        : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
+          "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",     \
+          "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");                              \
+  }
+#include "kernels/int8_pointwise/neon_i8mm_tiles.inc"
+#undef SEAFORMER_TILES
+
+void set_depth(const Int8Pointwise& args, int64_t in_channels, MatrixTiles& call) {
+  const int64_t groups = (in_channels + kInt8Taps - 1) / kInt8Taps;
+  const int64_t channels = args.input_quads ? groups / 2 * kPart : in_channels / kPart * kPart;
+  // Bytes between input channels, and of the last load of a block.
+  const int64_t unit = args.input_quads ? kInt8Quad : 1, load = args.input_quads ? 16 : 32;
+  const int64_t to_next = args.input.stride * (args.input_quads ? 1 : kPixels) - unit * channels;
+  const int64_t blocks = channels / 32;
+  const bool eight = channels % 16 >= 8, sixteen = channels % 32 >= 16;
+  call.odd = (eight ? kEight : 0) | (sixteen ? kSixteen : 0);
+  if (blocks < 2 || call.odd != 0) {
+    if (blocks == 0) call.odd |= kNoLoop;
+    if (blocks == 1) call.odd |= kOneBlock;
+    if (channels == 0) call.odd |= kNoBlock;
+  }
+  call.next = to_next + (channels == 0 ? 0 : unit * load);
+  call.step8 = unit * 8 + (blocks == 0 && !sixteen ? to_next : 0);
+  call.step16 = unit * 16 + (blocks == 0 ? to_next : 0);
+  call.last = (channels - 32) * kPanel;
+}
+
+// Where the numbers of two output channels and four pixels are to go.
+constexpr int8_t kQuadOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+
+void run_tiles(const Int8Pointwise& args, const MatrixTiles& call) {
+  args.input_quads ? run_tiles<true>(call) : run_tiles<false>(call);
+}
+
+// A tile, some input channels at a time; sums wait where the biases have been.
+void long_sums(const Int8Pointwise& args, const void* panel, const MatrixTiles& last,
+               Matrices& matrices) {
+  const int64_t unit = args.input_quads ? kInt8Quad : 1;
+  lay_out_arrays(panel, matrices);
+  MatrixTiles call = last;
+  for (int64_t channel = 0; channel < args.in_channels; channel += kMostChannels) {
+    const int64_t channels = least(args.in_channels - channel, kMostChannels);
+    const bool is_last = channel + channels == args.in_channels;
+    lay_out_weights(panel, channel, channels, matrices);
+    set_depth(args, channels, call);
+    call.more = is_last ? last.more : kUnfinished;
+    run_tiles(args, call);
+    for (const void*& pixel : call.pixels) pixel = after(pixel, unit * channels);
+  }
+}
+
+void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64_t channel,
+                 int64_t panels, const OutPixels& output, const InPixels& residual,
+                 const void* last_input) {
+  const bool writes_quads = args.form == Int8Output::kInt8Quads;
+  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
+  MatrixTiles call = {};
+  for (int64_t p = 0; p < kPixels; ++p) {
+    call.pixels[p] = args.input_quads ? at_pixel(args.input, pixel / kPixels, 0)
+                                      : at_pixel(args.input, pixel + least(p, pixels - 1), 0);
+  }
+  call.output_stride = output.stride;
+  call.output_back = 16 - 3 * output.stride;
+  call.residual_stride = residual.stride;
+  call.last_input = last_input;
+  const Constants constants(args);
+  call.constants = writes_quads ? kQuadOrder : constants.of(args.form);
+  call.more = more_than_int8(args, residual, last_input);
+  const int64_t panel_bytes = kPanel * (kInt8PanelArrays * 4 + groups * kInt8Taps);
+  const int64_t output_step =
+      writes_quads ? kPanel / kInt8Quad * output.stride : kPanel * output_bytes(args);
+  const int64_t tiles = (pixels + kPixels - 1) / kPixels;
+  Matrices matrices;
+  call.weights = &matrices;
+  for (int64_t i = 0; i < panels; ++i) {
+    const void* const panel = after(args.weights, (channel / kPanel + i) * panel_bytes);
+    call.output = after(output.data, i * output_step);
+    if (residual.data != nullptr) call.residual = after(residual.data, i * kPanel);
+    if (args.in_channels <= kMostChannels) {
+      lay_out_arrays(panel, matrices);
+      lay_out_weights(panel, 0, args.in_channels, matrices);
+      set_depth(args, args.in_channels, call);
+      call.tiles = tiles;
+      run_tiles(args, call);
+      continue;
+    }
+    MatrixTiles tile = call;
+    tile.tiles = 1;
+    for (int64_t t = 0; t < tiles; ++t) {
+      long_sums(args, panel, tile, matrices);
+      for (const void*& p : tile.pixels)
+        p = after(p, args.input.stride * (args.input_quads ? 1 : kPixels));
+      tile.output = after(tile.output, writes_quads ? 16 : kPixels * output.stride);
+      if (tile.residual != nullptr) tile.residual = after(tile.residual, kPixels * residual.stride);
+      if (last_input != nullptr) tile.last_input = after(tile.last_input, kPixels * kPart);
+    }
+  }
+}
+
+#include "kernels/int8_pointwise/neon_rows.inc"
+
+}  // namespace
+
+extern const Int8PointwiseKernel int8_pointwise;
+const Int8PointwiseKernel int8_pointwise = {Isa::kNeonI8mm, run, true};
+
+}  // namespace neon_i8mm
+}  // namespace seaformer
