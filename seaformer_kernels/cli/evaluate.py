@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import io
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,14 @@ from seaformer_kernels.data.opening import LAYOUT_NAMES, open_data
 from seaformer_kernels.data.reading import DataError
 from seaformer_kernels.evaluate import InputSize, SlidingWindow, Views, pictures, sharding
 from seaformer_kernels.evaluate.classification import CROP, SHORTER_SIDE, Classification
-from seaformer_kernels.evaluate.engines import ENGINES, HALF_ENGINES, Engine, make_engine
+from seaformer_kernels.evaluate.engines import (
+    ENGINES,
+    HALF_ENGINES,
+    INT8_ENGINES,
+    Engine,
+    inputs_of,
+    make_engine,
+)
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import Evaluation, run
 from seaformer_kernels.evaluate.segmentation import Segmentation
@@ -37,6 +45,7 @@ from seaformer_kernels.models import ModelFacts
 
 _ALL = "all"
 _LISTED = 20  # failures
+_CALIBRATED = 300  # images
 
 
 class Scales(click.ParamType):
@@ -68,6 +77,7 @@ class EvaluateOptions:
     model: str | None
     weights: Weights
     engines: tuple[str, ...]
+    calibrate: str
     native_program: Path | None
     resize: tuple[int, int] | None
     short_side: int | None
@@ -93,6 +103,11 @@ class EvaluateOptions:
         """The engines, each once, in the order asked for."""
         asked = [ENGINES if name == _ALL else (name,) for name in self.engines]
         return list(dict.fromkeys(name for names in asked for name in names))
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether an engine is of int8."""
+        return any(name in INT8_ENGINES for name in self.engine_names)
 
     @property
     def architecture(self) -> str:
@@ -184,13 +199,20 @@ class EvaluateOptions:
 @click.option(
     "--engine",
     "engines",
-    type=click.Choice([*ENGINES, *HALF_ENGINES, _ALL]),
+    type=click.Choice([*ENGINES, *HALF_ENGINES, *INT8_ENGINES, _ALL]),
     multiple=True,
     default=["fused"],
     show_default=True,
     help="What runs the network: plain PyTorch in every step, this package's ops, these as one op, "
     "or the program seaformer-native; the last three in float32, or in the type in their name. "
     "Several, or all of float32, are compared with the first.",
+)
+@click.option(
+    "--calibrate",
+    default="train",
+    show_default=True,
+    metavar="SPLIT",
+    help="Part of the data that gives engines of int8 their ranges; 300 images, evenly spread.",
 )
 @click.option(
     "--native-program",
@@ -319,7 +341,7 @@ def _check_files(options: EvaluateOptions) -> None:
 
 def _evaluate(options: EvaluateOptions) -> None:
     first = sharding.rank() == 0
-    data = _open(options)
+    data = _open(options, options.split)
     segments = hasattr(data, "facts")
     facts = data.facts if segments else data
     normalised = options.facts or facts
@@ -330,6 +352,7 @@ def _evaluate(options: EvaluateOptions) -> None:
             make_engine(
                 *(name, model, normalised.mean, normalised.std),
                 *(options.native_program, options.threads or 1),
+                _calibration(options, task) if name in INT8_ENGINES else None,
             )
             for name in options.engine_names
         ]
@@ -353,9 +376,19 @@ def _evaluate(options: EvaluateOptions) -> None:
         sys.exit(1)
 
 
-def _open(options: EvaluateOptions) -> Any:
+def _calibration(
+    options: EvaluateOptions, task: Segmentation | Classification
+) -> Iterator[torch.Tensor]:
+    """What the network will be given of the images to calibrate on."""
+    data = _open(options, options.calibrate)
+    count = min(len(data), _CALIBRATED)
+    images = (data[i * len(data) // count][0] for i in range(count))
+    return inputs_of(task.predict, images)
+
+
+def _open(options: EvaluateOptions, split: str) -> Any:
     try:
-        data = open_data(options.layout, options.root, options.split, options.classes)
+        data = open_data(options.layout, options.root, split, options.classes)
     except DataError as error:
         raise click.ClickException(str(error)) from None
     if not len(data):
@@ -403,6 +436,7 @@ def _about(
         "model": options.architecture,
         "weights": digest_of(model),
         "engines": options.engine_names,
+        **({"calibrated on": options.calibrate} if options.calibrates else {}),
         "sizes and views": how,
     }
 

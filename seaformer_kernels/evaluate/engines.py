@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,7 @@ _FAST = ("fused", "whole-graph", "native")
 ENGINES = ("plain", *_FAST)
 # Names say of which type weights and maps are, unless that is float32.
 HALF_ENGINES = tuple(f"{name}-{name_of(dtype)}" for dtype in ELEMENTS[1:] for name in _FAST)
+INT8_ENGINES = tuple(f"{name}-int8" for name in _FAST)
 
 
 class Engine(Protocol):
@@ -134,8 +135,8 @@ class NativeEngine:
     def __init__(
         self,
         model: nn.Module,
-        mean: Sequence[float] = data.IMAGENET_MEAN,
-        std: Sequence[float] = data.IMAGENET_STD,
+        mean: Sequence[float] | None = data.IMAGENET_MEAN,
+        std: Sequence[float] | None = data.IMAGENET_STD,
         program: Path | None = None,
         threads: int = 1,
         dtype: torch.dtype | None = None,
@@ -188,6 +189,66 @@ class NativeEngine:
         return done.stdout
 
 
+class _Seen(Exception):
+    """What an engine was given."""
+
+    def __init__(self, x: Tensor):
+        super().__init__()
+        self.x = x
+
+
+class _Recorder:
+    """Stands for an engine, and hands on what it is given."""
+
+    name = "recorder"
+    gives_logits = True
+
+    def logits(self, x: Tensor) -> Tensor:
+        raise _Seen(x)
+
+    def labels(self, x: Tensor, size: Size) -> Tensor:
+        raise _Seen(x)
+
+
+def inputs_of(
+    predict: Callable[[Engine, Tensor], Tensor], images: Iterable[Tensor]
+) -> Iterator[Tensor]:
+    """What a network is first given of each image, to calibrate it on.
+
+    Args:
+        predict: of a task, such as `Segmentation`.
+        images: as they are read.
+    """
+    for image in images:
+        try:
+            predict(_Recorder(), image)
+        except _Seen as found:
+            yield found.x
+
+
+def _int8_engine(
+    name: str,
+    model: nn.Module,
+    mean: Sequence[float],
+    std: Sequence[float],
+    program: Path | None,
+    threads: int,
+    calibration: Iterable[Tensor] | None,
+) -> Engine:
+    if calibration is None:
+        raise EngineError(f"Expected images to calibrate {name} on, got none.")
+    kind = name.removesuffix("-int8")
+    try:
+        fast = sk.quantize(
+            model, calibration, mean=mean, std=std, whole_graph=kind == "whole-graph"
+        )
+    except RuntimeError as error:  # there is no native extension
+        raise EngineError(str(error)) from None
+    if kind == "native":  # mean and std are inside
+        return NativeEngine(fast, None, None, program, threads, None, name)
+    return TorchEngine(name, fast)
+
+
 def make_engine(
     name: str,
     model: nn.Module,
@@ -195,8 +256,9 @@ def make_engine(
     std: Sequence[float] = data.IMAGENET_STD,
     program: Path | None = None,
     threads: int = 1,
+    calibration: Iterable[Tensor] | None = None,
 ) -> Engine:
-    """One of `ENGINES` or `HALF_ENGINES`.
+    """One of `ENGINES`, `HALF_ENGINES` or `INT8_ENGINES`.
 
     Args:
         name: "plain" is PyTorch in every step; "fused" is what `optimize` makes, "whole-graph"
@@ -205,6 +267,7 @@ def make_engine(
         model: a plain one of `create_model`.
         mean, std: of R, G and B in the range 0..255.
         program, threads: of `NativeEngine`.
+        calibration: raw images [B, 3, H, W], as `quantize` takes them, for engines of int8.
 
     Raises:
         EngineError: it is not to be had here.
@@ -212,8 +275,10 @@ def make_engine(
     """
     if name == "plain":
         return PlainEngine(name, model, mean, std)
+    if name in INT8_ENGINES:
+        return _int8_engine(name, model, mean, std, program, threads, calibration)
     if name not in (*ENGINES, *HALF_ENGINES):
-        names = ", ".join((*ENGINES, *HALF_ENGINES))
+        names = ", ".join((*ENGINES, *HALF_ENGINES, *INT8_ENGINES))
         raise ValueError(f"Expected an engine among {names}, got {name!r}.")
     dtypes = {name_of(dtype): dtype for dtype in ELEMENTS}
     dtype = dtypes.get(name.rpartition("-")[2], torch.float32)

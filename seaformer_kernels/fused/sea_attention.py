@@ -129,7 +129,7 @@ class FusedSeaAttention(FusedBlock):
 
     @classmethod
     def of(
-        cls, attention: SeaAttention, residual: bool = False, *, dtype: torch.dtype = torch.float32
+        cls, attention: nn.Module, residual: bool = False, *, dtype: torch.dtype = torch.float32
     ) -> FusedSeaAttention:
         """The fused form of plain attention, with the residual of its layer if asked for."""
         folded = FoldedSeaAttention.of(attention)

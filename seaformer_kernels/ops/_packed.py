@@ -111,7 +111,7 @@ class Header:
     def sections(self) -> list[tuple[Section, torch.dtype]]:
         """Every section, and the type of its numbers."""
         facts = _KINDS[self.kind]
-        if self.dtype == torch.int8:
+        if self.dtype == torch.int8 and facts.int8_sections is not None:
             sections = [Section(PANEL, 0), *facts.int8_sections(self)]  # first the scales
             float32 = False
         else:

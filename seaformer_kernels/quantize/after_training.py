@@ -135,7 +135,7 @@ def _entry(entry: Entry, block: SimulatedBlock, noise: Noise, stays: dict[str, s
     maps = tuple(
         MapRange(name, of.activation, float(of.peaks.max()), of.range, float(of.scale))
         for name, of in block.maps().items()
-        if of.peaks is not None
+        if len(of.peaks)
     )
     return Int8Entry(
         entry.path,

@@ -62,7 +62,7 @@ class Simulator:
     """
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], raw: bool, skip: Collection[str]
+        self, mean: Sequence[float], std: Sequence[float], *, raw: bool, skip: Collection[str]
     ):
         self._stem = (tuple(mean), tuple(std), raw)
         self._skip = skip
@@ -100,6 +100,7 @@ class Simulator:
         if isinstance(module, FusionGate):
             self.blocks[path] = gate = SimulatedFusionGate(*folded_gate(module))
             return gate
+        block: SimulatedBlock
         if isinstance(module, InvertedResidual):
             folded = FoldedInvertedResidual.of(module)
             block = SimulatedInvertedResidual(folded, module.residual, "InvertedResidual")
@@ -123,7 +124,7 @@ class Simulator:
         self.blocks[path] = block
         return block
 
-    def _head(self, module: nn.Module, path: str) -> nn.Module:
+    def _head(self, module: SegmentationHead, path: str) -> nn.Module:
         folded, gates = FoldedLastFusion.of(module)
         names = [step.path for step in module.graph.steps]
         converted = [
@@ -155,8 +156,9 @@ def prepared(
             raise ValueError(f"{op}: expected skip to name parts of the model, got {name!r}.")
     facts = getattr(model, "facts", None)
     usual = (facts.mean, facts.std) if facts else (IMAGENET_MEAN, IMAGENET_STD)
-    known = usual if given[0] is None else given
-    simulator = Simulator(*known, given[0] is not None, skip)
+    mean, std = given
+    known = usual if mean is None or std is None else (mean, std)
+    simulator = Simulator(*known, raw=mean is not None, skip=skip)
     network = simulator.convert(copied(model))
     if not simulator.blocks:
         raise ValueError(
@@ -202,16 +204,18 @@ class ToFused(Converter):
 
     def _simulated_layer(self, layer: SimulatedSeaLayer, path: str) -> nn.Module:
         at = f"{path}.attn".lstrip(".")
+        attn: nn.Module
         if isinstance(layer.attn, SimulatedBlock):
             attn = self._simulated(layer.attn, at)
             return self._layer(attn, layer, path)
+        fused: FusedBlock
         try:
-            attn = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
+            attn = fused = FusedSeaAttention.of(layer.attn, residual=True, dtype=self._dtype)
         except Unservable as error:
             self.entries.append(Entry(at, "SeaAttention", str(error)))
             attn = _WithResidual(super().convert(layer.attn, at))
         else:
-            self.entries.append(Entry(at, "SeaAttention", dtype=name_of(attn.dtype)))
+            self.entries.append(Entry(at, "SeaAttention", dtype=name_of(fused.dtype)))
         return self._layer(attn, layer, path)
 
     def _layer(self, attn: nn.Module, layer: SimulatedSeaLayer, path: str) -> nn.Module:
@@ -266,9 +270,7 @@ def link(model: nn.Module, blocks: dict[str, SimulatedBlock], x: Tensor) -> list
     for path, block in blocks.items():
         hooks.append(block.register_forward_pre_hook(lambda _, args, path=path: before(path, args)))
         hooks.append(
-            block.register_forward_hook(
-                lambda block, _, y: written.append((y, block.get_submodule("output")))
-            )
+            block.register_forward_hook(lambda block, _, y: written.append((y, block.output)))
         )
     try:
         model(x)

@@ -9,11 +9,11 @@ ReLU, and without an activation; through ReLU6 it is not, and not done.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seaformer_kernels.ops._int8 import MOST
 from seaformer_kernels.quantize.layers import Grid, reach
-from seaformer_kernels.quantize.simulate import Map, SimulatedInvertedResidual
+from seaformer_kernels.quantize.simulate import Convolution, Map, SimulatedInvertedResidual
 
 _MOST = 64.0  # times what was observed, that a channel can be
 
@@ -30,7 +30,7 @@ def equalize(block: SimulatedInvertedResidual) -> None:
         _move(block.depthwise, block.project, factors)
 
 
-def _to_the_largest(conv: nn.Conv2d, of: Map, out: Map) -> Tensor:
+def _to_the_largest(conv: Convolution, of: Map, out: Map) -> Tensor:
     """Factors that make channels as large as the largest one."""
     peaks = out.peaks.double()
     # Beyond what was observed there must be room for what inputs could make of it.
@@ -38,7 +38,7 @@ def _to_the_largest(conv: nn.Conv2d, of: Map, out: Map) -> Tensor:
     return _safe(peaks.max() / torch.maximum(peaks, room))
 
 
-def _halfway(conv: nn.Conv2d, behind: nn.Conv2d, out: Map) -> Tensor:
+def _halfway(conv: Convolution, behind: Convolution, out: Map) -> Tensor:
     """Factors between those for the map and those for the weights behind."""
     peaks = out.peaks.double()
     weight = behind.weight.double().flatten(1).abs()
@@ -59,7 +59,7 @@ def _safe(factors: Tensor) -> Tensor:
     return factors.nan_to_num(1.0, 1.0, 1.0).clamp(min=1 / _MOST, max=_MOST)
 
 
-def _move(conv: nn.Conv2d, behind: nn.Conv2d, factors: Tensor) -> None:
+def _move(conv: Convolution, behind: Convolution, factors: Tensor) -> None:
     along = factors.view(-1, 1, 1, 1)
     conv.weight.copy_(conv.weight.double() * along)
     conv.bias.copy_(conv.bias.double() * factors)

@@ -127,7 +127,7 @@ def _rounded(
     weight, bias = weight.detach().double(), bias.detach().double()
     along = (step / grid.scale).view(-1, *[1] * (weight.dim() - 1))
     whole = (weight / along).round().clamp(-MOST, MOST)
-    lost = 0.0
+    lost = torch.zeros_like(bias)
     if mean is not None:
         change = (whole * along - weight).flatten(2).sum(2)  # of each input
         lost = change[:, 0] * mean if _is_depthwise(weight, mean) else change @ mean.double()

@@ -47,8 +47,8 @@ def calibrate(
     if equalizes:
         _observe(network, blocks, maps, first, observer)
         for path in order:
-            if isinstance(blocks[path], SimulatedInvertedResidual):
-                equalize(blocks[path])
+            if isinstance(block := blocks[path], SimulatedInvertedResidual):
+                equalize(block)
         for of in maps.values():
             of.forget()
     steps = progress("Calibrating", itertools.chain(first, data), num_samples, show_progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from seaformer_kernels.optimize.report import Entry, Report
@@ -79,13 +80,16 @@ class QuantizationReport(Report):
                 f"{entry.path or 'the model itself'}: {entry.signal_to_noise:.1f} dB, "
                 f"{entry.output_signal_to_noise:.1f} dB at the output{stays}"
             )
-            for of in entry.maps:
-                name = of.name if of.activation == "none" else f"{of.name} ({of.activation})"
-                lines.append(f"  {name}: up to {of.peak:.4g}, holds {of.range:.4g}")
-        other = {}
-        for entry in self.entries:
-            if not isinstance(entry, Int8Entry) and entry.fused:
-                other.setdefault((entry.dtype, entry.kind), []).append(entry.path)
-        for (dtype, kind), paths in other.items():
-            lines.append(f"In {dtype}, without an int8 form: {len(paths)} {kind}.")
+            for each in entry.maps:
+                behind = "" if each.activation == "none" else f" ({each.activation})"
+                lines.append(
+                    f"  {each.name}{behind}: up to {each.peak:.4g}, holds {each.range:.4g}"
+                )
+        other = Counter(
+            (entry.dtype, entry.kind)
+            for entry in self.entries
+            if entry.fused and entry.dtype != "int8" and not isinstance(entry, Int8Entry)
+        )
+        for (dtype, kind), count in other.items():
+            lines.append(f"In {dtype}, without an int8 form: {count} {kind}.")
         return "\n".join(lines)

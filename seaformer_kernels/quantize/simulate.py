@@ -51,7 +51,7 @@ class Map(nn.Module):
     Attributes:
         scale: 0-dimensional buffer; 0 until it is known.
         mean: of each channel, where it was observed.
-        peaks: the largest magnitude in each channel, likewise.
+        peaks: the largest magnitude in each channel, likewise; else empty.
         observer: sees what passes; None where nothing is to be observed.
     """
 
@@ -63,7 +63,7 @@ class Map(nn.Module):
         self.register_buffer("scale", torch.zeros(()))
         self.observer: MinMax | None = None
         self.mean: Tensor | None = None
-        self.peaks: Tensor | None = None
+        self.peaks = torch.empty(0)
         self._seen = 0
 
     @property
@@ -110,16 +110,18 @@ class Map(nn.Module):
     def observe(self, x: Tensor) -> None:
         """Takes a map into account."""
         magnitudes = x.detach().abs()
-        self.observer.see(magnitudes.flatten())
+        if self.observer is not None:
+            self.observer.see(magnitudes.flatten())
         peaks, mean = magnitudes.amax((0, 2, 3)), x.mean((0, 2, 3)).double()
-        self.peaks = peaks if self.peaks is None else torch.maximum(self.peaks, peaks)
-        before = self.mean if self.mean is not None else torch.zeros_like(mean)
+        self.peaks = torch.maximum(self.peaks, peaks) if len(self.peaks) else peaks
+        before = torch.zeros_like(mean) if self.mean is None else self.mean
         self._seen += len(x)
         self.mean = before + (mean - before) * (len(x) / self._seen)
 
     def forget(self) -> None:
         """Forgets what was observed."""
-        self.observer = self.mean = self.peaks = None
+        self.observer = self.mean = None
+        self.peaks = torch.empty(0)
         self._seen = 0
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -128,6 +130,33 @@ class Map(nn.Module):
         x = x.clamp(grid.least, grid.most)
         q = (x.detach() * (1 / grid.scale)).round() * grid.scale
         return x + (q - x).detach()
+
+
+class Convolution(nn.Conv2d):
+    """One with the batch norm behind it folded in."""
+
+    bias: nn.Parameter
+
+    def __init__(self, folded: Folded, *, stride: int = 1, padding: int = 0, groups: int = 1):
+        outputs, inputs, size, _ = folded.weight.shape
+        super().__init__(inputs * groups, outputs, size, stride, padding, groups=groups)
+        weight, bias = folded.rounded()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def folded(self) -> Folded:
+        """Weight and bias as they are now."""
+        return Folded(self.weight.detach().double(), self.bias.detach().double())
+
+
+def straight_conv(
+    conv: Convolution, x: Tensor, layer: ops.Int8Layer, grid: Grid, scale_out: float
+) -> Tensor:
+    """A convolution with the weights that its int8 form stands for, straight through."""
+    with torch.no_grad():
+        weight, bias = real(layer, grid, scale_out)
+    weight = conv.weight + (weight - conv.weight).detach()
+    bias = conv.bias + (bias - conv.bias).detach()
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
 
 
 class SimulatedBlock(nn.Module):
@@ -144,6 +173,7 @@ class SimulatedBlock(nn.Module):
     """
 
     reads: tuple[str, ...] = ("input",)
+    output: Map
 
     def __init__(self, kind: str):
         super().__init__()
@@ -175,7 +205,7 @@ class SimulatedBlock(nn.Module):
     @torch.no_grad()
     def _know_ranges(self, *inputs: Tensor) -> None:
         """Takes the ranges of maps from this call, if they are not known."""
-        if not self.simulating or float(self.get_submodule("output").scale):
+        if not self.simulating or float(self.output.scale):
             return
         unknown = [of for of in self.maps().values() if not float(of.scale)]
         for of in unknown:
@@ -192,11 +222,11 @@ class SimulatedBlock(nn.Module):
             for of in unknown:
                 of.forget()
 
-    def _int8(self, conv: nn.Conv2d, of: Map, out: Map) -> ops.Int8Layer:
+    def _int8(self, conv: Convolution, of: Map, out: Map) -> ops.Int8Layer:
         mean = of.mean if self.bias_correction else None
         return quantize_layer(conv.weight, conv.bias, of.grid, float(out.scale), mean)
 
-    def _convolved(self, conv: nn.Conv2d, x: Tensor, of: Map, out: Map) -> Tensor:
+    def _convolved(self, conv: Convolution, x: Tensor, of: Map, out: Map) -> Tensor:
         """The convolution, when simulating with the weights that int8 has, straight through."""
         if not self.simulating:
             return conv(x)
@@ -208,29 +238,6 @@ class SimulatedBlock(nn.Module):
         if self.observing and of.observer is not None:
             of.observe(x)
         return of.rounded(x) if self.simulating else x
-
-
-def straight_conv(
-    conv: nn.Conv2d, x: Tensor, layer: ops.Int8Layer, grid: Grid, scale_out: float
-) -> Tensor:
-    """A convolution with the weights that its int8 form stands for, straight through."""
-    with torch.no_grad():
-        weight, bias = real(layer, grid, scale_out)
-    weight = conv.weight + (weight - conv.weight).detach()
-    bias = conv.bias + (bias - conv.bias).detach()
-    return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
-
-
-def _conv(folded: Folded, **options: int) -> nn.Conv2d:
-    outputs, inputs, *size = folded.weight.shape
-    conv = nn.Conv2d(inputs * options.get("groups", 1), outputs, size, **options)
-    weight, bias = folded.rounded()
-    conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
-    return conv
-
-
-def _folded(conv: nn.Conv2d) -> Folded:
-    return Folded(conv.weight.detach().double(), conv.bias.detach().double())
 
 
 class SimulatedInvertedResidual(SimulatedBlock):
@@ -246,18 +253,18 @@ class SimulatedInvertedResidual(SimulatedBlock):
         super().__init__(kind)
         self.residual = residual
         self.input = Map()
-        self.expand = None
+        self.expand: Convolution | None = None
         if folded.expand is not None:
-            self.expand = _conv(folded.expand)
+            self.expand = Convolution(folded.expand)
             self.expanded = Map(folded.expand_activation)
-        self.depthwise = _conv(
+        self.depthwise = Convolution(
             folded.depthwise,
             stride=folded.stride,
             padding=folded.kernel_size // 2,
             groups=len(folded.depthwise.bias),
         )
         self.hidden = Map(folded.depthwise_activation)
-        self.project = _conv(folded.project)
+        self.project = Convolution(folded.project)
         self.output = Map()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -276,7 +283,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
             y = x + y
         return self._passed("output", y)
 
-    def _layer(self, conv: nn.Conv2d, x: Tensor, of: Map, name: str) -> Tensor:
+    def _layer(self, conv: Convolution, x: Tensor, of: Map, name: str) -> Tensor:
         out: Map = getattr(self, name)
         return self._passed(name, _ACTIVATIONS[out.activation](self._convolved(conv, x, of, out)))
 
@@ -311,9 +318,9 @@ class SimulatedInvertedResidual(SimulatedBlock):
     def _plain(self, kernel_size: int, stride: int) -> FoldedInvertedResidual:
         expands = self.expand is not None
         return FoldedInvertedResidual(
-            _folded(self.expand) if expands else None,
-            _folded(self.depthwise),
-            _folded(self.project),
+            self.expand.folded() if self.expand is not None else None,
+            self.depthwise.folded(),
+            self.project.folded(),
             kernel_size,
             stride,
             self.expanded.activation if expands else "none",
@@ -358,7 +365,7 @@ class SimulatedStem(SimulatedBlock):
     def __init__(self, folded: Folded, mean: tuple[float, ...], std: tuple[float, ...], raw: bool):
         super().__init__("Stem")
         self.raw = raw
-        self.conv = _conv(folded, stride=2, padding=1)
+        self.conv = Convolution(folded, stride=2, padding=1)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.output = Map("relu")
@@ -413,10 +420,10 @@ class SimulatedStem(SimulatedBlock):
 class SimulatedSeaLayer(nn.Module):
     """A `SeaLayer` with simulated halves, which have their residuals; or attention is plain."""
 
-    def __init__(self, attn: nn.Module, mlp: nn.Module):
+    def __init__(self, attn: nn.Module, mlp: SimulatedBlock):
         super().__init__()
         self.attn = attn
-        self.mlp = mlp
+        self.mlp: SimulatedBlock = mlp
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.attn(x)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused import (
+    Folded,
     FoldedLastFusion,
     FoldedSeaAttention,
     FusedFusionGate,
@@ -21,7 +22,12 @@ from seaformer_kernels.fused import (
 )
 from seaformer_kernels.modules.segmentation_head import fusions
 from seaformer_kernels.quantize.layers import least_scale, quantize_to_float
-from seaformer_kernels.quantize.simulate import Map, SimulatedBlock, _conv, _folded, straight_conv
+from seaformer_kernels.quantize.simulate import (
+    Convolution,
+    Map,
+    SimulatedBlock,
+    straight_conv,
+)
 
 _SIXTH = 6.0  # a gate's ramp goes to 6, which a multiplier takes up
 
@@ -29,11 +35,11 @@ _SIXTH = 6.0  # a gate's ramp goes to 6, which a multiplier takes up
 class SimulatedGatedBlock(SimulatedBlock):
     """What these blocks have in common."""
 
-    def _layer_of_floats(self, conv: nn.Conv2d, of: Map, unit: float = 1.0) -> ops.Int8Layer:
+    def _layer_of_floats(self, conv: Convolution, of: Map, unit: float = 1.0) -> ops.Int8Layer:
         mean = of.mean if self.bias_correction else None
         return quantize_to_float(conv.weight, conv.bias, of.grid, unit, mean)
 
-    def _to_floats(self, conv: nn.Conv2d, x: Tensor, of: Map) -> Tensor:
+    def _to_floats(self, conv: Convolution, x: Tensor, of: Map) -> Tensor:
         """The convolution, when simulating with the weights that int8 has, straight through."""
         if not self.simulating:
             return conv(x)
@@ -55,17 +61,17 @@ class SimulatedSeaAttention(SimulatedGatedBlock):
         self.keys, self.values = len(folded.queries.bias), len(folded.values.bias)
         self.input = Map()
         parts = (folded.queries, folded.keys, folded.values)
-        self.all = _conv(_joined(parts))
+        self.all = Convolution(_joined(parts))
         self.queries_keys_values = Map()
         channels = len(folded.depthwise.bias)
-        self.depthwise = _conv(folded.depthwise, padding=1, groups=channels)
+        self.depthwise = Convolution(folded.depthwise, padding=1, groups=channels)
         self.hidden = Map("relu6")
-        self.detail = _conv(folded.detail)
+        self.detail = Convolution(folded.detail)
         self.positions = nn.ParameterList(positions.clone() for positions in folded.positions)
         self.attended = Map("relu6")
-        self.row, self.column = _conv(folded.row), _conv(folded.column)
+        self.row, self.column = Convolution(folded.row), Convolution(folded.column)
         self.gated = Map("relu6")
-        self.project = _conv(folded.project)
+        self.project = Convolution(folded.project)
         self.output = Map()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,10 +116,18 @@ class SimulatedSeaAttention(SimulatedGatedBlock):
         return [self.keys, self.keys, self.values]
 
     def _plain(self) -> FoldedSeaAttention:
-        parts = zip(*(part.split(self._sizes()) for part in _parts(self.all)), strict=True)
+        every = self.all.folded()
+        weights, biases = every.weight.split(self._sizes()), every.bias.split(self._sizes())
+        queries, keys, values = map(Folded, weights, biases)
         return FoldedSeaAttention(
-            *(type(_folded(self.all))(*part) for part in parts),
-            *map(_folded, (self.depthwise, self.detail, self.row, self.column, self.project)),
+            queries,
+            keys,
+            values,
+            self.depthwise.folded(),
+            self.detail.folded(),
+            self.row.folded(),
+            self.column.folded(),
+            self.project.folded(),
             tuple(positions.detach() for positions in self.positions),
             self.num_heads,
         )
@@ -121,9 +135,12 @@ class SimulatedSeaAttention(SimulatedGatedBlock):
     def _packed(self) -> Tensor:
         output, gate = float(self.output.scale), float(self.gated.scale)
         every = self._int8(self.all, self.input, self.queries_keys_values)
-        parts = zip(*(part.split(self._sizes()) for part in every), strict=True)
+        parts = (part.split(self._sizes()) for part in every)
+        queries, keys, values = map(ops.Int8Layer, *parts)
         return ops.pack_int8_sea_attention(
-            *(ops.Int8Layer(*part) for part in parts),
+            queries,
+            keys,
+            values,
             self._int8(self.depthwise, self.queries_keys_values, self.hidden),
             self._layer_of_floats(self.detail, self.hidden, _SIXTH * output),
             self._layer_of_floats(self.row, self.attended, gate),
@@ -148,10 +165,10 @@ class SimulatedFusionGate(SimulatedGatedBlock):
 
     reads = ("local", "coarse")
 
-    def __init__(self, local, coarse):
+    def __init__(self, local: Folded, coarse: Folded):
         super().__init__("FusionGate")
         self.local, self.coarse = Map(), Map()
-        self.local_conv, self.coarse_conv = _conv(local), _conv(coarse)
+        self.local_conv, self.coarse_conv = Convolution(local), Convolution(coarse)
         self.output = Map()
 
     def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
@@ -180,7 +197,7 @@ class SimulatedFusionGate(SimulatedGatedBlock):
                 output_scale=float(self.output.scale),
             )
         else:
-            local, coarse = _folded(self.local_conv), _folded(self.coarse_conv)
+            local, coarse = self.local_conv.folded(), self.coarse_conv.folded()
             packed = ops.pack_fusion_gate(local.rounded(), coarse.rounded(), dtype=dtype)
         return FusedFusionGate(packed, len(self.local_conv.bias))
 
@@ -205,7 +222,7 @@ class SimulatedLastFusion(SimulatedFusionGate):
         self.kind = "SegmentationHead"
         self.output = Map("relu")  # the fused map
         self.shift = nn.Parameter(folded.shift.float())
-        self.classifier = _conv(folded.classifier)
+        self.classifier = Convolution(folded.classifier)
         self.dropout = dropout
 
     def forward(self, local_features: Tensor, global_features: Tensor) -> Tensor:
@@ -217,9 +234,12 @@ class SimulatedLastFusion(SimulatedFusionGate):
     def packed(self, dtype: torch.dtype) -> Tensor:
         """Weights for `ops.segmentation_head`."""
         if dtype != torch.int8:
-            shift = self.shift.detach().double()
-            local, coarse = _folded(self.local_conv), _folded(self.coarse_conv)
-            return FoldedLastFusion(local, coarse, shift, _folded(self.classifier)).packed(dtype)
+            return FoldedLastFusion(
+                self.local_conv.folded(),
+                self.coarse_conv.folded(),
+                self.shift.detach().double(),
+                self.classifier.folded(),
+            ).packed(dtype)
         local, coarse = self._layers()
         return ops.pack_int8_segmentation_head(
             local,
@@ -256,13 +276,8 @@ class SimulatedSegmentationHead(nn.Module):
         return FusedSegmentationHead(self.last.packed(dtype), len(self.last.classifier.bias), gates)
 
 
-def _joined(parts):
+def _joined(parts: Sequence[Folded]) -> Folded:
     """Convolutions of one map as one."""
-    return type(parts[0])(
+    return Folded(
         torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     )
-
-
-def _parts(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    folded = _folded(conv)
-    return folded.weight, folded.bias

@@ -111,7 +111,7 @@ def convert(
     if not blocks:
         raise ValueError(f"{op}: expected a model of prepare_qat, got a {type(model).__name__}.")
     for path, block in blocks.items():
-        if not float(block.get_submodule("output").scale):
+        if not float(block.output.scale):
             raise ValueError(
                 f"{op}: expected a model that knows its ranges, got one that was never called "
                 f"({path or 'the model itself'})."

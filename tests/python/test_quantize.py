@@ -250,15 +250,13 @@ def test_report_names_every_block(quantized):
     report = quantized.report()
     by_path = {entry.path: entry for entry in report.entries}
     assert [e.path for e in report.int8] == [
-        *("stem", "first", "down", "same", "layer.mlp", "last"),
+        *("stem", "first", "down", "same", "layer.attn", "layer.mlp", "last"),
     ]
-    assert by_path["layer.attn"].dtype == "float32"
     assert [of.name for of in by_path["down"].maps] == ["input", "expanded", "hidden", "output"]
     for entry in report.int8:
         assert entry.signal_to_noise > 20
         assert all(of.scale > 0 and of.range <= of.peak * 1.01 for of in entry.maps)
     text = str(report)
-    assert "In float32, without an int8 form: 1 SeaAttention." in text
     assert "Calibrated on 12 images." in text
 
 
@@ -387,8 +385,8 @@ def test_no_more_images_than_asked_for(model, images):
             seen.append(number)
             yield images[number % 12]
 
-    assert quantize(model, reading(), num_samples=40).report().samples == 40
-    assert len(seen) == 40
+    assert quantize(model, reading(), num_samples=10).report().samples == 10
+    assert len(seen) == 10
 
 
 @pytest.mark.parametrize(
