@@ -37,7 +37,7 @@ def prepare_qat(
 ) -> nn.Module:
     """A copy of a model that trains as the int8 model it will be (quantization-aware training).
 
-    Each Stem, InvertedResidual and Mlp rounds weights and maps as int8 does, and gradients pass as
+    Each block that `quantize` makes int8 rounds weights and maps as int8 does; gradients pass as
     if it did not; its batch norms are folded in. Everything else stays. Train it as any model, at
     some hundredth of the learning rate that the model itself was trained with; then `convert` it.
     Ranges of maps are found once and stay.
