@@ -23,7 +23,7 @@ kernel_cpu=cortex-a53
 kernel_parts=2 # as many processes
 half_cpu=max
 half_isas=neon_fp16,neon_bf16,neon_dot,neon_i8mm
-half_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ int8_)
+half_tests=(half_ convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ int8_)
 dispatch_cpus=(cortex-a76 a64fx max)
 dispatch_tests=(isa_ kernels_choose)
 # PyTorch needs LSE atomics, so nothing older than ARMv8.1. Two processes, of about the same time.

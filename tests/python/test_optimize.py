@@ -639,7 +639,7 @@ def test_what_is_no_plain_model():
             sk.optimize(model)
     scripted = torch.jit.script(nn.ReLU())
     for model in (scripted, nn.Sequential(torch.compile(nn.ReLU()))):
-        with pytest.raises(ValueError, match="optimise first, then compile"):
+        with pytest.raises(ValueError, match="optimize first, then compile"):
             sk.optimize(model)
 
 
