@@ -5,6 +5,10 @@
 #include "kernels/convert/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/fma_peak/variants.h"
+#include "kernels/int8_convert/variants.h"
+#include "kernels/int8_depthwise/variants.h"
+#include "kernels/int8_gate/variants.h"
+#include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
@@ -13,8 +17,9 @@ namespace seaformer {
 namespace {
 
 template <class Variant, std::size_t N>
-void add(std::vector<KernelStatus>& all, const char* name, const Variant* const (&table)[N]) {
-  KernelStatus s{name, Element::kF32, {}, choose_variant(table).isa};
+void add(std::vector<KernelStatus>& all, const char* name, const Variant* const (&table)[N],
+         Element element = Element::kF32) {
+  KernelStatus s{name, element, {}, choose_variant(table).isa};
   for (const Variant* variant : table) s.variants.push_back(variant->isa);
   all.push_back(s);
 }
@@ -39,6 +44,10 @@ std::vector<KernelStatus> kernel_statuses() {
   add_typed(all, "bilinear", kBilinearVariants);
   add_typed(all, "convert", kConvertVariants);
   add_typed(all, "depthwise", kDepthwiseVariants);
+  add(all, "int8_convert", kInt8ConvertVariants, Element::kI8);
+  add(all, "int8_depthwise", kInt8DepthwiseVariants, Element::kI8);
+  add(all, "int8_gate", kInt8GateVariants, Element::kI8);
+  add(all, "int8_pointwise", kInt8PointwiseVariants, Element::kI8);
   add_typed(all, "pointwise", kPointwiseVariants);
   add_typed(all, "stem", kStemVariants);
   add(all, "upsample_argmax", kUpsampleArgmaxVariants);

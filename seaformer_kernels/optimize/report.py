@@ -32,6 +32,8 @@ class Entry:
         """
         if not self.fused or self.kind == "ConvBN":
             return None
+        if self.dtype == "int8":  # whose stem is a 1x1 convolution, too
+            return cpu.chosen("int8_pointwise", self.dtype)
         return cpu.chosen("stem" if self.kind == "Stem" else "pointwise", self.dtype)
 
     @property

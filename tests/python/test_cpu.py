@@ -51,6 +51,8 @@ def test_info_tells_isas_reasons_and_choices():
         typed = {kernel.name for kernel in info.kernels if kernel.dtype == dtype}
         assert typed == {"axial", "bilinear", "convert", "depthwise", "pointwise", "stem"}
         assert f"kernel pointwise of {dtype}: " in str(info)
+    int8 = [kernel.name for kernel in info.kernels if kernel.dtype == "int8"]
+    assert int8 == ["int8_convert", "int8_depthwise", "int8_gate", "int8_pointwise"]
     for dtype in "float32", "float16", "bfloat16":
         for kernel in "pointwise", "convert":  # which there is one of
             assert sk.cpu.chosen(kernel, dtype) in sk.cpu.supported_isas()
@@ -66,7 +68,11 @@ def test_info_tells_isas_reasons_and_choices():
 def test_a_kernel_has_the_variants_that_have_files(kernel):
     of_the_type = {
         "x86_64": {"float16": ["avx512_fp16"], "bfloat16": ["amx_bf16"]},
-        "aarch64": {"float16": ["neon_fp16"], "bfloat16": ["neon_bf16"]},
+        "aarch64": {
+            "float16": ["neon_fp16"],
+            "bfloat16": ["neon_bf16"],
+            "int8": ["neon_i8mm", "neon_dot"],
+        },
     }
     of_all = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": ["neon", "scalar"]}
     machine = sk.cpu.info().machine
