@@ -30,9 +30,11 @@ dispatch_tests=(isa_ kernels_choose)
 python_cpu=cortex-a76
 python_tests_1=(test_fused_ops.py)
 python_half_cpu=max # golden cases of Tiny, since large models take minutes to make there
-python_tests_2=(
-  test_upsample_argmax.py test_dropin_ops.py test_optimize.py test_int8_gated_ops.py
-)
+python_tests_2=(test_upsample_argmax.py test_dropin_ops.py test_optimize.py)
+# Dot products have kernels of int8 alone, and the other tests have none of it.
+python_isas=scalar,neon,neon_fp16
+python_int8_tests=(test_int8_ops.py test_int8_gated_ops.py)
+python_int8_isas=neon,neon_dot
 cmake=${CMAKE:-cmake}
 
 missing=()
@@ -81,9 +83,9 @@ build_kernel_tests() (
 )
 
 # Run from a folder of our own, where hypothesis leaves its files.
-run_python_tests() ( # CPU MARKERS FILE...
-  cd "$arm" && "$here/run.sh" "$1" "PYTHONPATH=$site" python -m pytest -q -p no:cacheprovider \
-    -m "$2" "${@:3}"
+run_python_tests() ( # CPU ISAS MARKERS FILE...: with `-` for ISAS on all of them
+  cd "$arm" && "$here/run.sh" "$1" "PYTHONPATH=$site" "SEAFORMER_TEST_ISAS=${2#-}" \
+    python -m pytest -q -p no:cacheprovider -m "$3" "${@:4}"
 )
 
 stages=()
@@ -119,11 +121,13 @@ folder=$repo/tests/python
 # which takes minutes there.
 kernels="isas and not slow"
 beside "python tests 1, $python_cpu" \
-  run_python_tests $python_cpu "$kernels" "${python_tests_1[@]/#/$folder/}"
+  run_python_tests $python_cpu $python_isas "$kernels" "${python_tests_1[@]/#/$folder/}"
 beside "python tests 2, $python_cpu" \
-  run_python_tests $python_cpu "$kernels" "${python_tests_2[@]/#/$folder/}"
+  run_python_tests $python_cpu $python_isas "$kernels" "${python_tests_2[@]/#/$folder/}"
+beside "python tests of int8, $python_cpu" \
+  run_python_tests $python_cpu $python_int8_isas "$kernels" "${python_int8_tests[@]/#/$folder/}"
 beside "choice of kernels and half types in python, $python_half_cpu" \
-  run_python_tests $python_half_cpu "not children" -k "test_cpu or tiny_128" "$folder/test_cpu.py" \
+  run_python_tests $python_half_cpu - "not children" -k "test_cpu or tiny_128" "$folder/test_cpu.py" \
   "$folder/test_half_models.py::test_golden_cases"
 join
 
