@@ -105,7 +105,7 @@ std::function<void()> prepare_fused(const Problem& p) {
 // Packed weights of int8, all the same.
 std::vector<float> int8_weights(const Problem& p) {
   PackedHeader h = p.header;
-  h.version = kPackedVersion, h.element = static_cast<int32_t>(Element::kI8);
+  h.version = kInt8PackedVersion, h.element = static_cast<int32_t>(Element::kI8);
   std::vector<float> packed(packed_bytes(h) / sizeof(float));
   std::memcpy(packed.data(), &h, sizeof h);
   const auto& held = *reinterpret_cast<const PackedHeader*>(packed.data());

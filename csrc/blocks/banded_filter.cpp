@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blocks/activated.h"
 #include "blocks/section_reader.h"
 #include "kernels/int8_convert/variants.h"
 
 namespace seaformer {
 namespace {
 
-constexpr int kMaxKernel = 5;
+constexpr int kMaxKernel = 7;
 constexpr int64_t kRingBytes = 384 * 1024;  // aimed at, of one thread: it stays in the L2
 constexpr int64_t kChunkBytes = 16 * 1024;  // aimed at, of a chunk: half of a small L1
 // Tiles of 4, 6 and 8 pixels all divide a chunk.
@@ -24,9 +25,10 @@ BandedFilter::BandedFilter(const MapShape& shape, const PackedHeader& packed, in
     : shape_(shape),
       packed_(packed),
       options_(options),
-      padding_(packed.kernel_size / 2),
-      out_height_((shape.height - 1) / packed.stride + 1),
-      out_width_((shape.width - 1) / packed.stride + 1),
+      top_(depthwise_axis(packed).before(shape.height)),
+      left_(depthwise_axis(packed).before(shape.width)),
+      out_height_(depthwise_axis(packed).out(shape.height)),
+      out_width_(depthwise_axis(packed).out(shape.width)),
       element_(is_int8(packed) ? Element::kF32 : element_of(packed)),
       depthwise_kernel_(depthwise_kernel(element_)) {
   seam_rows_ = options.keep_map ? 0 : packed.kernel_size - packed.stride;
@@ -65,13 +67,15 @@ int64_t BandedFilter::first_output(int64_t band) const { return out_height_ * ba
 
 // The first input row that a band looks at, where the seam with the band before begins.
 int64_t BandedFilter::first_row(int64_t band) const {
-  return first_output(band) * packed_.stride - padding_;
+  return first_output(band) * packed_.stride - top_;
 }
 
 void BandedFilter::take(Carver& carver) {
   const int64_t rows =
       shape_.batch * (options_.keep_map ? shape_.height : (bands_ - 1) * seam_rows_);
   rows_ = carver.take(rows * columns(out_width_) * pixel_, element_);
+  const int64_t kept = options_.keep_filtered ? shape_.batch * out_height_ * out_width_ : 0;
+  filtered_ = carver.take(kept * pixel_, element_);
   zeros_ = carver.take(zero_pixels() * pixel_, element_);
   const bool widens = is_int8(packed_);
   widened_ = carver.take<float>(
@@ -84,7 +88,8 @@ BandedFilter::Scratch BandedFilter::take_scratch(Carver& carver) const {
   // Seams are made whole, for which the source may want more.
   const int64_t source = options_.keep_map || bands_ > 1 ? columns(out_width_) : ring;
   return {carver.take(packed_.kernel_size * ring * pixel_, element_),
-          carver.take(chunk_ * pixel_, element_), carver.take(chunk_ * options_.extra, element_),
+          carver.take(options_.keep_filtered ? 0 : chunk_ * pixel_, element_),
+          carver.take(chunk_ * options_.extra, element_),
           carver.take<unsigned char>(source * options_.source_scratch)};
 }
 
@@ -124,8 +129,8 @@ void BandedFilter::fill_row(const RowSource& source, int64_t image, int64_t row,
 
 void BandedFilter::fill_whole_row(const RowSource& source, int64_t image, int64_t row, bool follows,
                                   void* to, const Scratch& scratch) const {
-  clear_padding(-padding_, columns(out_width_), to);
-  fill_row(source, image, row, follows, -padding_, columns(out_width_), to, scratch);
+  clear_padding(-left_, columns(out_width_), to);
+  fill_row(source, image, row, follows, -left_, columns(out_width_), to, scratch);
 }
 
 void BandedFilter::prepare(const RowSource& source, const Parallel& parallel) const {
@@ -167,7 +172,7 @@ PixelMaps BandedFilter::kept_maps() const {
 }
 
 const void* BandedFilter::kept_row(int64_t image, int64_t row) const {
-  return pixel(rows_, (image * shape_.height + row) * columns(out_width_) + padding_);
+  return pixel(rows_, (image * shape_.height + row) * columns(out_width_) + left_);
 }
 
 void BandedFilter::run(const RowSource& source, const Parallel& parallel,
@@ -186,7 +191,7 @@ void BandedFilter::run(const RowSource& source, const Parallel& parallel,
 
 void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t band, int64_t x0,
                              int64_t x1, const Scratch& scratch, const Consumer& consumer) const {
-  const int64_t column = x0 * packed_.stride - padding_;
+  const int64_t column = x0 * packed_.stride - left_;
   const int64_t y0 = first_output(band), y1 = first_output(band + 1);
   // Rows from own_begin to own_end go through the ring, those around lie in seams.
   const int64_t own_begin = std::max<int64_t>(first_row(band) + (band > 0 ? seam_rows_ : 0), 0);
@@ -200,12 +205,12 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
   // Row `row` of the map, from `column` on; null outside of the image.
   const auto row_at = [&](int64_t row) -> const void* {
     if (row < 0 || row >= shape_.height) return nullptr;
-    if (options_.keep_map) return pixel(kept_row(image, row), -padding_);
+    if (options_.keep_map) return pixel(kept_row(image, row), -left_);
     if (row >= own_begin && row < own_end) return in_ring(row);
     const int64_t above = row < own_begin ? band : band + 1;  // the band that begins with it
     const int64_t seam = image * (bands_ - 1) + above - 1;
     const int64_t index = seam * seam_rows_ + row - first_row(above);
-    return pixel(rows_, index * columns(out_width_) + column + padding_);
+    return pixel(rows_, index * columns(out_width_) + column + left_);
   };
 
   int64_t filled = own_begin;
@@ -214,7 +219,7 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
   int64_t waiting = 0, first_waiting = 0;  // pixels of the chunk, and where they belong
   const void* unfiltered_waiting = nullptr;
   for (int64_t y = y0; y < y1; ++y) {
-    const int64_t top = y * packed_.stride - padding_;
+    const int64_t top = y * packed_.stride - top_;
     const int64_t needed = options_.keep_map ? 0 : std::min(top + packed_.kernel_size, own_end);
     for (; filled < needed; ++filled) {
       fill_row(source, image, filled, filled > own_begin, column, columns(x1 - x0), in_ring(filled),
@@ -223,13 +228,14 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
     const void* rows[kMaxKernel];
     for (int i = 0; i < packed_.kernel_size; ++i) rows[i] = row_at(top + i);
     for (int64_t x = x0; x < x1;) {
-      const void* unfiltered = pixel(rows[padding_], x - x0 + padding_);
+      const void* unfiltered = pixel(rows[top_], x - x0 + left_);
       if (waiting == 0) {
         first_waiting = (image * out_height_ + y) * out_width_ + x;
         unfiltered_waiting = unfiltered;
       }
       const int64_t count = std::min(chunk_ - waiting, x1 - x);
-      filter(rows, (x - x0) * packed_.stride, count, pixel(scratch.chunk, waiting));
+      void* const chunk = options_.keep_filtered ? pixel(filtered_, first_waiting) : scratch.chunk;
+      filter(rows, (x - x0) * packed_.stride, count, pixel(chunk, waiting));
       consumer.filtered(
           {image,
            y,
@@ -240,7 +246,7 @@ void BandedFilter::run_strip(const RowSource& source, int64_t image, int64_t ban
       waiting += count;
       x += count;
       if (waiting == chunk_ || (x == x1 && (!joined || y + 1 == y1))) {
-        consumer.finish({{scratch.chunk, pixel_, element_},
+        consumer.finish({{chunk, pixel_, element_},
                          {unfiltered_waiting, pixel_, element_},
                          {scratch.extra, options_.extra, element_},
                          first_waiting,
@@ -283,7 +289,7 @@ void BandedFilter::filter(const void* const* rows, int64_t first, int64_t count,
   if (!is_int8(packed_)) {
     args.activation = static_cast<Activation>(packed_.depthwise_activation);
   }
-  depthwise_kernel_.run(args);
+  run_activated(depthwise_kernel_, args);
 }
 
 }  // namespace seaformer

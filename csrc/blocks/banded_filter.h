@@ -20,6 +20,7 @@
 #include "blocks/packed.h"
 #include "blocks/pixel_maps.h"
 #include "blocks/row_source.h"
+#include "blocks/window.h"
 #include "core/panel.h"
 #include "core/parallel.h"
 #include "core/pixels.h"
@@ -59,6 +60,7 @@ class BandedFilter {
   };
   struct Options {
     bool keep_map = false;
+    bool keep_filtered = false;  // in the order of the output; chunks are parts of it
     bool chunks_end_with_rows = false;
     int64_t extra = 0;           // elements a pixel that the consumer asks for
     int64_t source_scratch = 0;  // bytes a pixel of a row that the source asks for
@@ -79,13 +81,17 @@ class BandedFilter {
 
   // The map that is kept.
   PixelMaps kept_maps() const;
+  // What was filtered, from output pixel `first` on, if it is kept.
+  OutPixels kept_filtered(int64_t first) const {
+    return {after(filtered_, first * pixel_, element_), pixel_, element_};
+  }
   // The packed sections behind the depthwise convolution.
   const void* next_sections() const { return next_sections_; }
 
  private:
   struct Scratch {
     void* ring;    // [kernel_size][columns(strip)][pixel]
-    void* chunk;   // [chunk][pixel]
+    void* chunk;   // [chunk][pixel], unless what was filtered is kept
     void* extra;   // [chunk][extra]
     void* source;  // [columns(strip)][source_scratch]
   };
@@ -113,16 +119,18 @@ class BandedFilter {
   MapShape shape_;
   const PackedHeader& packed_;
   Options options_;
-  int64_t padding_, out_height_, out_width_;
+  const int64_t top_, left_;  // padding before the map; at stride 1 half of the kernel
+  const int64_t out_height_, out_width_;
   int64_t bands_;      // of an image
   int64_t seam_rows_;  // rows that two neighbouring bands share
   int64_t workers_;    // bands of all images are divided among them
   int64_t strip_;      // output columns that go through a ring together
   Element element_;
-  int64_t pixel_;          // elements between pixels of rows
-  int64_t chunk_;          // output pixels that are handed on together
-  void* rows_ = nullptr;   // of the seams or the map: [...][columns(out_width)][pixel]
-  void* zeros_ = nullptr;  // stand for rows outside of the image
+  int64_t pixel_;             // elements between pixels of rows
+  int64_t chunk_;             // output pixels that are handed on together
+  void* rows_ = nullptr;      // of the seams or the map: [...][columns(out_width)][pixel]
+  void* filtered_ = nullptr;  // what is kept: [output pixels][pixel]
+  void* zeros_ = nullptr;     // stand for rows outside of the image
   WorkerScratch scratch_;
   const DepthwiseKernel& depthwise_kernel_;
   const void *depthwise_, *next_sections_;

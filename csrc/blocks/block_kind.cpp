@@ -17,8 +17,14 @@ const BlockKind* find_kind(int64_t code) {
   }
 }
 
-bool is_activation(int32_t code) {
-  return code >= 0 && code <= static_cast<int32_t>(Activation::kHardSigmoid);
+bool is_activation(int32_t code, Activation most) {
+  return code >= 0 && code <= static_cast<int32_t>(most);
+}
+
+void check_output_activation(const char* op, const PackedHeader& weights) {
+  require(weights.version < kActivatedPackedVersion || is_activation(weights.output_activation), op,
+          ": expected packed weights with a known output activation, got code ",
+          weights.output_activation);
 }
 
 void check_hidden_channels(const char* op, const PackedHeader& weights) {

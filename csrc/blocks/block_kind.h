@@ -51,10 +51,21 @@ class BlockKind {
 
   // Maps that a step of a network reads, of in_channels and of hidden_channels; 0: it can be none.
   virtual int maps() const { return 1; }
+  // Of the one that is of use for its size alone.
+  virtual bool reads_size_only(int /*map*/) const { return false; }
   virtual bool may_add_input(const PackedHeader& /*weights*/) const { return false; }
-  virtual MapSize output_size(const PackedHeader& weights, const MapSize& input) const {
+  // Whether maps of these sizes can be read together.
+  virtual bool fits(const PackedHeader& /*weights*/, const MapSize& /*input*/,
+                    const MapSize& /*coarse*/) const {
+    return true;
+  }
+  // Of maps that fit; of no pixels where there is none for the input.
+  virtual MapSize output_size(const PackedHeader& weights, const MapSize& input,
+                              const MapSize& /*coarse*/ = {}) const {
     return {input, weights.out_channels};
   }
+  // Whether run() writes them, on demand.
+  virtual bool writes_winners() const { return false; }
 
   // Bytes that run() needs, kWorkspaceAlignment aligned, when given this many threads.
   virtual std::size_t workspace(const BlockCall& call, int64_t threads) const = 0;
@@ -76,7 +87,8 @@ const BlockKind* find_kind(int64_t code);
 inline const BlockKind& kind_of(const PackedHeader& weights) { return *find_kind(weights.kind); }
 
 // Parts of the checks of several kinds.
-bool is_activation(int32_t code);
+bool is_activation(int32_t code, Activation most = kLastActivation);
+void check_output_activation(const char* op, const PackedHeader& weights);
 void check_hidden_channels(const char* op, const PackedHeader& weights);
 
 }  // namespace seaformer

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "blocks/activated.h"
 #include "blocks/over_grains.h"
 
 namespace seaformer {
@@ -36,7 +37,7 @@ void FewPixels::run_channels(const Pointwise& args, int64_t begin, int64_t end,
     part.weights = weights;
     part.output.data = after(args.output.data, first, Element::kF32);
     part.out_channels = last - first;
-    pointwise_.run(part);
+    run_activated(pointwise_, part);
   };
   const auto weights = [&](int64_t channel) {
     return after(args.weights, packed_pointwise_offset(args.in_channels, channel), element_);

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "blocks/activated.h"
+
 namespace seaformer {
 
 InputRows::InputRows(const MapShape& shape, const PackedHeader& packed, const void* input)
@@ -24,7 +26,7 @@ void InputRows::fill(const Part& part, const OutPixels& to, void*) const {
     args.in_channels = in;
     args.out_channels = packed_.hidden_channels;
     args.activation = static_cast<Activation>(packed_.expand_activation);
-    kernel_.run(args);
+    run_activated(kernel_, args);
     return;
   }
   const auto bytes = static_cast<std::size_t>(from.stride);

@@ -1,5 +1,6 @@
 // The mobile inverted residual, and the MLP of a SEA layer, which is one with other activations:
 // expand (1x1), depthwise, project (1x1), without ever storing the expanded map.
+// With squeeze-and-excite, what is filtered is stored before it is projected.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,7 @@ void inverted_residual(const MapShape& shape, const PackedHeader& packed, bool r
                        const void* input, void* output, void* workspace, const Parallel& parallel);
 
 // The same of a map that is never stored: `source` makes its rows, with source_scratch floats a
-// pixel. `packed` does not expand.
+// pixel. `packed` neither expands nor squeezes.
 void inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed, bool residual,
                                const RowSource& source, int64_t source_scratch, void* output,
                                void* workspace, const Parallel& parallel);

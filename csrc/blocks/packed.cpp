@@ -50,11 +50,11 @@ const PackedHeader& checked_header(const char* op, PackedKind kind, const void* 
           h.version);
   const int32_t int8 = static_cast<int32_t>(Element::kI8);
   require(h.version < kTypedPackedVersion ||
-              (is_element(h.element) && (h.version == kPackedVersion) == (h.element == int8)),
+              (is_element(h.element) && (h.version == kInt8PackedVersion) == (h.element == int8)),
           op,
           ": expected packed weights of element type 0 to 2 (floats), or of 3 (int8) in layout "
           "version ",
-          kPackedVersion, ", got ", h.element, " in version ", h.version);
+          kInt8PackedVersion, ", got ", h.element, " in version ", h.version);
   require(h.kind == static_cast<int32_t>(kind), op, ": expected packed weights of kind ",
           static_cast<int32_t>(kind), ", got kind ", h.kind);
   require(is_packed_channels(h.in_channels) && is_packed_channels(h.out_channels), op,

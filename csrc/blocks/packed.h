@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/activation.h"
 #include "core/element.h"
 
 namespace seaformer {
@@ -19,10 +20,13 @@ enum class PackedKind : int32_t {
 };
 
 constexpr int32_t kPackedMagic = 0x4B504653;  // "SFPK"
-constexpr int32_t kPackedVersion = 4;       // the newest: int8; others are as older code reads them
+// The newest one: floats with what older code would misread. Others are as older code reads them.
+constexpr int32_t kPackedVersion = 5;
+constexpr int32_t kInt8PackedVersion = 4;
 constexpr int32_t kTypedPackedVersion = 3;  // float16 and bfloat16
 constexpr int32_t kFloatPackedVersion = 2;
-constexpr int32_t kMaxPackedChannels = 1 << 20;  // keeps every length within 64 bits
+constexpr int32_t kActivatedPackedVersion = kPackedVersion;  // from which on it has the last field
+constexpr int32_t kMaxPackedChannels = 1 << 20;              // keeps every length within 64 bits
 
 constexpr bool is_packed_channels(int32_t n) { return n > 0 && n <= kMaxPackedChannels; }
 
@@ -34,17 +38,21 @@ struct PackedHeader {
   int32_t expand_activation;  // the only one, of a pointwise convolution
   int32_t depthwise_activation;
   int32_t flags;
-  int32_t heads, key_dim;  // of SEA attention
-  int32_t classes;         // of a head of segmentation; see class_count
-  int32_t element;         // from version 3 on, before float32
-  int32_t reserved;
+  // Of SEA attention the first two, of a head of segmentation the third, see class_count; of an
+  // inverted residual with squeeze-and-excite see squeeze_layers.
+  int32_t heads, key_dim, classes;
+  int32_t element;            // from version 3 on, before float32
+  int32_t output_activation;  // see the function
 };
 static_assert(sizeof(PackedHeader) == 64);
 
 // Flags.
-constexpr int32_t kPackedExpands = 1;     // the inverted residual has an expansion
-constexpr int32_t kPackedNormalizes = 2;  // the stem was packed with a mean and std
-constexpr int32_t kPackedReadsRelu = 4;   // of int8: what the block reads is behind a ReLU
+constexpr int32_t kPackedExpands = 1;         // the inverted residual has an expansion
+constexpr int32_t kPackedNormalizes = 2;      // the stem was packed with a mean and std
+constexpr int32_t kPackedReadsRelu = 4;       // of int8: what the block reads is behind a ReLU
+constexpr int32_t kPackedPadsSame = 8;        // as TensorFlow's "same"; see WindowAxis
+constexpr int32_t kPackedAverages = 16;       // the pool has means, not the greatest numbers
+constexpr int32_t kPackedCountsPadding = 32;  // in those means
 
 inline Element element_of(const PackedHeader& header) {
   return header.version < 3 ? Element::kF32 : static_cast<Element>(header.element);
@@ -53,6 +61,36 @@ inline Element element_of(const PackedHeader& header) {
 inline bool is_int8(const PackedHeader& header) { return element_of(header) == Element::kI8; }
 
 inline bool expands(const PackedHeader& header) { return (header.flags & kPackedExpands) != 0; }
+
+// Of a convolution or a pool, whose header has no other use for these fields; its kernel_size is
+// the height.
+inline int32_t kernel_width(const PackedHeader& header) { return header.heads; }
+inline int32_t dilation(const PackedHeader& header) { return header.key_dim; }
+inline int32_t row_padding(const PackedHeader& header) { return header.hidden_channels; }
+inline int32_t column_padding(const PackedHeader& header) { return header.classes; }
+
+inline bool pads_same(const PackedHeader& header) { return (header.flags & kPackedPadsSame) != 0; }
+
+// Of a stem, and of an inverted residual's projection.
+inline Activation output_activation(const PackedHeader& header) {
+  if (header.version >= kActivatedPackedVersion) {
+    return static_cast<Activation>(header.output_activation);
+  }
+  const bool stem = header.kind == static_cast<int32_t>(PackedKind::kStem);
+  return stem ? Activation::kRelu : Activation::kNone;
+}
+
+// Of squeeze-and-excite in an inverted residual.
+struct SqueezeLayers {
+  int32_t channels;             // between them; 0 if there is none
+  Activation activation, gate;  // behind the first and the second
+};
+inline SqueezeLayers squeeze_layers(const PackedHeader& header) {
+  if (header.version < kActivatedPackedVersion) return {0, Activation::kNone, Activation::kNone};
+  return {header.heads, static_cast<Activation>(header.key_dim),
+          static_cast<Activation>(header.classes)};
+}
+inline bool squeezes(const PackedHeader& header) { return squeeze_layers(header).channels != 0; }
 
 // Classes of a segmentation or upsampling head; of the former, in any version.
 inline int32_t class_count(const PackedHeader& header) {

@@ -1,5 +1,6 @@
 #include "blocks/pointwise.h"
 
+#include "blocks/activated.h"
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
 #include "blocks/section_reader.h"
@@ -9,8 +10,8 @@
 
 namespace seaformer {
 
-void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, void* output,
-               const Parallel& parallel) {
+void pointwise(int64_t pixels, const PackedHeader& packed, bool residual, const void* input,
+               void* output, const Parallel& parallel) {
   const Element element = element_of(packed);
   const PointwiseKernel& kernel = pointwise_kernel(element);
   const int64_t in = packed.in_channels, out = packed.out_channels;
@@ -24,7 +25,8 @@ void pointwise(int64_t pixels, const PackedHeader& packed, const void* input, vo
     args.in_channels = in;
     args.out_channels = out;
     args.activation = static_cast<Activation>(packed.expand_activation);
-    kernel.run(args);
+    if (residual) args.residual = args.input;
+    run_activated(kernel, args);
   });
 }
 
@@ -36,7 +38,7 @@ bool calculates_in(Element element) {
 
 namespace {
 
-// Sections: pointwise(in, out). It is an op of its own, not yet a step of networks.
+// Sections: pointwise(in, out).
 class PointwiseKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override {
@@ -46,11 +48,14 @@ class PointwiseKind final : public BlockKind {
     require(is_activation(w.expand_activation), op,
             ": expected packed weights with a known activation, got code ", w.expand_activation);
   }
-  int maps() const override { return 0; }
+  bool may_add_input(const PackedHeader& w) const override {
+    return w.in_channels == w.out_channels;
+  }
   std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {
-    pointwise(call.input.pixels(), call.weights, arrays.input, arrays.output, parallel);
+    pointwise(call.input.pixels(), call.weights, call.residual, arrays.input, arrays.output,
+              parallel);
   }
 };
 

@@ -120,7 +120,8 @@ class SegmentationHeadKind final : public BlockKind {
   bool has_int8() const override { return true; }
   bool writes_floats() const override { return true; }
   int maps() const override { return 2; }
-  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+  bool writes_winners() const override { return true; }
+  MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {input, class_count(w)};
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {

@@ -125,9 +125,10 @@ class StemKind final : public BlockKind {
   void check(const char* op, const PackedHeader& w) const override {
     require(w.in_channels == 3, op, ": expected packed weights for 3 input channels, got ",
             w.in_channels);
+    check_output_activation(op, w);
   }
   bool has_int8() const override { return true; }
-  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+  MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {{input.batch, stem_out(input.height), stem_out(input.width)}, w.out_channels};
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {

@@ -1,5 +1,5 @@
 // The network's first layer on whole images: normalisation, a dense 3x3 convolution of stride 2
-// with zero padding, and ReLU.
+// with zero padding, and an activation.
 #pragma once
 
 #include <cstddef>

@@ -22,7 +22,8 @@ struct StemBlock {
 // Whether the two can be a StemBlock, but for a residual.
 inline bool joins(const PackedHeader& stem, const PackedHeader& block) {
   return static_cast<PackedKind>(block.kind) == PackedKind::kInvertedResidual && !expands(block) &&
-         block.in_channels == stem.out_channels && output_type(stem) == input_type(block);
+         !squeezes(block) && block.in_channels == stem.out_channels &&
+         output_type(stem) == input_type(block);
 }
 
 // `shape` is that of the images. Bytes that stem_block needs, kWorkspaceAlignment aligned, when

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blocks/activated.h"
 #include "blocks/section_reader.h"
 #include "kernels/convert/variants.h"
 
@@ -33,7 +34,8 @@ StemRows::StemRows(const MapShape& shape, const PackedHeader& packed, const Stem
     : shape_(shape),
       images_(images),
       kernel_(stem_kernel(element_of(packed))),
-      out_channels_(packed.out_channels) {
+      out_channels_(packed.out_channels),
+      activation_(output_activation(packed)) {
   interleaved_ = images.channel_stride == 1 && images.column_stride == 3 && shape.width > 1;
   SectionReader sections = stem_sections(packed);
   weights_ = sections.pointwise(kInputs, out_channels_);
@@ -102,7 +104,8 @@ void StemRows::run_kernel(const void* const* rows, int64_t width, const OutPixel
   args.output = to;
   args.width = width;
   args.out_channels = out_channels_;
-  kernel_.run(args);
+  args.activation = activation_;
+  run_activated(kernel_, args);
 }
 
 // The columns of a row that the part looks at, with zeros around the image.

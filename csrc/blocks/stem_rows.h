@@ -1,5 +1,5 @@
 // Rows of the network's first layer: normalisation, a dense 3x3 convolution of stride 2 with zero
-// padding, and ReLU.
+// padding, and an activation.
 //
 // Where the kernel calculates in float32, float images that need no normalisation are read in
 // place, but for the outputs at the edges, which look at a padded copy. Others are normalised or
@@ -52,6 +52,7 @@ class StemRows final : public RowSource {
   const StemKernel& kernel_;
   const void *zeros_, *weights_;
   int64_t out_channels_;
+  Activation activation_;
   bool interleaved_, normalizes_, in_place_;
   Normalization normalization_[3];  // of each plane
 };

@@ -57,8 +57,8 @@ void lay_out_task(const UpsampleArgmaxShape& shape, const Logits& logits, Carver
 
 Layout lay_out(const UpsampleArgmaxShape& shape, Carver& carver) {
   Layout layout{};
-  layout.columns = make_resize_axis(shape.in_width, shape.out_width, carver);
-  layout.rows = make_resize_axis(shape.in_height, shape.out_height, carver);
+  layout.columns = make_resize_axis(shape.in_width, shape.out_width, carver, shape.align_corners);
+  layout.rows = make_resize_axis(shape.in_height, shape.out_height, carver, shape.align_corners);
   layout.identity = carver.take<int32_t>(padded_classes(shape));
   return layout;
 }

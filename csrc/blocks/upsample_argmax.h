@@ -14,6 +14,7 @@ struct UpsampleArgmaxShape {
   int64_t batch, classes;
   int64_t in_height, in_width;
   int64_t out_height, out_width;
+  bool align_corners = false;  // see make_resize_axis
 };
 
 // Where the logit of an image, class, row and column lies: strides count elements. Rows that are

@@ -110,14 +110,13 @@ class UpsamplingHeadKind final : public BlockKind {
     require(w.kernel_size == 3 || w.kernel_size == 5, op,
             ": expected packed weights of kernel size 3 or 5, got ", w.kernel_size);
     require(w.stride == 1, op, ": expected packed weights of stride 1, got ", w.stride);
-    require(is_activation(w.depthwise_activation) &&
-                w.depthwise_activation != static_cast<int32_t>(Activation::kHardSigmoid),
-            op, ": expected packed weights with a known activation, got code ",
-            w.depthwise_activation);
+    require(is_activation(w.depthwise_activation, Activation::kRelu6), op,
+            ": expected packed weights with a known activation, got code ", w.depthwise_activation);
     require(is_packed_channels(class_count(w)), op, ": expected packed weights with 1 to ",
             kMaxPackedChannels, " classes, got ", class_count(w));
   }
-  MapSize output_size(const PackedHeader& w, const MapSize& input) const override {
+  bool writes_winners() const override { return true; }
+  MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {doubled(input), class_count(w)};
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {

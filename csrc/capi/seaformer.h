@@ -30,7 +30,11 @@ typedef enum {
   SEAFORMER_NO_THREADS = 5 /* the system starts no more threads */
 } seaformer_status;
 
-typedef enum { SEAFORMER_SEGMENTATION = 1, SEAFORMER_CLASSIFICATION = 2 } seaformer_task;
+typedef enum {
+  SEAFORMER_SEGMENTATION = 1,
+  SEAFORMER_CLASSIFICATION = 2,
+  SEAFORMER_MAP = 3 /* any other: what seaformer_logits gives is a map */
+} seaformer_task;
 
 typedef struct {
   seaformer_task task;

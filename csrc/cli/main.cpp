@@ -138,9 +138,11 @@ double milliseconds(const Body& body) {
 }
 
 void print_info(const seaformer_model_info& info) {
-  std::printf("%s, %d classes, %.1f MB, %s\n",
-              info.task == SEAFORMER_SEGMENTATION ? "segmentation" : "classification",
-              static_cast<int>(info.classes), static_cast<double>(info.bytes) / 1e6,
+  const char* const task = info.task == SEAFORMER_SEGMENTATION     ? "segmentation"
+                           : info.task == SEAFORMER_CLASSIFICATION ? "classification"
+                                                                   : "a map";
+  std::printf("%s, %d classes, %.1f MB, %s\n", task, static_cast<int>(info.classes),
+              static_cast<double>(info.bytes) / 1e6,
               info.reads_rgb ? "reads RGB" : "reads normalised images, which this program cannot");
   const auto tell = [](const char* type, bool computes) {
     std::printf("%s weights and maps, %s\n", type,

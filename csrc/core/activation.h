@@ -7,7 +7,17 @@
 namespace seaformer {
 
 // The codes stand in packed weights, and stay.
-enum class Activation : int32_t { kNone, kRelu, kRelu6, kHardSigmoid };
+enum class Activation : int32_t {
+  kNone,
+  kRelu,
+  kRelu6,
+  kHardSigmoid,
+  kHardSwish,
+  kSilu,
+  kSigmoid,
+  kGelu  // by the error function, as PyTorch's default
+};
+constexpr Activation kLastActivation = Activation::kGelu;
 
 // What an activation that only clamps clamps to.
 struct Bounds {

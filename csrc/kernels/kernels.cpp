@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include "kernels/activate/variants.h"
 #include "kernels/axial/variants.h"
 #include "kernels/bilinear/variants.h"
 #include "kernels/convert/variants.h"
@@ -10,6 +11,7 @@
 #include "kernels/int8_gate/variants.h"
 #include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
+#include "kernels/squeeze_excite/variants.h"
 #include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
 
@@ -40,6 +42,7 @@ void add_typed(std::vector<KernelStatus>& all, const char* name, const Variant* 
 
 std::vector<KernelStatus> kernel_statuses() {
   std::vector<KernelStatus> all;
+  add_typed(all, "activate", kActivateVariants);
   add_typed(all, "axial", kAxialVariants);
   add_typed(all, "bilinear", kBilinearVariants);
   add_typed(all, "convert", kConvertVariants);
@@ -49,6 +52,7 @@ std::vector<KernelStatus> kernel_statuses() {
   add(all, "int8_gate", kInt8GateVariants, Element::kI8);
   add(all, "int8_pointwise", kInt8PointwiseVariants, Element::kI8);
   add_typed(all, "pointwise", kPointwiseVariants);
+  add_typed(all, "squeeze_excite", kSqueezeExciteVariants);
   add_typed(all, "stem", kStemVariants);
   add(all, "upsample_argmax", kUpsampleArgmaxVariants);
   return all;

@@ -4,6 +4,7 @@
 #include "core/require.h"
 #include "kernels/upsample_argmax/upsample_argmax.h"
 #include "network/arena.h"
+#include "network/image_pixels.h"
 #include "network/schedule.h"
 
 namespace seaformer {
@@ -35,6 +36,12 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
                      converted, parallel);
     return converted;
   };
+  if (schedule.has_pixels()) {
+    const PlanHeader& header = plan.header();
+    const bool raw = header.version > kInt8PlanVersion && header.normalizes == 1;
+    image_pixels(schedule.size(0), images, raw ? header.normalisation : nullptr,
+                 static_cast<float*>(map(0)), parallel);
+  }
   for (int64_t i = schedule.begin(); i < plan.steps(); ++i) {
     void* const output = i == plan.steps() - 1 ? logits : map(static_cast<uint32_t>(i) + 1);
     run_step(schedule.steps()[i],
@@ -77,14 +84,15 @@ void Network::labels(const MapShape& shape, const StemImages& images, int64_t he
                      Label* labels, const Parallel& parallel) const {
   check_images(shape, images);
   require(plan_.task() == Task::kSegmentation,
-          "network: expected a segmentation network for labels, got a classification network");
+          "network: expected a segmentation network for labels, got a network of another task");
   require(sizeof(Label) > 1 || plan_.header().classes <= 256,
           "network: expected at most 256 classes for labels of a byte, got ",
           plan_.header().classes);
   check_side("labels with a height", height);
   check_side("labels with a width", width);
   const Element element = plan_.logits_element();
-  const bool with_winners = element == Element::kF32 && plan_.header().classes >= kMinClasses;
+  const bool with_winners = element == Element::kF32 && plan_.header().classes >= kMinClasses &&
+                            kind_of(plan_.weights(plan_.steps() - 1)).writes_winners();
   Schedule schedule(plan_, shape, parallel.threads());
   schedule.add_labels(height, width, with_winners);
   const Arena arena(schedule.place());

@@ -11,10 +11,6 @@
 
 namespace seaformer {
 
-// Images of a batch have this many pixels, and sides this long, at most.
-constexpr int64_t kMaxImageSide = int64_t{1} << 24;
-constexpr int64_t kMaxImagePixels = int64_t{1} << 40;
-
 // Runs a plan; any number of threads may at once. Results do not depend on `parallel`.
 class Network {
  public:

@@ -1,6 +1,7 @@
 #include "network/plan.h"
 
 #include <bitset>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -70,11 +71,17 @@ void Plan::check_header(uint64_t bytes) const {
           kPlanVersion, ", got version ", h.version);
   require(h.bytes == bytes, "plan: expected the ", h.bytes, " bytes that its header states, got ",
           bytes);
-  require(h.task == static_cast<uint32_t>(Task::kSegmentation) ||
-              h.task == static_cast<uint32_t>(Task::kClassification),
-          "plan: expected task 1 (segmentation) or 2 (classification), got ", h.task);
-  require(h.normalizes <= 1 && all_zero(h.reserved),
-          "plan: expected 0 or 1 as its flag and zeros in reserved fields, got others");
+  const auto last =
+      static_cast<uint32_t>(h.version > kInt8PlanVersion ? Task::kMap : Task::kClassification);
+  require(h.task >= static_cast<uint32_t>(Task::kSegmentation) && h.task <= last,
+          "plan: expected task 1 (segmentation) to ", last,
+          " (2 is classification, 3 any other), got ", h.task);
+  require(h.normalizes <= 1, "plan: expected 0 or 1 as its flag, got ", h.normalizes);
+  const bool numbers = h.version > kInt8PlanVersion && h.normalizes == 1;
+  for (const float number : h.normalisation) {
+    require(numbers ? std::isfinite(number) : number == 0.0f && !std::signbit(number),
+            "plan: expected numbers to normalise with, or zeros in reserved fields, got ", number);
+  }
   require(h.steps >= 2 && h.steps <= kMaxSteps, "plan: expected 2 to ", kMaxSteps, " steps, got ",
           h.steps);
   const uint64_t table = sizeof(PlanHeader) + h.steps * sizeof(StepRecord);
@@ -115,39 +122,75 @@ void Plan::check_weights() const {
           header_->bytes - end, " bytes behind them");
 }
 
-void Plan::check_maps() const {
-  std::bitset<kMaxSteps + 1> read;
+// The first step and the last.
+void Plan::check_ends() const {
   for (int64_t i = 0; i < steps(); ++i) {
-    const StepRecord& step = records_[i];
-    const PackedHeader& packed = weights(i);
-    const auto kind = static_cast<PackedKind>(step.kind);
+    const auto kind = static_cast<PackedKind>(records_[i].kind);
+    if (header_->version > kInt8PlanVersion) {
+      require(kind != PackedKind::kStem || i == 0,
+              "plan: expected a stem as its first step only, got one as step ", i);
+      continue;
+    }
     require((kind == PackedKind::kStem) == (i == 0) &&
                 task_of(kind) == (i == steps() - 1 ? header_->task : 0),
             "plan: expected a stem as its first step and a head of task ", header_->task,
-            " as its last only, got kind ", step.kind, " as step ", i);
-
-    const BlockKind& block = kind_of(packed);
-    const int32_t wanted[2] = {packed.in_channels, packed.hidden_channels};
-    for (int k = 0; k < block.maps(); ++k) {
-      const uint32_t map = step.inputs[k];
-      require(i == 0 ? map == 0 : map >= 1 && map <= i, "plan: expected step ", i,
-              " to read a map that was written, got map ", map);
-      read.set(map);
-      const int64_t channels = map == 0 ? 3 : written_channels(weights(map - 1));
-      require(channels == wanted[k], "plan: expected step ", i, " to read ", wanted[k],
-              " channels, got the ", channels, " of map ", map);
-    }
-    require((block.maps() == 2 || step.inputs[1] == 0) && all_zero(step.reserved),
-            "plan: expected zeros in the unused fields of step ", i, ", got others");
-    require(step.residual == 0 || (step.residual == 1 && block.may_add_input(packed)),
-            "plan: expected step ", i, " without a residual, got flag ", step.residual);
-  }
-  for (int64_t map = 1; map < steps(); ++map) {
-    require(read[map], "plan: expected every map to be read, got map ", map, " that is not");
+            " as its last only, got kind ", records_[i].kind, " as step ", i);
   }
   const int64_t classes = written_channels(weights(steps() - 1));
   require(header_->classes == classes, "plan: expected the ", classes, " classes of its head, got ",
           header_->classes);
+}
+
+// What a step reads.
+void Plan::check_inputs(int64_t i) const {
+  const StepRecord& step = records_[i];
+  const PackedHeader& packed = weights(i);
+  const BlockKind& block = kind_of(packed);
+  const bool any = header_->version > kInt8PlanVersion;  // step may read the image
+  const int32_t wanted[2] = {packed.in_channels, packed.hidden_channels};
+  for (int k = 0; k < block.maps(); ++k) {
+    const uint32_t map = step.inputs[k];
+    require(map <= i && (any || (map == 0) == (i == 0)), "plan: expected step ", i,
+            " to read a map that was written, got map ", map);
+    require(map == 0 || static_cast<PackedKind>(step.kind) != PackedKind::kStem,
+            "plan: expected a stem to read the image, got map ", map);
+    const int64_t channels = map == 0 ? 3 : written_channels(weights(map - 1));
+    require(channels == wanted[k], "plan: expected step ", i, " to read ", wanted[k],
+            " channels, got the ", channels, " of map ", map);
+  }
+  require((block.maps() == 2 || step.inputs[1] == 0) && all_zero(step.reserved),
+          "plan: expected zeros in the unused fields of step ", i, ", got others");
+  require(step.residual == 0 || (step.residual == 1 && block.may_add_input(packed)),
+          "plan: expected step ", i, " without a residual, got flag ", step.residual);
+}
+
+void Plan::check_maps() const {
+  check_ends();
+  std::bitset<kMaxSteps + 1> read, one_pixel;
+  for (int64_t i = 0; i < steps(); ++i) {
+    check_inputs(i);
+    const StepRecord& step = records_[i];
+    const BlockKind& block = kind_of(weights(i));
+    bool of_pixels = true;
+    for (int k = 0; k < block.maps(); ++k) {
+      read.set(step.inputs[k]);
+      of_pixels &= one_pixel[step.inputs[k]];
+    }
+    const int64_t side = of_pixels ? 1 : 1 << 20;  // how large a map it may come to read
+    const MapSize most{{1, side, side}, 1};
+    one_pixel[i + 1] = block.output_size(weights(i), most, most).pixels() == 1;
+  }
+  for (int64_t map = 1; map < steps(); ++map) {
+    require(read[map], "plan: expected every map to be read, got map ", map, " that is not");
+  }
+  require(task() != Task::kClassification || one_pixel[steps()],
+          "plan: expected a classifier to end with one pixel of any image, got more");
+}
+
+bool Plan::reads_pixels(int64_t i, int k) const {
+  const BlockKind& block = kind_of(weights(i));
+  return k < block.maps() && records_[i].inputs[k] == 0 && !block.reads_size_only(k) &&
+         static_cast<PackedKind>(records_[i].kind) != PackedKind::kStem;
 }
 
 void Plan::verify_checksum() const {

@@ -7,9 +7,13 @@
 //              of 64 on; zeros in between; the last ends the plan
 //
 // Weights are used where they lie. Maps are of the element type of the step that writes them, and
-// converted for a step of another. The first step is the stem, the only one that reads the image;
-// the last is a head of the task, and every other map is read by a later step. How large the
-// logits of an image are follows from the steps.
+// converted for a step of another. The last one is what the network makes, and every other is read
+// by a later step. How large the logits of an image are follows from the steps.
+//
+// Up to version 3 the first step is a stem, the only one that reads the image, and the last a head
+// of the task. From version 4 on steps are of any kind, but for a stem, which is the first if there
+// is one. Others read the image as a map of 3 channels of float32, normalised with the numbers of
+// the header; and a classifier ends with a map of one pixel, whatever the image.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +22,12 @@
 
 namespace seaformer {
 
-enum class Task : uint32_t { kSegmentation = 1, kClassification = 2 };
+// Of any other network what comes out is a map.
+enum class Task : uint32_t { kSegmentation = 1, kClassification = 2, kMap = 3 };
 
 constexpr char kPlanMagic[8] = {'S', 'e', 'a', 'F', 'o', 'r', 'm', '\n'};
-constexpr uint32_t kPlanVersion = 3;       // the newest, of steps of any element type and int8
+constexpr uint32_t kPlanVersion = 4;       // the newest, of steps of any kind
+constexpr uint32_t kInt8PlanVersion = 3;   // of steps of any element type and int8
 constexpr uint32_t kTypedPlanVersion = 2;  // without int8
 constexpr uint32_t kFloatPlanVersion = 1;  // of float32 only: what older code reads
 constexpr uint64_t kPlanAlignment = 64;
@@ -32,6 +38,10 @@ constexpr int32_t kMaxMapChannels = 1 << 12;
 constexpr int32_t kMaxHiddenChannels = 1 << 14;
 constexpr int32_t kMaxClasses = 1 << 16;
 
+// Images of a batch, and maps, have this many pixels, and sides this long, at most.
+constexpr int64_t kMaxImageSide = int64_t{1} << 24;
+constexpr int64_t kMaxImagePixels = int64_t{1} << 40;
+
 struct PlanHeader {
   char magic[8];
   uint64_t bytes;     // of the whole plan
@@ -41,7 +51,9 @@ struct PlanHeader {
   uint32_t classes;
   uint32_t steps;
   uint32_t normalizes;  // 1: the stem takes raw RGB values, uint8 too; 0: normalised ones
-  uint32_t reserved[6];
+  // From version 4 on, if it normalises: 3 means of channels and 3 inverse standard deviations, for
+  // steps other than a stem, which has its own. Otherwise zeros.
+  float normalisation[6];
 };
 static_assert(sizeof(PlanHeader) == 64);
 
@@ -73,14 +85,20 @@ class Plan {
   MapType read_type(int64_t step, int k) const {
     return k == 0 ? input_type(weights(step)) : coarse_type(weights(step));
   }
-  // The type of a map: what the step that writes it says.
-  MapType map_type(int64_t map) const { return output_type(weights(map - 1)); }
+  // The type of a map: what the step that writes it says; of the image, as a map has it.
+  MapType map_type(int64_t map) const {
+    return map == 0 ? MapType{} : output_type(weights(map - 1));
+  }
+  // Whether a step reads, as input k, the image as a map.
+  bool reads_pixels(int64_t step, int k) const;
   Element logits_element() const { return map_type(steps()).element; }
 
  private:
   void check_header(uint64_t bytes) const;
   void check_weights() const;
   void check_maps() const;
+  void check_ends() const;
+  void check_inputs(int64_t i) const;
 
   const PlanHeader* header_;
   const StepRecord* records_;

@@ -3,13 +3,17 @@
 #include <algorithm>
 
 #include "blocks/stem_block.h"
+#include "core/require.h"
 
 namespace seaformer {
 namespace {
 
 // Whether the first two steps run as one, as nobody else reads the stem's map.
 bool joins_stem(const Plan& plan) {
-  if (!joins(plan.weights(0), plan.weights(1))) return false;
+  if (static_cast<PackedKind>(plan.step(0).kind) != PackedKind::kStem ||
+      plan.step(1).inputs[0] != 1 || !joins(plan.weights(0), plan.weights(1))) {
+    return false;
+  }
   for (int64_t i = 2; i < plan.steps(); ++i) {
     for (const uint32_t map : plan.step(i).inputs) {
       if (map == 1) return false;
@@ -24,7 +28,20 @@ std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images) {
   std::vector<MapSize> sizes = {{images, 3}};
   for (int64_t i = 0; i < plan.steps(); ++i) {
     const PackedHeader& weights = plan.weights(i);
-    sizes.push_back(kind_of(weights).output_size(weights, sizes[plan.step(i).inputs[0]]));
+    const BlockKind& kind = kind_of(weights);
+    const MapSize &input = sizes[plan.step(i).inputs[0]], &coarse = sizes[plan.step(i).inputs[1]];
+    const bool fits = kind.fits(weights, input, coarse);
+    require(fits, "network: expected images for which step ", i,
+            " reads maps that go together, got maps of ", input.height, "x", input.width, " and ",
+            coarse.height, "x", coarse.width);
+    const MapSize out = kind.output_size(weights, input, coarse);
+    require(out.height >= 1 && out.height <= kMaxImageSide && out.width >= 1 &&
+                out.width <= kMaxImageSide &&
+                out.batch <= kMaxImagePixels / (out.height * out.width),
+            "network: expected images for which step ", i,
+            " writes maps of possible sizes, got one of ", out.height, "x", out.width, " from ",
+            input.height, "x", input.width);
+    sizes.push_back(out);
   }
   return sizes;
 }
@@ -35,7 +52,11 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
       logits_element_(plan.logits_element()),
       sizes_(map_sizes(plan, images)) {
   const int64_t count = plan.steps();
-  maps_.push_back(add(0, 0, 0));  // the image lies elsewhere
+  for (int64_t i = 0; i < count; ++i) {
+    has_pixels_ |= plan.reads_pixels(i, 0) || plan.reads_pixels(i, 1);
+  }
+  // The image lies elsewhere, unless it is read as a map.
+  maps_.push_back(add(has_pixels_ ? bytes(0, Element::kF32) : 0, 0, 0));
   for (int64_t i = 0; i < count; ++i) {
     const StepRecord& record = plan.step(i);
     steps_.push_back({{plan.weights(i), record.residual != 0, sizes_[record.inputs[0]],
@@ -53,7 +74,9 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
       const uint32_t map = record.inputs[k];
       slots_[maps_[map]].last = i;
       const MapType wanted = plan.read_type(i, k);
-      const bool differs = map != 0 && i >= begin_ && !(plan.map_type(map) == wanted);
+      const bool reads =
+          map != 0 ? !kind_of(plan.weights(i)).reads_size_only(k) : plan.reads_pixels(i, k);
+      const bool differs = reads && i >= begin_ && !(plan.map_type(map) == wanted);
       converted[k] = add(differs ? bytes(map, wanted.element) : 0, i, i);
     }
     converted_.push_back(converted);

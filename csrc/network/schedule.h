@@ -13,7 +13,8 @@
 
 namespace seaformer {
 
-// Of every map of a plan, the images first and the logits last.
+// Of every map of a plan, the images first and the logits last. Throws std::invalid_argument when a
+// step cannot read what such images lead to.
 std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images);
 
 class Schedule {
@@ -29,6 +30,9 @@ class Schedule {
 
   // Places everything; returns the size of the block.
   std::size_t place() { return place_slots(slots_); }
+
+  // Whether the image is needed as a map, at map(0).
+  bool has_pixels() const { return has_pixels_; }
 
   // The first step to run: the second one does the work of the stem, too, if it can.
   int64_t begin() const { return begin_; }
@@ -58,6 +62,7 @@ class Schedule {
   std::vector<std::size_t> maps_, workspaces_;         // their slots, by map and by step
   std::vector<std::array<std::size_t, 2>> converted_;  // of a step's inputs
   std::size_t winners_ = 0;
+  bool has_pixels_ = false;
   UpsampleArgmaxShape upsampling_{};
 };
 

@@ -35,6 +35,8 @@ SEAFORMER_INLINE I32 splat_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
 SEAFORMER_INLINE F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.x, b.x)}; }
 SEAFORMER_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.x, b.x, c.x)}; }
+SEAFORMER_INLINE F32 div(F32 a, F32 b) { return {_mm512_div_ps(a.x, b.x)}; }
+SEAFORMER_INLINE F32 abs(F32 a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.x)}; }
 SEAFORMER_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.x, b.x)}; }
 SEAFORMER_INLINE Mask greater(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.x, b.x, _CMP_GT_OQ)}; }
 SEAFORMER_INLINE Mask greater_equal(F32 a, F32 b) {

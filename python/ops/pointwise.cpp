@@ -20,8 +20,8 @@ Tensor pointwise_op(const Tensor& x, const Tensor& packed, int64_t out_channels)
           " output channels, got ", header.in_channels, " and ", header.out_channels);
   const int64_t batch = input.size(0), height = input.size(2), width = input.size(3);
   Tensor output = empty_map(input, element_of(header), batch, out_channels, height, width);
-  pointwise(batch * height * width, header, input.const_data_ptr(), output.mutable_data_ptr(),
-            TorchParallel());
+  pointwise(batch * height * width, header, false, input.const_data_ptr(),
+            output.mutable_data_ptr(), TorchParallel());
   return output;
 }
 

@@ -26,7 +26,10 @@ Tensor stem_block_op(const Tensor& given, const Tensor& stem_weights, const Tens
   require(joins(weights.stem, block), kOp,
           ": expected packed weights of a block without expansion of ", stem_channels,
           " channels in ", element_name(element_of(weights.stem)), ", got one of ",
-          block.in_channels, expands(block) ? " that expands in " : " in ",
+          block.in_channels,
+          expands(block)    ? " that expands in "
+          : squeezes(block) ? " that squeezes in "
+                            : " in ",
           element_name(element_of(block)));
   check_result_type(kOp, dtype, element_of(block));
   require(out_channels == block.out_channels && kernel_size == block.kernel_size &&

@@ -17,7 +17,8 @@ namespace {
 
 using torch::stable::Tensor;
 
-Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size) {
+Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size,
+                          bool align_corners) {
   require(logits.dim() == 4,
           "upsample_argmax: expected logits of shape [batch, classes, height, "
           "width], got ",
@@ -32,8 +33,8 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
           "upsample_argmax: expected size to be (height, width), both positive, got ",
           shape_text(size));
 
-  const UpsampleArgmaxShape shape{logits.size(0), logits.size(1), logits.size(2),
-                                  logits.size(3), size[0],        size[1]};
+  const UpsampleArgmaxShape shape{logits.size(0), logits.size(1), logits.size(2), logits.size(3),
+                                  size[0],        size[1],        align_corners};
   Tensor labels = empty_labels(logits, shape);
   if (shape.batch == 0) return labels;
   Logits view{logits.const_data_ptr(), logits.stride(0), logits.stride(1), logits.stride(2),
@@ -46,9 +47,10 @@ Tensor upsample_argmax_op(const Tensor& logits, const std::vector<int64_t>& size
 }  // namespace
 }  // namespace seaformer
 
-// SymInt lets an exported graph compute the size from its input's.
+// SymInt lets an exported graph compute the size from its input's; the default serves programs that
+// were exported before the argument was there.
 STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
-  m.def("upsample_argmax(Tensor logits, SymInt[2] size) -> Tensor");
+  m.def("upsample_argmax(Tensor logits, SymInt[2] size, bool align_corners=False) -> Tensor");
 }
 STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
   m.impl("upsample_argmax", TORCH_BOX(&seaformer::upsample_argmax_op));

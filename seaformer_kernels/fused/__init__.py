@@ -6,11 +6,19 @@ where the op cannot do what the block does.
 
 from seaformer_kernels.fused.block import FusedBlock, Unservable, check_forward
 from seaformer_kernels.fused.classification_head import FusedClassificationHead
+from seaformer_kernels.fused.convolution import FusedConvolution
+from seaformer_kernels.fused.depthwise import FusedDepthwise
 from seaformer_kernels.fused.folding import Folded, folded_convolution
 from seaformer_kernels.fused.fusion_gate import FusedFusionGate, folded_gate
-from seaformer_kernels.fused.inverted_residual import FoldedInvertedResidual, FusedInvertedResidual
+from seaformer_kernels.fused.inverted_residual import (
+    FoldedInvertedResidual,
+    FoldedSqueezeExcite,
+    FusedInvertedResidual,
+)
+from seaformer_kernels.fused.labels import UpsampledLabels
 from seaformer_kernels.fused.loading import SelfDescribing
 from seaformer_kernels.fused.mlp import FusedMlp, folded_mlp
+from seaformer_kernels.fused.pointwise import FusedPointwise
 from seaformer_kernels.fused.sea_attention import FoldedSeaAttention, FusedSeaAttention
 from seaformer_kernels.fused.segmentation_head import FoldedLastFusion, FusedSegmentationHead
 from seaformer_kernels.fused.stem import FusedStem, folded_stem
@@ -22,11 +30,15 @@ __all__ = [
     "FoldedInvertedResidual",
     "FoldedLastFusion",
     "FoldedSeaAttention",
+    "FoldedSqueezeExcite",
     "FusedBlock",
     "FusedClassificationHead",
+    "FusedConvolution",
+    "FusedDepthwise",
     "FusedFusionGate",
     "FusedInvertedResidual",
     "FusedMlp",
+    "FusedPointwise",
     "FusedSeaAttention",
     "FusedSegmentationHead",
     "FusedStem",
@@ -34,6 +46,7 @@ __all__ = [
     "FusedUpsamplingHead",
     "SelfDescribing",
     "Unservable",
+    "UpsampledLabels",
     "check_forward",
     "folded_convolution",
     "folded_gate",

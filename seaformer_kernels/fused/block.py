@@ -30,6 +30,20 @@ class FusedBlock(SelfDescribing):
         (name,) = {facts["dtype"] for facts in self._facts.values()}
         self.dtype = getattr(torch, name)
 
+    @property
+    def kind(self) -> str:
+        """Its name in reports."""
+        return type(self).__name__.removeprefix("Fused")
+
+    @property
+    def in_channels(self) -> int:
+        """Width of the map that it reads, of two the first."""
+        return self._facts["packed"]["in_channels"]
+
+    def with_residual(self) -> "FusedBlock | None":
+        """The same with its input added to its output, with the same buffers; None if it cannot."""
+        return None
+
     def in_dtype(self, x: Tensor) -> Tensor:
         """A map in the block's type; what can be no map is left for the op to refuse."""
         if x.dtype == self.dtype or x.dtype not in ELEMENTS or x.dim() != 4:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused.block import FusedBlock, check_forwards, check_type
-from seaformer_kernels.fused.folding import fold
+from seaformer_kernels.fused.folding import Folded, fold
 from seaformer_kernels.modules.classification_head import ClassificationHead
 
 
@@ -28,7 +28,14 @@ class FusedClassificationHead(FusedBlock):
         """The fused form of a plain head, in this type."""
         check_forwards(head, ClassificationHead)
         check_type(head.dropout, nn.Dropout, nn.Identity)
-        folded = fold(head)
+        return cls.from_folded(fold(head), dtype=dtype)
+
+    @classmethod
+    def from_folded(
+        cls, folded: Folded, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedClassificationHead":
+        """The head of a linear layer, [out, in] or [out, in, 1, 1], in this type."""
+        folded = Folded(folded.weight.flatten(1), folded.bias)
         packed = ops.pack_classification_head(folded.rounded(), dtype=dtype)
         return cls(packed, len(folded.bias))
 

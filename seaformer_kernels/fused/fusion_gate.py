@@ -33,7 +33,13 @@ class FusedFusionGate(FusedBlock):
     @classmethod
     def of(cls, gate: FusionGate, *, dtype: torch.dtype = torch.float32) -> "FusedFusionGate":
         """The fused form of a plain gate, in this type."""
-        local, coarse = folded_gate(gate)
+        return cls.from_folded(*folded_gate(gate), dtype=dtype)
+
+    @classmethod
+    def from_folded(
+        cls, local: Folded, coarse: Folded, *, dtype: torch.dtype = torch.float32
+    ) -> "FusedFusionGate":
+        """The gate of these convolutions, in this type."""
         packed = ops.pack_fusion_gate(local.rounded(), coarse.rounded(), dtype=dtype)
         return cls(packed, len(local.bias))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,21 @@ from seaformer_kernels.modules.inverted_residual import InvertedResidual
 
 
 @dataclass(frozen=True)
+class FoldedSqueezeExcite:
+    """The layers of squeeze-and-excite and what is behind them, as `ops.SqueezeExcite` has it."""
+
+    reduce: Folded
+    expand: Folded
+    activation: str = "relu"
+    gate: str = "hardsigmoid"
+
+    def rounded(self) -> ops.SqueezeExcite:
+        """In float32, as ops pack them."""
+        layers = self.reduce.rounded(), self.expand.rounded()
+        return ops.SqueezeExcite(*layers, self.activation, self.gate)
+
+
+@dataclass(frozen=True)
 class FoldedInvertedResidual:
     """The convolutions of a plain block, batch norms folded in.
 
@@ -29,8 +45,10 @@ class FoldedInvertedResidual:
         expand: None if there is no expansion.
         depthwise, project: the others.
         kernel_size, stride: of the depthwise one.
-        expand_activation, depthwise_activation: behind them, as `ops.pack_inverted_residual` has
-            them.
+        expand_activation, depthwise_activation, project_activation: behind them, as
+            `ops.pack_inverted_residual` has them.
+        padding: of the depthwise one, "symmetric" or TensorFlow's "same".
+        squeeze: behind the depthwise one and its activation; None if there is none.
     """
 
     expand: Folded | None
@@ -40,6 +58,9 @@ class FoldedInvertedResidual:
     stride: int
     expand_activation: str = "relu"
     depthwise_activation: str = "relu"
+    project_activation: str = "none"
+    padding: str = "symmetric"
+    squeeze: FoldedSqueezeExcite | None = None
 
     @classmethod
     def of(cls, block: nn.Module) -> FoldedInvertedResidual:
@@ -72,8 +93,14 @@ class FoldedInvertedResidual:
             stride=self.stride,
             expand_activation=self.expand_activation,
             depthwise_activation=self.depthwise_activation,
+            padding=self.padding,
+            project_activation=self.project_activation,
+            squeeze=self.squeeze and self.squeeze.rounded(),
             dtype=dtype,
         )
+
+
+_Block = TypeVar("_Block", bound="FusedInvertedResidual")
 
 
 class FusedInvertedResidual(FusedBlock):
@@ -106,13 +133,31 @@ class FusedInvertedResidual(FusedBlock):
         cls, block: InvertedResidual, *, dtype: torch.dtype = torch.float32
     ) -> FusedInvertedResidual:
         """The fused form of a plain block, in this type."""
-        folded = FoldedInvertedResidual.of(block)
+        return cls.from_folded(FoldedInvertedResidual.of(block), block.residual, dtype=dtype)
+
+    @classmethod
+    def from_folded(
+        cls: type[_Block],
+        folded: FoldedInvertedResidual,
+        residual: bool = False,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> _Block:
+        """The fused form of these convolutions, in this type."""
         return cls(
             folded.packed(dtype),
             len(folded.project.bias),
             folded.kernel_size,
             folded.stride,
-            block.residual,
+            residual,
+        )
+
+    def with_residual(self) -> FusedInvertedResidual | None:
+        adds = self.stride == 1 and self.in_channels == self.out_channels
+        if self.residual or not adds or self.dtype == torch.int8:
+            return None
+        return FusedInvertedResidual(
+            self.packed, self.out_channels, self.kernel_size, residual=True
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,5 +36,4 @@ class FusedMlp(FusedInvertedResidual):
         cls, mlp: Mlp, residual: bool = False, *, dtype: torch.dtype = torch.float32
     ) -> "FusedMlp":
         """The fused form of a plain MLP, with the residual that its layer adds if asked for."""
-        folded = folded_mlp(mlp)
-        return cls(folded.packed(dtype), len(folded.project.bias), residual=residual)
+        return cls.from_folded(folded_mlp(mlp), residual, dtype=dtype)

@@ -135,6 +135,11 @@ class FusedSeaAttention(FusedBlock):
         folded = FoldedSeaAttention.of(attention)
         return cls(folded.packed(dtype), folded.num_heads, folded.key_dim, residual)
 
+    def with_residual(self) -> FusedSeaAttention | None:
+        if self.residual or self.dtype == torch.int8:
+            return None
+        return FusedSeaAttention(self.packed, self.num_heads, self.key_dim, residual=True)
+
     def forward(self, x: Tensor) -> Tensor:
         if self.dtype == torch.int8:
             return leave_int8(self._run(enter_int8(x, self.packed)), self.packed)

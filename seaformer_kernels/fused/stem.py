@@ -58,8 +58,22 @@ class FusedStem(FusedBlock):
 
         Its output is of this type.
         """
-        folded = folded_stem(stem)
-        packed = ops.pack_stem(folded.rounded(), mean=mean, std=std, dtype=dtype)
+        return cls.from_folded(folded_stem(stem), mean=mean, std=std, dtype=dtype)
+
+    @classmethod
+    def from_folded(
+        cls,
+        folded: Folded,
+        activation: str = "relu",
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> "FusedStem":
+        """The fused form of a convolution of images and what is behind it, in this type."""
+        packed = ops.pack_stem(
+            folded.rounded(), mean=mean, std=std, activation=activation, dtype=dtype
+        )
         return cls(packed, len(folded.bias))
 
     def forward(self, input: Tensor) -> Tensor:  # as the plain stem's argument is called

@@ -5,10 +5,12 @@ gradients. Each block op takes its weights packed, from the `pack_*` function of
 """
 
 from seaformer_kernels.ops._int8 import Int8Layer
-from seaformer_kernels.ops._packed import POSITIONS
+from seaformer_kernels.ops._packed import ACTIVATIONS, POSITIONS
 from seaformer_kernels.ops._plan import Step, Task, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
+from seaformer_kernels.ops.convolution import convolution, pack_convolution
+from seaformer_kernels.ops.depthwise import depthwise, pack_depthwise
 from seaformer_kernels.ops.detail_enhancement import detail_enhancement
 from seaformer_kernels.ops.fusion_gate import (
     fusion_gate,
@@ -16,9 +18,20 @@ from seaformer_kernels.ops.fusion_gate import (
     pack_int8_fusion_gate,
 )
 from seaformer_kernels.ops.inverted_residual import (
+    SqueezeExcite,
     inverted_residual,
     pack_int8_inverted_residual,
     pack_inverted_residual,
+)
+from seaformer_kernels.ops.map_steps import (
+    MOST_TIMES,
+    pack_add,
+    pack_concat,
+    pack_global_pool,
+    pack_pool,
+    pack_resize,
+    pack_scale,
+    pack_upsample,
 )
 from seaformer_kernels.ops.network import network_labels, network_logits, release_memory
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
@@ -40,20 +53,30 @@ from seaformer_kernels.ops.upsample_argmax import upsample_argmax
 from seaformer_kernels.ops.upsampling_head import pack_upsampling_head, upsampling_head
 
 __all__ = [
+    "ACTIVATIONS",
+    "MOST_TIMES",
     "POSITIONS",
     "Int8Layer",
+    "SqueezeExcite",
     "Step",
     "Task",
     "axial_mean",
     "classification_head",
+    "convolution",
+    "depthwise",
     "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
     "memory_of",
     "network_labels",
     "network_logits",
+    "pack_add",
     "pack_classification_head",
+    "pack_concat",
+    "pack_convolution",
+    "pack_depthwise",
     "pack_fusion_gate",
+    "pack_global_pool",
     "pack_int8_fusion_gate",
     "pack_int8_inverted_residual",
     "pack_int8_sea_attention",
@@ -62,9 +85,13 @@ __all__ = [
     "pack_inverted_residual",
     "pack_plan",
     "pack_pointwise",
+    "pack_pool",
+    "pack_resize",
+    "pack_scale",
     "pack_sea_attention",
     "pack_segmentation_head",
     "pack_stem",
+    "pack_upsample",
     "pack_upsampling_head",
     "pointwise",
     "release_memory",

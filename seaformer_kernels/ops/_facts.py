@@ -12,16 +12,24 @@ from seaformer_kernels.ops import _plan
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.ops._packed import (
     EXPANDS,
+    PADS_SAME,
     READS_RELU,
     Activation,
     Kind,
     check_buffer,
     read_header,
 )
+from seaformer_kernels.ops._window import Window
 from seaformer_kernels.ops.stem import normalizes
 
 Facts = dict[str, int | str]
-_ENUMS = {"kind": Kind, "expand_activation": Activation, "depthwise_activation": Activation}
+_WINDOWED = (Kind.CONVOLUTION, Kind.POOL)
+_ENUMS = {
+    "kind": Kind,
+    "expand_activation": Activation,
+    "depthwise_activation": Activation,
+    "output_activation": Activation,
+}
 
 
 def packed_facts(packed: Tensor) -> Facts:
@@ -44,8 +52,15 @@ def packed_facts(packed: Tensor) -> Facts:
     if header.kind == Kind.STEM:
         del facts["flags"]
         facts["mean and std"] = "yes" if normalizes(header, packed) else "no"
-    elif not header.flags & ~(EXPANDS | READS_RELU):
+    elif header.kind in _WINDOWED:
+        for name in Window.of(header).fields():
+            if name != "flags":
+                del facts[name]
+        facts |= {name: str(value) for name, value in vars(Window.of(header)).items()}
+    elif not header.flags & ~(EXPANDS | READS_RELU | PADS_SAME):
         del facts["flags"]
+        if header.flags & PADS_SAME:
+            facts["padding"] = "same"
         facts["expansion"] = "yes" if header.flags & EXPANDS else "no"
         if header.dtype == torch.int8:
             facts["input"] = "relu" if header.flags & READS_RELU else "none"
@@ -65,7 +80,7 @@ def plan_facts(plan: Tensor) -> Facts:
         )
     plan = plan.contiguous()
     memory = _plan.memory_of(plan)
-    magic, length, _, version, task, classes, steps, raw = _plan.HEADER.unpack_from(memory)
+    magic, length, _, version, task, classes, steps, raw, *_ = _plan.HEADER.unpack_from(memory)
     end = _plan.HEADER.size + steps * _plan.STEP.size
     if (
         magic != _plan.MAGIC

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed
 from seaformer_kernels.ops._packed import Activation, Weights
+from seaformer_kernels.ops._window import Window
 
 _IMAGES = (*ELEMENTS, torch.uint8)
 
@@ -146,11 +147,18 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(x, weight[:, :, None, None], bias)
 
 
-def depthwise(x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
-    """Depthwise convolution of a square kernel with an unpacked weight [channels, taps]."""
+def depthwise(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1, *, pads_same: bool = False
+) -> Tensor:
+    """Depthwise convolution of a square kernel with an unpacked weight [channels, taps].
+
+    It is padded on both sides, or as TensorFlow's "same".
+    """
     size = math.isqrt(weight.shape[1])
     weight = weight.unflatten(1, (1, size, size))
-    return F.conv2d(x, weight, bias, stride, padding=size // 2, groups=len(bias))
+    padding = () if pads_same else (size // 2, size // 2)
+    padded = Window((size, size), stride, padding).pad(x)
+    return F.conv2d(padded, weight, bias, stride, groups=len(bias))
 
 
 def gated(local: Tensor, coarse: Tensor, of_local: Weights, of_coarse: Weights) -> Tensor:
@@ -167,5 +175,9 @@ def activate(x: Tensor, code: int) -> Tensor:
         Activation.RELU: F.relu,
         Activation.RELU6: F.relu6,
         Activation.HARDSIGMOID: F.hardsigmoid,
+        Activation.HARDSWISH: F.hardswish,
+        Activation.SILU: F.silu,
+        Activation.SIGMOID: torch.sigmoid,
+        Activation.GELU: F.gelu,
     }
     return functions[code](x)

@@ -25,7 +25,8 @@ Weights = tuple[Tensor, Tensor]
 """Weight and bias of a convolution or linear layer, batch norm folded in, both float32."""
 
 MAGIC = 0x4B504653  # "SFPK"
-VERSION = 4  # the latest, of int8; older ones are read, too
+VERSION = 5  # the latest, of what older libraries would misread; older ones are read, too
+_VERSION_OF_INT8 = 4
 _VERSION_OF_HALF = 3  # those before say nothing of the element
 _VERSION_OF_FLOAT32 = 2  # still packed where all is float32, so that older libraries read it
 HEADER_BYTES = 64
@@ -36,6 +37,9 @@ MAX_CHANNELS = 1 << 20
 EXPANDS = 1  # a flag: there is an expansion before the depthwise convolution
 NORMALIZES = 2  # a flag: the stem has a mean and std
 READS_RELU = 4  # a flag: the zero point of the int8 input is that behind a ReLU
+PADS_SAME = 8  # a flag: padding is TensorFlow's "same"
+AVERAGES = 16  # a flag: the pool has means, not the greatest numbers
+COUNTS_PADDING = 32  # a flag: in those means
 POSITIONS = 16  # learned ones of an axis
 
 
@@ -50,6 +54,15 @@ class Kind(enum.IntEnum):
     POINTWISE = 6
     SEA_ATTENTION = 7
     UPSAMPLING_HEAD = 8
+    CONVOLUTION = 9
+    DEPTHWISE = 10
+    ADD = 11
+    SCALE = 12
+    CONCAT = 13
+    GLOBAL_POOL = 14
+    POOL = 15
+    RESIZE = 16
+    UPSAMPLE = 17
 
 
 class Activation(enum.IntEnum):
@@ -59,6 +72,22 @@ class Activation(enum.IntEnum):
     RELU = 1
     RELU6 = 2
     HARDSIGMOID = 3
+    HARDSWISH = 4
+    SILU = 5
+    SIGMOID = 6
+    GELU = 7
+
+    @classmethod
+    def of(cls, op: str, name: str, most: Activation | None = None) -> Activation:
+        """The activation of that name in lower case, up to `most`; raises ValueError if none is."""
+        known = {a.name.lower(): a for a in cls if most is None or a <= most}
+        if name not in known:
+            raise ValueError(f"{op}: expected an activation among {', '.join(known)}, got {name!r}")
+        return known[name]
+
+
+ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
+"""The names of activations that convolutions of floats may have behind them."""
 
 
 class Section(NamedTuple):
@@ -87,7 +116,10 @@ class Section(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the weights say of themselves; fields a kind has no use for are 0."""
+    """What the weights say of themselves; fields a kind has no use for are 0.
+
+    Some hold other numbers in a convolution or a pool: see `Window.of`.
+    """
 
     kind: int
     in_channels: int
@@ -98,15 +130,31 @@ class Header:
     expand_activation: int = 0  # of a pointwise convolution: its only one
     depthwise_activation: int = 0
     flags: int = 0
-    heads: int = 0
-    key_dim: int = 0
-    classes: int = 0  # of a segmentation or upsampling head
+    heads: int = 0  # of SEA attention; of an inverted residual: its squeezed channels
+    key_dim: int = 0  # likewise; the activation behind them
+    classes: int = 0  # of a segmentation or upsampling head; the gate of squeeze-and-excite
     element: int = 0  # code of the type of maps and weights
+    output_activation: int = 0  # of a stem, and of an inverted residual's projection
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the maps, which for a stem are those it writes."""
         return WITH_INT8[self.element]
+
+    @property
+    def squeezed_channels(self) -> int:
+        """Of squeeze-and-excite in an inverted residual; 0 if there is none."""
+        return self.heads
+
+    @property
+    def squeeze_activation(self) -> int:
+        """Behind the layer to them."""
+        return self.key_dim
+
+    @property
+    def squeeze_gate(self) -> int:
+        """The activation behind the layer from them."""
+        return self.classes
 
     def sections(self) -> list[tuple[Section, torch.dtype]]:
         """Every section, and the type of its numbers."""
@@ -143,11 +191,10 @@ def pack(header: Header, *sections: Weights | Tensor) -> Tensor:
     Raises:
         WeightOverflow: rounding made an infinity of a weight.
     """
-    if header.dtype == torch.int8:
-        version = VERSION
-    else:
-        version = _VERSION_OF_HALF if header.element else _VERSION_OF_FLOAT32
+    version = _version(header)
     fields = [MAGIC, version, *(int(value) for value in dataclasses.astuple(header))]
+    if version < VERSION:
+        fields.pop()
     head = torch.tensor(fields + [0] * (HEADER_BYTES // 4 - len(fields)), dtype=torch.int32)
     body = []
     for weights, (section, dtype) in zip(sections, header.sections(), strict=True):
@@ -162,6 +209,23 @@ def pack(header: Header, *sections: Weights | Tensor) -> Tensor:
         for values in sections[0]:
             _rounded(values, header.dtype)
     return torch.cat([part.view(torch.uint8) for part in (head, *body)])
+
+
+def _version(header: Header) -> int:
+    """The oldest layout that can tell what the header says."""
+    is_new = header.kind == Kind.INVERTED_RESIDUAL and (
+        header.flags & PADS_SAME or header.squeezed_channels
+    )
+    if is_new or header.output_activation != _output_activation(header.kind):
+        return VERSION
+    if header.dtype == torch.int8:
+        return _VERSION_OF_INT8
+    return _VERSION_OF_HALF if header.element else _VERSION_OF_FLOAT32
+
+
+def _output_activation(kind: int) -> Activation:
+    """What versions before the latest say nothing of."""
+    return Activation.RELU if kind == Kind.STEM else Activation.NONE
 
 
 def section_bytes(header: Header, packed: Tensor) -> tuple[Tensor, ...]:
@@ -238,6 +302,10 @@ def read_header(
         raise ValueError(f"{op}: expected packed weights of kind {kind:d}, got kind {header.kind}")
     if version < _VERSION_OF_HALF:
         header = dataclasses.replace(header, element=0)
+    if version < VERSION:
+        header = dataclasses.replace(header, output_activation=_output_activation(header.kind))
+        if header.kind == Kind.INVERTED_RESIDUAL:
+            header = dataclasses.replace(header, heads=0, key_dim=0, classes=0)
     elements = _elements(kind, version)
     if header.element not in elements:
         raise ValueError(
@@ -301,7 +369,7 @@ def has_element(version: int) -> bool:
 
 def _elements(kind: int, version: int) -> range:
     """Codes of the types that packed weights of a kind and version can have."""
-    if version < VERSION:
+    if version != _VERSION_OF_INT8:
         return range(len(ELEMENTS))
     return range(len(ELEMENTS), len(WITH_INT8) if _KINDS[kind].int8_sections else len(ELEMENTS))
 
@@ -372,8 +440,27 @@ def _words(field: str) -> str:
 
 
 def _check_inverted_residual(op: str, header: Header) -> None:
-    if header.dtype == torch.int8 and header.expand_activation == Activation.HARDSIGMOID:
-        raise ValueError(f"{op}: expected packed weights of int8 without hardsigmoid, got some")
+    of_int8 = header.dtype == torch.int8
+    if of_int8 and header.flags & PADS_SAME:
+        raise ValueError(
+            f"{op}: expected packed weights of int8 with symmetric padding, got another"
+        )
+    if of_int8 and max(header.expand_activation, header.depthwise_activation) > Activation.RELU6:
+        raise ValueError(
+            f"{op}: expected packed weights of int8 with no activation or relu or relu6, got codes "
+            f"{header.expand_activation} and {header.depthwise_activation}"
+        )
+    gates = (Activation.HARDSIGMOID, Activation.SIGMOID)
+    if header.squeezed_channels and not (
+        0 < header.squeezed_channels <= MAX_CHANNELS
+        and header.squeeze_activation in _ACTIVATIONS
+        and header.squeeze_gate in gates
+    ):
+        raise ValueError(
+            f"{op}: expected packed weights with 1 to {MAX_CHANNELS} squeezed channels, a known "
+            f"activation behind them and a gate of {gates[0]:d} or {gates[1]:d}, got "
+            f"{header.squeezed_channels}, {header.squeeze_activation} and {header.squeeze_gate}"
+        )
     if not header.flags & EXPANDS and header.hidden_channels != header.in_channels:
         raise ValueError(
             f"{op}: expected packed weights without an expansion to have as many hidden as input "
@@ -404,10 +491,22 @@ def _check_sea_attention(op: str, header: Header) -> None:
         )
 
 
+def _check_depthwise(op: str, header: Header) -> None:
+    if not header.hidden_channels == header.out_channels == header.in_channels:
+        raise ValueError(
+            f"{op}: expected packed weights with as many hidden and output as input channels, got "
+            f"{header.hidden_channels}, {header.out_channels} and {header.in_channels}"
+        )
+
+
 def _inverted_residual_sections(h: Header) -> list[Section]:
     expand = [Section(h.hidden_channels, h.in_channels)] if h.flags & EXPANDS else []
     depthwise = Section(h.hidden_channels, h.kernel_size**2, depthwise=True)
-    return [*expand, depthwise, Section(h.out_channels, h.hidden_channels)]
+    squeeze = []
+    if h.squeezed_channels:
+        squeeze.append(Section(h.squeezed_channels, h.hidden_channels))
+        squeeze.append(Section(h.hidden_channels, h.squeezed_channels))
+    return [*expand, depthwise, *squeeze, Section(h.out_channels, h.hidden_channels)]
 
 
 def _int8_stem_sections(h: Header) -> list[Section]:
@@ -437,6 +536,10 @@ def _upsampling_head_sections(h: Header) -> list[Section]:
     return [depthwise, Section(h.out_channels, h.in_channels), classifier]
 
 
+def _convolution_sections(h: Header) -> list[Section]:
+    return [Section(h.out_channels, h.kernel_size * h.heads * h.in_channels)]
+
+
 def _linear_sections(h: Header) -> list[Section]:
     return [Section(h.out_channels, h.in_channels)]
 
@@ -455,13 +558,13 @@ class _Facts:
 
 _HIDDEN = ("in_channels", "hidden_channels", "out_channels")
 _ACTIVATIONS = tuple(Activation)
-_DEPTHWISE_ACTIVATIONS = (Activation.NONE, Activation.RELU, Activation.RELU6)
+_CLAMPS = (Activation.NONE, Activation.RELU, Activation.RELU6)
 
 # The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.
 _KINDS: dict[int, _Facts] = {
     Kind.STEM: _Facts(
         lambda h: [Section(h.out_channels, 27), Section(6, 0)],
-        values={"in_channels": (3,)},
+        values={"in_channels": (3,), "output_activation": _ACTIVATIONS},
         int8_sections=_int8_stem_sections,
     ),
     Kind.INVERTED_RESIDUAL: _Facts(
@@ -471,7 +574,8 @@ _KINDS: dict[int, _Facts] = {
             "kernel_size": (3, 5),
             "stride": (1, 2),
             "expand_activation": _ACTIVATIONS,
-            "depthwise_activation": _DEPTHWISE_ACTIVATIONS,
+            "depthwise_activation": _ACTIVATIONS,
+            "output_activation": _ACTIVATIONS,
         },
         check=_check_inverted_residual,
         int8_sections=_inverted_residual_sections,
@@ -503,9 +607,36 @@ _KINDS: dict[int, _Facts] = {
         values={
             "kernel_size": (3, 5),
             "stride": (1,),
-            "depthwise_activation": _DEPTHWISE_ACTIVATIONS,
+            "depthwise_activation": _CLAMPS,
             "flags": (0,),
         },
         check=_check_upsampling_head,
+    ),
+    **{
+        kind: _Facts(lambda h: [], counts=("in_channels", "out_channels"))
+        for kind in (
+            Kind.ADD,
+            Kind.SCALE,
+            Kind.CONCAT,
+            Kind.GLOBAL_POOL,
+            Kind.POOL,
+            Kind.RESIZE,
+            Kind.UPSAMPLE,
+        )
+    },
+    Kind.DEPTHWISE: _Facts(
+        lambda h: [Section(h.in_channels, h.kernel_size**2, depthwise=True)],
+        counts=_HIDDEN,
+        values={
+            "kernel_size": (3, 5, 7),
+            "stride": (1, 2),
+            "depthwise_activation": _ACTIVATIONS,
+            "flags": (0, PADS_SAME),
+        },
+        check=_check_depthwise,
+    ),
+    Kind.CONVOLUTION: _Facts(
+        _convolution_sections,
+        values={"expand_activation": _ACTIVATIONS, "flags": (0, PADS_SAME)},
     ),
 }

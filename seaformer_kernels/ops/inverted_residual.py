@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     EXPANDS,
+    PADS_SAME,
     READS_RELU,
     Activation,
     Header,
@@ -24,6 +26,23 @@ from seaformer_kernels.ops._packed import (
     read_header,
     unpack,
 )
+from seaformer_kernels.ops._window import padding_flag
+
+
+class SqueezeExcite(NamedTuple):
+    """What multiplies a map: its mean through two fully connected layers, a number a channel.
+
+    Attributes:
+        reduce: float32 weight [squeezed, channels, 1, 1] and bias [squeezed].
+        expand: likewise, weight [channels, squeezed, 1, 1].
+        activation: behind the first, as `pack_inverted_residual` names them.
+        gate: behind the second, "hardsigmoid" or "sigmoid".
+    """
+
+    reduce: Weights
+    expand: Weights
+    activation: str = "relu"
+    gate: str = "hardsigmoid"
 
 
 def check_geometry(
@@ -78,12 +97,18 @@ def plain(
     )
     if header.dtype == torch.int8:
         return _plain_int8(x, header, packed, residual)
-    *expand, depthwise, project = unpack(header, packed)
+    weights = iter(unpack(header, packed))
     y = given = x.float()
-    if expand:
-        y = _maps.activate(_maps.pointwise(y, *expand[0]), header.expand_activation)
-    y = _maps.activate(_maps.depthwise(y, *depthwise, stride), header.depthwise_activation)
-    y = _maps.pointwise(y, *project)
+    if header.flags & EXPANDS:
+        y = _maps.activate(_maps.pointwise(y, *next(weights)), header.expand_activation)
+    y = _maps.depthwise(y, *next(weights), stride, pads_same=bool(header.flags & PADS_SAME))
+    y = _maps.activate(y, header.depthwise_activation)
+    if header.squeezed_channels:
+        factors = y.mean((2, 3), keepdim=True)
+        for activation in header.squeeze_activation, header.squeeze_gate:
+            factors = _maps.activate(_maps.pointwise(factors, *next(weights)), activation)
+        y = y * factors
+    y = _maps.activate(_maps.pointwise(y, *next(weights)), header.output_activation)
     return _maps.channels_last(given + y if residual else y, x.dtype)
 
 
@@ -123,6 +148,9 @@ def pack_inverted_residual(
     stride: int = 1,
     expand_activation: str = "relu",
     depthwise_activation: str = "relu",
+    project_activation: str = "none",
+    padding: str = "symmetric",
+    squeeze: SqueezeExcite | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `inverted_residual`.
@@ -133,17 +161,22 @@ def pack_inverted_residual(
         depthwise: likewise, weight [hidden, 1, k, k] with k 3 or 5.
         project: likewise, weight [out, hidden, 1, 1].
         stride: of the depthwise convolution, 1 or 2.
-        expand_activation: "none", "relu", "relu6" or "hardsigmoid", after the expansion.
-        depthwise_activation: the same but for "hardsigmoid", after the depthwise convolution.
+        expand_activation, depthwise_activation, project_activation: "none", "relu", "relu6",
+            "hardsigmoid", "hardswish", "silu", "sigmoid" or "gelu", after the convolution of that
+            name; the last before a residual is added.
+        padding: of the depthwise convolution: "symmetric", k // 2 on every side, or "same",
+            TensorFlow's.
+        squeeze: squeeze-and-excite behind the depthwise convolution and its activation, whose
+            layers are calculated in float32 whatever the dtype; None if there is none.
         dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
 
     Raises:
-        TypeError: weights are not float32 tensors.
-        ValueError: a shape, the stride or an activation is not one of these, or dtype cannot
-            hold a weight.
+        TypeError: weights are not float32 tensors, or squeeze is no SqueezeExcite.
+        ValueError: a shape, the stride, the padding or an activation is not one of these, or dtype
+            cannot hold a weight.
     """
     op = "pack_inverted_residual"
     element = code_of(op, dtype)
@@ -151,15 +184,36 @@ def pack_inverted_residual(
     check_weights(op, "project", project, (None, len(depthwise[0]), 1, 1))
     if expand is not None:
         check_weights(op, "expand", expand, (len(depthwise[0]), None, 1, 1))
-    codes = {activation.name.lower(): activation for activation in Activation}
-    if expand_activation not in codes or depthwise_activation not in [*codes][:-1]:
-        raise ValueError(
-            f"{op}: expected activations among {', '.join(codes)}, the last after the expansion "
-            f"only, got {expand_activation!r} and {depthwise_activation!r}"
-        )
+    expanded, filtered, projected = (
+        Activation.of(op, name)
+        for name in (expand_activation, depthwise_activation, project_activation)
+    )
     weights = (None if expand is None else expand[0], depthwise[0], project[0])
-    header = _header(op, *weights, stride, expand_activation, depthwise_activation, element)
-    return pack(header, *([] if expand is None else [expand]), depthwise, project)
+    header = _header(op, *weights, stride, expanded, filtered, element)
+    header = dataclasses.replace(
+        header, flags=header.flags | padding_flag(op, padding), output_activation=projected
+    )
+    layers = [] if expand is None else [expand]
+    layers.append(depthwise)
+    if squeeze is not None:
+        header = dataclasses.replace(header, **_squeeze_fields(op, squeeze, header.hidden_channels))
+        layers += squeeze[:2]
+    return pack(header, *layers, project)
+
+
+def _squeeze_fields(op: str, squeeze: SqueezeExcite, channels: int) -> dict[str, int]:
+    """What a header says of it; raises as `pack_inverted_residual` does."""
+    if not isinstance(squeeze, SqueezeExcite):
+        raise TypeError(f"{op}: expected squeeze as a SqueezeExcite, got {type(squeeze).__name__}")
+    check_weights(op, "squeeze reduce", squeeze.reduce, (None, channels, 1, 1))
+    squeezed = len(squeeze.reduce[0])
+    check_weights(op, "squeeze expand", squeeze.expand, (channels, squeezed, 1, 1))
+    if squeeze.gate not in ("hardsigmoid", "sigmoid"):
+        raise ValueError(
+            f"{op}: expected hardsigmoid or sigmoid as the gate of squeeze, got {squeeze.gate!r}"
+        )
+    activation, gate = (Activation.of(op, name) for name in (squeeze.activation, squeeze.gate))
+    return {"heads": squeezed, "key_dim": activation, "classes": gate}
 
 
 def pack_int8_inverted_residual(
@@ -199,14 +253,9 @@ def pack_int8_inverted_residual(
             beyond the limits, within which sums are exact.
     """
     op = "pack_int8_inverted_residual"
-    codes = {a.name.lower(): a for a in Activation if a != Activation.HARDSIGMOID}
-    given = (input_activation, expand_activation, depthwise_activation)
-    if not set(given) <= set(codes):
-        raise ValueError(
-            f"{op}: expected activations among {', '.join(codes)}, got "
-            f"{', '.join(map(repr, given))}"
-        )
-    zero_in, zero_expanded, zero_hidden = (_int8.zero_point(codes[name]) for name in given)
+    names = (input_activation, expand_activation, depthwise_activation)
+    given = [Activation.of(op, name, Activation.RELU6) for name in names]
+    zero_in, zero_expanded, zero_hidden = map(_int8.zero_point, given)
     if expand is None:
         zero_expanded = zero_in
     else:
@@ -227,7 +276,8 @@ def pack_int8_inverted_residual(
         )
     weights = (None if expand is None else expand.weight, depthwise.weight, project.weight)
     element = code_of(op, torch.int8, WITH_INT8)
-    header = _header(op, *weights, stride, expand_activation, depthwise_activation, element)
+    _, expanded, filtered = given
+    header = _header(op, *weights, stride, expanded, filtered, element)
     if zero_in:
         header = dataclasses.replace(header, flags=header.flags | READS_RELU)
     sections = [
@@ -245,8 +295,8 @@ def _header(
     depthwise: Tensor,
     project: Tensor,
     stride: int,
-    expand_activation: str,
-    depthwise_activation: str,
+    expand_activation: Activation,
+    depthwise_activation: Activation,
     element: int,
 ) -> Header:
     """The header of weights with these shapes."""
@@ -256,7 +306,6 @@ def _header(
             f"{op}: expected a kernel of 3x3 or 5x5 and stride 1 or 2, got "
             f"{kernel[0]}x{kernel[1]} and {stride}"
         )
-    codes = {activation.name.lower(): activation for activation in Activation}
     return Header(
         Kind.INVERTED_RESIDUAL,
         in_channels=hidden if expand is None else expand.shape[1],
@@ -264,8 +313,8 @@ def _header(
         out_channels=len(project),
         kernel_size=kernel[0],
         stride=stride,
-        expand_activation=Activation.NONE if expand is None else codes[expand_activation],
-        depthwise_activation=codes[depthwise_activation],
+        expand_activation=Activation.NONE if expand is None else expand_activation,
+        depthwise_activation=depthwise_activation,
         flags=0 if expand is None else EXPANDS,
         element=element,
     )
@@ -282,14 +331,15 @@ def inverted_residual(
     """1x1 expansion, depthwise convolution and 1x1 projection, without storing the wide maps.
 
     The block of MobileNetV2 and of SeaFormer's convolutional stages; with other activations,
-    which the packed weights name, also the MLP of its layers. On the CPU a fused kernel does it,
+    which the packed weights name, also the MLP of its layers, and those of MobileNetV3 and
+    EfficientNet. On the CPU a fused kernel does it,
     elsewhere plain PyTorch. There is no gradient.
 
     Args:
         x: [B, in, H, W] of the packed weights' type, any batch, H and W from 1; converted
             once if not channels_last.
         packed: from `pack_inverted_residual` or, for int8 maps, `pack_int8_inverted_residual`.
-        out_channels, kernel_size, stride: as packed. Padding is kernel_size // 2.
+        out_channels, kernel_size, stride: as packed.
         residual: add x to the result, which needs stride 1 and equal widths.
 
     Returns:

@@ -12,19 +12,18 @@ from seaformer_kernels.ops import _maps, _plan
 from seaformer_kernels.ops._element import WITH_INT8, code_of
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
-from seaformer_kernels.ops._packed import Kind
-from seaformer_kernels.ops.upsampling_head import UPSAMPLING
 from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_argmax
 
 DOWNSAMPLING = 8  # of the map that a segmentation network's head reads
 
 
 def scale_of(plan: Tensor) -> tuple[int, int]:
-    """The downsampling and upsampling that `network_logits` takes, of a plan of `pack_plan`."""
-    task, head = _plan.task_and_head(plan)
-    if task == _plan.Task.CLASSIFICATION:
-        return 0, 1
-    return DOWNSAMPLING, UPSAMPLING if head == Kind.UPSAMPLING_HEAD else 1
+    """The downsampling and upsampling that `network_logits` takes, of a plan of `pack_plan`.
+
+    Raises:
+        ValueError: no such numbers tell the size of its logits.
+    """
+    return _plan.scale_of(plan)
 
 
 def dtype_of(plan: Tensor) -> torch.dtype:

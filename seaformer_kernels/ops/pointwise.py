@@ -61,7 +61,8 @@ def pack_pointwise(
 
     Args:
         weights: float32 weight [out, in, 1, 1] and bias [out], batch norm folded in.
-        activation: "none", "relu", "relu6" or "hardsigmoid", after the convolution.
+        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
+            "gelu", after the convolution.
         dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:
@@ -74,17 +75,12 @@ def pack_pointwise(
     """
     element = code_of("pack_pointwise", dtype)
     check_weights("pack_pointwise", "convolution", weights, (None, None, 1, 1))
-    codes = {activation.name.lower(): activation for activation in Activation}
-    if activation not in codes:
-        raise ValueError(
-            f"pack_pointwise: expected an activation among {', '.join(codes)}, got {activation!r}"
-        )
     out_channels, in_channels = weights[0].shape[:2]
     header = Header(
         Kind.POINTWISE,
         in_channels,
         out_channels=out_channels,
-        expand_activation=codes[activation],
+        expand_activation=Activation.of("pack_pointwise", activation),
         element=element,
     )
     return pack(header, weights)

@@ -14,6 +14,7 @@ from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     NORMALIZES,
+    Activation,
     Header,
     Kind,
     Weights,
@@ -28,7 +29,13 @@ from seaformer_kernels.ops._packed import (
 _NOTHING = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)  # means and inverse standard deviations
 
 
-def header_of(out_channels: int, *, normalizes: bool = False, element: int = 0) -> Header:
+def header_of(
+    out_channels: int,
+    *,
+    normalizes: bool = False,
+    element: int = 0,
+    activation: Activation = Activation.RELU,
+) -> Header:
     """The header of a stem's packed weights."""
     return Header(
         Kind.STEM,
@@ -38,6 +45,7 @@ def header_of(out_channels: int, *, normalizes: bool = False, element: int = 0) 
         stride=2,
         flags=NORMALIZES if normalizes else 0,
         element=element,
+        output_activation=activation,
     )
 
 
@@ -95,7 +103,7 @@ def plain(
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
     x = (image.float() - mean) * inverse_std
     x = F.conv2d(x, weight.unflatten(1, (3, 3, 3)), bias, stride=2, padding=1)
-    return _maps.channels_last(F.relu(x), header.dtype)
+    return _maps.channels_last(_maps.activate(x, header.output_activation), header.dtype)
 
 
 def _plain_int8(image: Tensor, header: Header, packed: Tensor) -> Tensor:
@@ -127,6 +135,7 @@ def pack_stem(
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    activation: str = "relu",
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Packed weights for `stem`.
@@ -134,6 +143,8 @@ def pack_stem(
     Args:
         weights: float32 weight [out, 3, 3, 3] and bias [out], batch norm folded in.
         mean, std: subtracted from each channel of the image, and then divided by; both or neither.
+        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
+            "gelu", after the convolution.
         dtype: of the map that it writes; its weights are float32 always.
 
     Returns:
@@ -141,14 +152,16 @@ def pack_stem(
 
     Raises:
         TypeError: weights are not float32 tensors.
-        ValueError: a shape does not fit, or mean and std are not three numbers, std positive.
+        ValueError: a shape does not fit, mean and std are not three numbers, std positive, or the
+            activation is none of these.
     """
     element = code_of("pack_stem", dtype)
     check_weights("pack_stem", "stem", weights, (None, 3, 3, 3))
     given = mean is not None or std is not None
     mean, std = (0.0, 0.0, 0.0) if mean is None else mean, (1.0, 1.0, 1.0) if std is None else std
     normalisation = _int8.pack_array(*_normalisation("pack_stem", mean, std))
-    header = header_of(len(weights[0]), normalizes=given, element=element)
+    code = Activation.of("pack_stem", activation)
+    header = header_of(len(weights[0]), normalizes=given, element=element, activation=code)
     return pack(header, weights, normalisation)
 
 
@@ -203,11 +216,11 @@ def _normalisation(op: str, mean: Sequence[float], std: Sequence[float]) -> list
 def stem(
     image: Tensor, packed: Tensor, out_channels: int, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """3x3 convolution with stride 2 and padding 1, batch norm and ReLU, of normalised images.
+    """3x3 convolution with stride 2 and padding 1, batch norm and activation, of images.
 
-    The first layer of SeaFormer's shared stem. Pixels first become (value - mean) * (1 / std) with
-    what `pack_stem` was given, and are zero-padded after that. On the CPU a fused kernel does it,
-    elsewhere plain PyTorch. There is no gradient.
+    The first layer of SeaFormer's shared stem, there with ReLU. Pixels first become
+    (value - mean) * (1 / std) with what `pack_stem` was given, and are zero-padded after that. On
+    the CPU a fused kernel does it, elsewhere plain PyTorch. There is no gradient.
 
     Args:
         image: [B, 3, H, W], float32, or uint8 if there is a mean and std, any batch, H and W from

@@ -33,7 +33,14 @@ def joins(stem: Tensor, block: Tensor) -> bool:
 def _join(stem: Header, block: Header) -> bool:
     fits = block.in_channels == stem.out_channels and block.element == stem.element
     reads = stem.dtype != torch.int8 or bool(block.flags & READS_RELU)
-    return fits and reads and not block.flags & EXPANDS
+    return fits and reads and not block.flags & EXPANDS and not block.squeezed_channels
+
+
+def _more(block: Header) -> str:
+    """What a block does that none behind a stem may, as part of a sentence."""
+    if block.flags & EXPANDS:
+        return " that expands"
+    return " that squeezes" if block.squeezed_channels else ""
 
 
 def _fake(
@@ -76,7 +83,7 @@ def _plain(
         raise ValueError(
             f"{op}: expected packed weights of a block without expansion of {first.out_channels} "
             f"channels in {name_of(first.dtype)}, got one of {second.in_channels}"
-            f"{' that expands' if second.flags & EXPANDS else ''} in {name_of(second.dtype)}"
+            f"{_more(second)} in {name_of(second.dtype)}"
         )
     check_geometry(op, first.out_channels, out_channels, kernel_size, stride, residual=residual)
     x = plain_stem(image, stem, first.out_channels, dtype, op)
@@ -110,7 +117,8 @@ def stem_block(
     Args:
         image: [B, 3, H, W], as of `stem`.
         stem: from `pack_stem`.
-        block: from `pack_inverted_residual`, without expansion, of the stem's output channels.
+        block: from `pack_inverted_residual`, without expansion and squeeze-and-excite, of the
+            stem's output channels.
         out_channels, kernel_size, stride: of the block, as packed.
         residual: add the stem's output, which needs stride 1 and equal widths.
         dtype: of the output, as both are packed.

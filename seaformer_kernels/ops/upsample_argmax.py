@@ -26,7 +26,7 @@ def _check(logits: Tensor, size: Sequence[int]) -> None:
     check_size("upsample_argmax", size)
 
 
-def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
+def _fake(logits: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
     _check(logits, size)
     if logits.dtype not in ELEMENTS:
         raise ValueError(f"upsample_argmax: expected {NAMES} logits, got {logits.dtype}")
@@ -36,20 +36,24 @@ def _fake(logits: Tensor, size: Sequence[int]) -> Tensor:
 
 
 _upsample_argmax = register(
-    "upsample_argmax(Tensor logits, SymInt[2] size) -> Tensor",
+    "upsample_argmax(Tensor logits, SymInt[2] size, bool align_corners=False) -> Tensor",
     plain=reference.upsample_argmax,
     fake=_fake,
     standard=True,
 )
 
 
-def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
+def upsample_argmax(logits: Tensor, size: Size, align_corners: bool = False) -> Tensor:
     """The label of every pixel: bilinear resize of the logits, then argmax over classes.
 
-    Equals ``interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)`` wherever
-    the two largest resized logits differ by more than float32 rounding, without storing the resized
-    logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN wins over
-    numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
+    Equals ``interpolate(logits, size, mode="bilinear", align_corners=align_corners).argmax(1)``
+    wherever the two largest resized logits differ by more than float32 rounding, without storing
+    the resized logits: 157 MB for 150 classes at 512x512. Exact ties go to the lowest class, a NaN
+    wins over numbers, and an infinity beside a zero weight counts as NaN, all as in PyTorch.
+
+    Sizes alone say where a label looks. ``interpolate`` with a ``scale_factor`` looks where that
+    says instead, unless it has ``recompute_scale_factor`` or aligns corners: the same for a factor
+    that is an integer, another map where the factor times the input's size was rounded down.
 
     On the CPU a fused kernel does it, elsewhere plain PyTorch; so it is in an export to ONNX, and
     in a trace of torch.jit with sizes taken from shapes. This is the last step of the light
@@ -61,13 +65,16 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
             channels_last is read where it lies; rows of other layouts are copied, two at a time.
         size: (H, W) of the labels, each from 1: any scale up or down, one for each axis. All that
             `interpolate` takes: integers, symbolic ones, 0-d tensors, or one of them for a square.
+        align_corners: whether the corner pixels' centres are those of the logits, as in
+            `interpolate`, or their edges.
 
     Returns:
         Labels [B, H, W], contiguous; uint8 for at most 256 classes, else int32. Labels have no
         gradient, whether or not the logits do.
 
     Raises:
-        TypeError: logits is not a tensor, of another type, or size is no integers.
+        TypeError: logits is not a tensor, of another type, size is no integers, or align_corners
+            no bool.
         ValueError: wrong rank, an empty axis, or a size that is not two positive integers.
     """
     if not isinstance(logits, Tensor):
@@ -76,7 +83,11 @@ def upsample_argmax(logits: Tensor, size: Size) -> Tensor:
         )
     if logits.dtype not in ELEMENTS:
         raise TypeError(f"upsample_argmax: expected {NAMES} logits, got {logits.dtype}")
+    if not isinstance(align_corners, bool):
+        raise TypeError(
+            f"upsample_argmax: expected align_corners to be True or False, got {align_corners!r}"
+        )
     sides = read_size("upsample_argmax", size)
     if is_traced(sides):
-        return reference.upsample_argmax(logits, sides)
-    return _upsample_argmax(logits, sides)
+        return reference.upsample_argmax(logits, sides, align_corners)
+    return _upsample_argmax(logits, sides, align_corners)

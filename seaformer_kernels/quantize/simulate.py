@@ -400,9 +400,10 @@ class SimulatedStem(SimulatedBlock):
         mean, std = self.mean.tolist(), self.std.tolist()
         outputs = len(self.conv.bias)
         if dtype != torch.int8:
-            given = {"mean": mean, "std": std} if self.raw else {}
+            by = (mean, std) if self.raw else (None, None)
             weights = self.conv.weight.detach(), self.conv.bias.detach()
-            return FusedStem(ops.pack_stem(weights, **given, dtype=dtype), outputs)
+            packed = ops.pack_stem(weights, mean=by[0], std=by[1], dtype=dtype)
+            return FusedStem(packed, outputs)
         scale = float(self.output.scale)
         layer = quantize_layer(*self._of_pixels(), PIXELS, scale)
         packed = ops.pack_int8_stem(

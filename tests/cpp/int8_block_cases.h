@@ -20,7 +20,7 @@ using Map = std::vector<int>;  // [batch][height][width][channels], less the zer
 // Of int8 weights.
 struct Int8Header : PackedHeader {
   Int8Header(PackedKind kind_of_block, int32_t in, int32_t hidden, int32_t out) : PackedHeader{} {
-    version = kPackedVersion, element = static_cast<int32_t>(Element::kI8);
+    version = kInt8PackedVersion, element = static_cast<int32_t>(Element::kI8);
     kind = static_cast<int32_t>(kind_of_block);
     in_channels = in, hidden_channels = hidden, out_channels = out;
   }

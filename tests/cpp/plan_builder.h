@@ -12,6 +12,7 @@
 #include "network/checksum.h"
 #include "network/plan.h"
 #include "random_elements.h"
+#include "window_cases.h"
 
 namespace seaformer::test {
 
@@ -126,6 +127,36 @@ class PlanBuilder {
     h.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
     return add(h, input);
   }
+  uint32_t pointwise(uint32_t input, int32_t in, int32_t out, Activation activation,
+                     bool residual) {
+    PackedHeader h = header(PackedKind::kPointwise, in, 0, out);
+    h.expand_activation = static_cast<int32_t>(activation);
+    return add(h, input, 0, residual);
+  }
+  // Of any kind, from version 4 on; a `second` map it has or has not.
+  uint32_t convolution(uint32_t input, const WindowCase& window, int32_t in, int32_t out,
+                       Activation activation) {
+    PackedHeader h = typed(window_header(PackedKind::kConvolution, window, in, out));
+    h.expand_activation = static_cast<int32_t>(activation);
+    return add(h, input);
+  }
+  uint32_t pool(uint32_t input, const WindowCase& window, int32_t channels, int32_t flags) {
+    PackedHeader h = typed(window_header(PackedKind::kPool, window, channels, channels));
+    h.flags |= flags;
+    return add(h, input);
+  }
+  uint32_t depthwise(uint32_t input, int32_t channels, int32_t kernel_size, int32_t stride) {
+    PackedHeader h = typed(header(PackedKind::kDepthwise, channels, channels, channels));
+    h.kernel_size = kernel_size, h.stride = stride, h.flags = kPackedPadsSame;
+    return add(h, input);
+  }
+  // Without weights: `hidden` channels of a second map, and numbers as their kinds have them.
+  uint32_t map_step(PackedKind kind, uint32_t input, int32_t in, uint32_t coarse, int32_t hidden,
+                    int32_t out, int32_t mode = 0, int32_t stride = 0) {
+    PackedHeader h = typed(header(kind, in, hidden, out));
+    h.heads = mode, h.stride = stride;
+    return add(h, input, coarse);
+  }
   uint32_t classification_head(uint32_t input, int32_t in, int32_t classes) {
     return add(header(PackedKind::kClassificationHead, in, 0, classes), input);
   }
@@ -141,6 +172,10 @@ class PlanBuilder {
     PlanHeader h{};
     std::memcpy(h.magic, kPlanMagic, sizeof h.magic);
     h.bytes = end, h.version = version_, h.task = static_cast<uint32_t>(task_);
+    if (normalizes_ && version_ > kInt8PlanVersion) {
+      for (int i = 0; i < 6; ++i)
+        h.normalisation[i] = i < 3 ? 120.0f + static_cast<float>(i) : 0.02f;
+    }
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
@@ -160,11 +195,19 @@ class PlanBuilder {
     std::vector<unsigned char> bytes;
   };
 
+  // Of a step that older plans do not have.
+  PackedHeader typed(PackedHeader h) {
+    version_ = kPlanVersion;
+    h.element = static_cast<int32_t>(element_);
+    if (element_ != Element::kF32) h.version = kTypedPackedVersion;
+    return h;
+  }
+
   PackedHeader header(PackedKind kind, int32_t in, int32_t hidden, int32_t out) {
     PackedHeader h{};
     h.kind = static_cast<int32_t>(kind), h.element = static_cast<int32_t>(element_);
     if (element_ == Element::kI8) {
-      h.version = kPackedVersion, version_ = kPlanVersion;
+      h.version = kInt8PackedVersion, version_ = std::max(version_, kInt8PlanVersion);
     } else if (element_ != Element::kF32) {
       h.version = kTypedPackedVersion, version_ = std::max(version_, kTypedPlanVersion);
     }
@@ -213,7 +256,43 @@ inline AlignedBytes small_classifier(Element element = Element::kF32) {
   PlanBuilder plan(Task::kClassification, false, element);
   const uint32_t stem = plan.stem(6);
   const uint32_t map = plan.inverted_residual(stem, 6, 12, 8, 3, 2, false);
-  plan.classification_head(map, 8, 7);
+  const uint32_t mixed = plan.pointwise(map, 8, 8, Activation::kSilu, true);
+  plan.classification_head(mixed, 8, 7);
+  return plan.finish();
+}
+
+// A classifier of any kind of step, which begins without a stem.
+inline AlignedBytes generic_classifier(Element element = Element::kF32) {
+  PlanBuilder plan(Task::kClassification, true, element);
+  const uint32_t first =
+      plan.convolution(0, {3, 3, 2, 0, 0, 1, true}, 3, 6, Activation::kHardSwish);
+  const uint32_t map = plan.inverted_residual(first, 6, 12, 8, 5, 2, false);
+  const uint32_t wide = plan.pointwise(map, 8, 20, Activation::kSilu, false);
+  const uint32_t mean = plan.map_step(PackedKind::kGlobalPool, wide, 20, 0, 0, 20);
+  const uint32_t gate = plan.pointwise(mean, 20, 20, Activation::kHardSigmoid, false);
+  const uint32_t scaled = plan.map_step(PackedKind::kScale, wide, 20, gate, 20, 20);
+  const uint32_t pooled = plan.map_step(PackedKind::kGlobalPool, scaled, 20, 0, 0, 20);
+  const uint32_t hidden = plan.pointwise(pooled, 20, 24, Activation::kRelu, false);
+  plan.pointwise(hidden, 24, 7, Activation::kNone, false);
+  return plan.finish();
+}
+
+// A network of segmentation, or of another task, with a stem and the remaining kinds.
+inline AlignedBytes generic_segmenter(int32_t classes = 19, Element element = Element::kF32,
+                                      Task task = Task::kSegmentation) {
+  PlanBuilder plan(task, true, element);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t fine = plan.inverted_residual(stem, 6, 0, 6, 3, 1, true);
+  const uint32_t greatest = plan.pool(fine, {3, 3, 2, 1, 1}, 6, 0);
+  const uint32_t coarse = plan.depthwise(greatest, 6, 7, 2);
+  const uint32_t means = plan.pool(coarse, {2, 2, 1, 0, 0, 1, true}, 6, kPackedAverages);
+  const uint32_t sum = plan.map_step(PackedKind::kAdd, coarse, 6, means, 6, 6);
+  const uint32_t resized = plan.map_step(PackedKind::kResize, sum, 6, greatest, 6, 6, 1);
+  const uint32_t joined = plan.map_step(PackedKind::kConcat, resized, 6, greatest, 6, 12);
+  const uint32_t nearest = plan.map_step(PackedKind::kUpsample, joined, 12, 0, 0, 12, 2, 2);
+  const uint32_t bilinear = plan.map_step(PackedKind::kResize, nearest, 12, fine, 6, 12);
+  const uint32_t logits = plan.pointwise(bilinear, 12, classes, Activation::kNone, false);
+  plan.map_step(PackedKind::kResize, logits, classes, 0, 3, classes);  // to the image's size
   return plan.finish();
 }
 

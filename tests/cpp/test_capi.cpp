@@ -79,6 +79,33 @@ TEST(capi_labels_do_not_depend_on_threads_or_stride) {
   check(seaformer_release_memory() > 0, "no memory was kept");
 }
 
+TEST(capi_runs_networks_of_any_steps) {
+  const Image image(37, 50, 163);
+  const auto logits = [&](const AlignedBytes& bytes, seaformer_task task) {
+    const Model model(bytes);
+    seaformer_model_info info;
+    check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
+    check(info.task == task && info.reads_rgb == 1, "wrong info");
+    int64_t height, width;
+    check(seaformer_logits_size(model.get(), 37, 50, &height, &width) == SEAFORMER_OK,
+          seaformer_error());
+    test::Guarded<float> out(height * width * info.classes, test::Against::kEnd);
+    check(seaformer_logits(model.get(), image.rgb.data(), 37, 50, image.stride, out.data(),
+                           out.size()) == SEAFORMER_OK,
+          seaformer_error());
+    return out.size();
+  };
+  check(logits(test::generic_classifier(), SEAFORMER_CLASSIFICATION) == 7, "other classes");
+  const AlignedBytes map = test::generic_segmenter(19, Element::kF32, Task::kMap);
+  check(logits(map, SEAFORMER_MAP) == 37 * 50 * 19, "another size");
+  const AlignedBytes bytes = test::generic_segmenter();
+  const Model model(bytes), other(map);
+  labels(model, image, 37, 50);
+  uint8_t label[1];
+  expect(seaformer_labels(other.get(), image.rgb.data(), 37, 50, image.stride, label, 1, 1, 1),
+         SEAFORMER_BAD_ARGUMENT, "a segmentation network");
+}
+
 TEST(capi_serves_many_threads_at_once) {
   const AlignedBytes bytes = test::small_segmenter();
   const Model model(bytes);

@@ -111,7 +111,7 @@ void run_case(const DepthwiseKernel& kernel, const Case& c, Against side) {
 TEST(depthwise_sizes_around_the_tile) {
   on_every_variant(kDepthwiseVariants, [](const DepthwiseKernel& kernel) {
     const int64_t lanes = kernel.lanes;
-    for (int size : {3, 5}) {
+    for (int size : {3, 5, 7}) {
       for (int stride : {1, 2}) {
         for (int64_t width : {1, 2, 3, 4, 5, 7, 8, 9, 12, 14, 17}) {
           for (int64_t channels :
@@ -137,6 +137,7 @@ TEST(depthwise_epilogues) {
           for (int64_t channels : {2 * kernel.lanes + 1, 2 * kPanel + kPanel / 2 + 1}) {
             run_case(kernel, {3, 1, 11, channels, activation, bias, gap}, Against::kEnd);
             run_case(kernel, {5, 2, 11, channels, activation, bias, gap}, Against::kEnd);
+            run_case(kernel, {7, 1, 11, channels, activation, bias, gap}, Against::kEnd);
           }
         }
       }

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "activated.h"
 #include "blocks/block_kind.h"
 #include "blocks/convert_elements.h"
 #include "check.h"
@@ -16,6 +17,7 @@
 #include "on_isas.h"
 #include "random_elements.h"
 #include "threads.h"
+#include "window_cases.h"
 
 using namespace seaformer;
 using test::Against;
@@ -99,7 +101,7 @@ class Problem {
   PackedHeader own_header() const {
     PackedHeader h = c_.header;
     h.element = static_cast<int32_t>(element_);
-    if (element_ != Element::kF32) h.version = kTypedPackedVersion;
+    if (element_ != Element::kF32) h.version = std::max(h.version, kTypedPackedVersion);
     return h;
   }
   std::size_t weight_bytes() const { return static_cast<std::size_t>(packed_bytes(own_header())); }
@@ -110,7 +112,9 @@ class Problem {
     return c_.interleaved ? interleaved_images(data, c_.input) : planar_images(data, c_.input);
   }
   MapSize input() const { return {c_.input, c_.header.in_channels}; }
-  MapSize coarse() const { return {c_.coarse, c_.header.hidden_channels}; }
+  MapSize coarse() const {
+    return {c_.coarse, c_.coarse.batch > 0 ? c_.header.hidden_channels : 0};
+  }
   std::size_t size(const MapSize& map) const {
     return static_cast<std::size_t>(map.elements() * bytes_of(element_));
   }
@@ -167,6 +171,83 @@ TEST(half_inverted_residual) {
         c.residual = stride == 1 && in == out;
         run_case(c);
       }
+    }
+  }
+}
+
+TEST(half_convolution) {
+  for (const MapShape& shape : kShapes) {
+    for (const test::WindowCase& window : {test::WindowCase{3, 3, 1, 1, 1},
+                                           {3, 3, 2, 0, 0, 1, true},
+                                           {1, 1, 2},
+                                           {2, 3, 1, 4, 4, 3}}) {
+      for (const auto& [in, out] : {std::tuple{3, 16}, {5, 7}, {12, 33}}) {
+        Case c;
+        c.header = test::window_header(PackedKind::kConvolution, window, in, out);
+        c.header.expand_activation = static_cast<int32_t>(Activation::kRelu);
+        c.input = shape;
+        run_case(c);
+      }
+    }
+  }
+}
+
+TEST(half_depthwise) {
+  for (const MapShape& shape : kShapes) {
+    for (const int32_t kernel_size : {3, 5, 7}) {
+      for (const int32_t channels : {8, 19, 32}) {
+        Case c;
+        c.header = header(PackedKind::kDepthwise, channels, channels, channels);
+        c.header.kernel_size = kernel_size, c.header.stride = 1 + channels % 2;
+        c.header.flags = channels == 32 ? 0 : kPackedPadsSame;
+        c.header.depthwise_activation = static_cast<int32_t>(Activation::kRelu);
+        c.input = shape;
+        run_case(c);
+      }
+    }
+  }
+}
+
+TEST(half_activations) {
+  for (const MapShape& shape : kShapes) {
+    for (const Activation activation : test::kActivations) {
+      const auto code = static_cast<int32_t>(activation);
+      Case c;
+      c.header = header(PackedKind::kInvertedResidual, 16, 40, 16);
+      c.header.version = kActivatedPackedVersion;
+      c.header.kernel_size = 3, c.header.stride = 1, c.header.flags = kPackedExpands;
+      c.header.expand_activation = c.header.depthwise_activation = code;
+      c.header.output_activation = code;
+      c.input = shape;
+      c.residual = true;
+      run_case(c);
+      c.header = header(PackedKind::kPointwise, 24, 0, 24);
+      c.header.expand_activation = code;
+      run_case(c);
+      c.residual = false;
+      c.header = header(PackedKind::kStem, 3, 0, 21);
+      c.header.version = kActivatedPackedVersion;
+      c.header.output_activation = code;
+      run_case(c);
+    }
+  }
+}
+
+TEST(half_squeeze_and_excite) {
+  for (const MapShape& shape : kShapes) {
+    for (const auto& [hidden, squeezed] : {std::pair{40, 10}, {64, 17}, {0, 8}}) {
+      Case c;
+      c.header = header(PackedKind::kInvertedResidual, 16, hidden > 0 ? hidden : 16, 16);
+      c.header.version = kActivatedPackedVersion;
+      c.header.kernel_size = 3, c.header.stride = 1, c.header.heads = squeezed;
+      c.header.flags = hidden > 0 ? kPackedExpands : 0;
+      c.header.expand_activation = c.header.depthwise_activation =
+          static_cast<int32_t>(Activation::kHardSwish);
+      c.header.key_dim = static_cast<int32_t>(Activation::kRelu);
+      c.header.classes = static_cast<int32_t>(Activation::kHardSigmoid);
+      c.input = shape;
+      c.residual = true;
+      run_case(c);
     }
   }
 }

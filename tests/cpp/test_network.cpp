@@ -44,13 +44,21 @@ struct Image {
 
 // Every step with arrays between guard pages that nothing else uses.
 std::vector<float> step_by_step(const Plan& plan, const Image& image) {
-  std::vector<std::unique_ptr<Guarded<unsigned char>>> maps(1);
+  std::vector<std::unique_ptr<Guarded<unsigned char>>> maps;
   std::vector<MapSize> sizes{{image.shape, 3}};
+  maps.push_back(std::make_unique<Guarded<unsigned char>>(image.bytes.size() * sizeof(float),
+                                                          test::Against::kEnd));
+  const float* const by = plan.header().normalisation;
+  for (std::size_t p = 0; p < image.bytes.size(); ++p) {
+    const float value = (static_cast<float>(image.bytes[p]) - by[p % 3]) * by[3 + p % 3];
+    std::memcpy(maps[0]->data() + p * sizeof value, &value, sizeof value);
+  }
   const StemImages images = image.view();
   for (int64_t i = 0; i < plan.steps(); ++i) {
     const StepRecord& r = plan.step(i);
     const Step step{{plan.weights(i), r.residual != 0, sizes[r.inputs[0]], sizes[r.inputs[1]]}};
-    sizes.push_back(kind_of(plan.weights(i)).output_size(plan.weights(i), step.call.input));
+    sizes.push_back(
+        kind_of(plan.weights(i)).output_size(plan.weights(i), step.call.input, step.call.coarse));
     const auto place = [&](int64_t elements, Element element) {
       return std::make_unique<Guarded<unsigned char>>(elements * bytes_of(element),
                                                       test::Against::kEnd);
@@ -60,7 +68,7 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
     std::unique_ptr<Guarded<unsigned char>> inputs[2];
     const auto input = [&](int k) -> const void* {
       const uint32_t id = r.inputs[k];
-      if (id == 0) return nullptr;
+      if (id == 0 && !plan.reads_pixels(i, k)) return nullptr;
       const MapType type = plan.read_type(i, k);
       inputs[k] = place(sizes[id].elements(), type.element);
       convert_elements(sizes[id].elements(), plan.map_type(id), maps[id]->data(), type,
@@ -127,6 +135,8 @@ TEST(network_logits_are_those_of_its_steps) {
     for (const Element second : kElements)
       plans.push_back(test::small_segmenter(19, first, second));
     plans.push_back(test::small_upsampler(19, first));
+    plans.push_back(test::generic_classifier(first));
+    plans.push_back(test::generic_segmenter(19, first));
     plans.push_back(test::small_classifier(first));
     plans.back().header().normalizes = 1;  // so that it takes bytes
     plans.push_back(test::small_segmenter(19, first, Element::kI8));
@@ -155,6 +165,7 @@ TEST(network_labels_are_those_of_its_logits) {
     for (const Element element : kElements) {
       plans.push_back(test::small_segmenter(classes, element, element));
       plans.push_back(test::small_upsampler(classes, element));
+      plans.push_back(test::generic_segmenter(classes, element));
     }
     plans.push_back(test::small_segmenter(classes, Element::kI8, Element::kI8));
     for (const AlignedBytes& bytes : plans) {

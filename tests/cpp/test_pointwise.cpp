@@ -4,6 +4,7 @@
 #include <limits>
 #include <random>
 
+#include "activated.h"
 #include "check.h"
 #include "guarded.h"
 #include "kernels/pointwise/variants.h"
@@ -19,20 +20,6 @@ using test::storage_error;
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-// The exact value of an activation.
-double activated(double x, Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return x < 0 ? 0 : x;
-    case Activation::kRelu6:
-      return x < 0 ? 0 : x > 6 ? 6 : x;
-    case Activation::kHardSigmoid:
-      return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
-    default:
-      return x;
-  }
-}
 
 struct Case {
   int64_t pixels, in_channels, out_channels;
@@ -96,7 +83,8 @@ void run_typed(const PointwiseKernel& kernel, const Case& c, Against side) {
         magnitude += std::abs(term);
       }
       const int64_t at = p * out + n;
-      double expected = activated(sum, c.activation);
+      double expected = test::activated(sum, c.activation);
+      magnitude *= test::steepest(c.activation);
       if (c.multiplier) {
         const double factor = to_float(multiplier[at]);
         expected *= factor;
@@ -145,8 +133,8 @@ TEST(pointwise_epilogues) {
   std::mt19937 random(7);
   // Every epilogue on every tile; of depths and gaps, which hang on neither, one at random.
   on_every_variant(kPointwiseVariants, [&](const PointwiseKernel& kernel) {
-    for (Activation activation :
-         {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
+    for (Activation activation : test::kActivations) {
+      if (activation > kernel.most) continue;
       for (int mask = 0; mask < 8; ++mask) {
         // Whole and partial tiles in either direction, of every number of pixels.
         for (int64_t pixels : {1, 2, 3, 17, 18, 19, 23}) {
@@ -242,8 +230,8 @@ TEST(pointwise_nan_passes_through_activations) {
       const std::vector<T> input(pixels * in, from_float<T>(kNaN));
       std::vector<T> packed(packed_pointwise_floats(in, channels));
       pack_pointwise(in, channels, weight.data(), nullptr, packed.data());
-      for (Activation activation :
-           {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kHardSigmoid}) {
+      for (Activation activation : test::kActivations) {
+        if (activation > kernel.most) continue;
         std::vector<T> output(pixels * channels);
         Pointwise args;
         args.input = {input.data(), in};

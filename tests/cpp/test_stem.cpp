@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "activated.h"
 #include "blocks/stem.h"
 #include "check.h"
 #include "core/workspace.h"
@@ -34,6 +35,7 @@ struct KernelCase {
   int64_t width, out_channels;
   bool bias = true;
   int64_t gap = 0;  // elements between the pixels of the output
+  Activation activation = Activation::kRelu;
 };
 
 // Rows and weights of type In, output of type T.
@@ -72,6 +74,7 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
   args.output = {output.data(), step};
   args.width = c.width;
   args.out_channels = c.out_channels;
+  args.activation = c.activation;
   kernel.run(args);
 
   for (int64_t x = 0; x < c.width; ++x) {
@@ -84,7 +87,7 @@ void run_case(const StemKernel& kernel, const KernelCase& c, Against side) {
       }
       // Rounding: a product and a sum for each of the 27 terms, and of what is stored. Float16 is
       // summed with fused instructions, of which each rounds once.
-      const double expected = std::max(sum, 0.0);
+      const double expected = test::activated(sum, c.activation);
       double bound = 2 * 27 * kEps * magnitude + 1e-37;
       if (sizeof(In) == sizeof(Half)) bound = 27 * (0x1p-11 * magnitude + 0x1p-25);
       bound += storage_error<T>(expected + bound);
@@ -136,6 +139,7 @@ struct BlockCase {
   int64_t batch, height, width;
   int out_channels;
   bool bytes, interleaved, normalizes;
+  Activation activation = Activation::kRelu;
 };
 
 template <class Element>
@@ -159,6 +163,10 @@ void run_block(const BlockCase& c, Against side) {
   header.kind = static_cast<int32_t>(PackedKind::kStem);
   header.in_channels = 3, header.out_channels = c.out_channels;
   header.kernel_size = 3, header.stride = 2;
+  if (c.activation != Activation::kRelu) {
+    header.version = kActivatedPackedVersion;
+    header.output_activation = static_cast<int32_t>(c.activation);
+  }
   test::PackedBuffer buffer(header);
   buffer.append_pointwise(weight, bias);
   if (c.normalizes) {
@@ -199,7 +207,9 @@ void run_block(const BlockCase& c, Against side) {
         magnitude += std::abs((pixel - shift) * scale * weight[n * 27 + k]);
       }
       // Rounding: normalisation, then a product and a sum for each of the 27 terms.
-      const double bound = (2 + 2 * 27) * kEps * magnitude + 1e-37, expected = std::max(sum, 0.0);
+      magnitude = (magnitude + 1) * test::steepest(c.activation);
+      const double bound = (2 + 2 * 27) * kEps * magnitude + 1e-37;
+      const double expected = test::activated(sum, c.activation);
       check(std::abs(one[at] - expected) <= bound, describe(), "element ", at, " is ", one[at],
             ", expected ", expected, " within ", bound);
     }
@@ -236,6 +246,10 @@ TEST(stem_kernel_sizes_around_the_tile) {
       }
       run({interleaved, 11, kPanel + 1, false, 5}, Against::kEnd);
       run({interleaved, 11, 2 * kPanel, false, 5}, Against::kEnd);
+      for (int64_t width : {3, 8, 11}) {
+        run({interleaved, width, 2 * kPanel, true, 0, Activation::kNone}, Against::kEnd);
+        run({interleaved, width, kPanel + 3, true, 0, Activation::kNone}, Against::kEnd);
+      }
     }
   });
 }
@@ -331,4 +345,11 @@ TEST(stem_workspace_is_small) {
   packed.out_channels = 16;
   const std::size_t bytes = stem_workspace({1, 512, 512}, packed, 1);
   check(bytes < 512 * 1024, "512x512 takes ", bytes, " bytes");
+}
+
+TEST(stem_block_activations) {
+  for (Activation activation : test::kActivations) {
+    run_block({2, 9, 23, 16, false, false, false, activation});
+    run_block({1, 6, 11, 21, true, true, true, activation});
+  }
 }

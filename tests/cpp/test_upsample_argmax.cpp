@@ -92,12 +92,17 @@ struct Source {
   float low_weight, high_weight;
 };
 
-// Half-pixel centres in float32, as PyTorch computes them.
-Source source_of(int64_t output, int64_t in, int64_t out) {
+// In float32, as PyTorch computes them: half-pixel centres, or corners on corners.
+Source source_of(int64_t output, int64_t in, int64_t out, bool align_corners) {
   if (in == out) return {output, output, 1.0f, 0.0f};
-  const float scale = static_cast<float>(in) / static_cast<float>(out);
-  float at = scale * (static_cast<float>(output) + 0.5f) - 0.5f;
-  if (at < 0) at = 0;
+  float at = 0.0f;
+  if (!align_corners) {
+    const float scale = static_cast<float>(in) / static_cast<float>(out);
+    at = std::max(std::fma(scale, static_cast<float>(output) + 0.5f, -0.5f), 0.0f);
+  } else if (out > 1) {
+    const float scale = static_cast<float>(in - 1) / static_cast<float>(out - 1);
+    at = scale * static_cast<float>(output);
+  }
   const int64_t low = std::min(static_cast<int64_t>(at), in - 1);
   const float weight = std::min(std::max(at - static_cast<float>(low), 0.0f), 1.0f);
   return {low, std::min(low + 1, in - 1), 1.0f - weight, weight};
@@ -114,9 +119,9 @@ void check_labels(const UpsampleArgmaxShape& s, const float* logits, const Label
   const double eps = std::ldexp(1.0, -24), tiny = std::numeric_limits<float>::min();
   for (int64_t b = 0; b < s.batch; ++b) {
     for (int64_t y = 0; y < s.out_height; ++y) {
-      const Source v = source_of(y, s.in_height, s.out_height);
+      const Source v = source_of(y, s.in_height, s.out_height, s.align_corners);
       for (int64_t x = 0; x < s.out_width; ++x) {
-        const Source h = source_of(x, s.in_width, s.out_width);
+        const Source h = source_of(x, s.in_width, s.out_width, s.align_corners);
         const auto pixel = [&](int64_t row, int64_t column) {
           return logits + ((b * s.in_height + row) * s.in_width + column) * s.classes;
         };
@@ -174,7 +179,8 @@ std::vector<int32_t> run_guarded(const UpsampleArgmaxShape& s, const std::vector
 std::string describe(const UpsampleArgmaxShape& s, Data data) {
   std::ostringstream text;
   text << name(data) << " " << s.batch << "x" << s.in_height << "x" << s.in_width << "x"
-       << s.classes << " to " << s.out_height << "x" << s.out_width << ": ";
+       << s.classes << " to " << s.out_height << "x" << s.out_width
+       << (s.align_corners ? ", corners aligned: " : ": ");
   return text.str();
 }
 
@@ -232,6 +238,32 @@ TEST(upsample_argmax_scales) {
         for (Data data : kAllData) {
           run_case({1, classes, r.in_height, r.in_width, r.out_height, r.out_width}, data,
                    static_cast<unsigned>(r.out_width), false);
+        }
+      }
+    }
+  });
+}
+
+TEST(upsample_argmax_align_corners) {
+  const Resize resizes[] = {{1, 1, 9, 17},  {1, 5, 8, 1},   {5, 1, 3, 7},   {4, 4, 4, 4},
+                            {6, 4, 30, 4},  {2, 3, 16, 24}, {7, 9, 20, 31}, {8, 8, 15, 17},
+                            {17, 13, 5, 4}, {9, 31, 2, 90}, {33, 2, 11, 2}, {20, 20, 1, 1},
+                            {6, 5, 41, 33}, {2, 9, 16, 71}, {9, 9, 73, 127}};
+  on_every_isa([&] {
+    for (const Resize& r : resizes) {
+      for (int64_t classes : {5, 40}) {
+        for (Data data : {Data::kNoise, Data::kSmooth, Data::kSpecials}) {
+          run_case({1, classes, r.in_height, r.in_width, r.out_height, r.out_width, true}, data,
+                   static_cast<unsigned>(r.out_width), false);
+        }
+      }
+    }
+    // The steps are powers of two, so that every product and sum is exact.
+    for (const Resize& r : {Resize{5, 6, 33, 41}, Resize{9, 17, 5, 5}, Resize{3, 9, 3, 1}}) {
+      for (int64_t classes : {3, 33, 150}) {
+        for (Data data : {Data::kTies, Data::kConstant}) {
+          run_case({1, classes, r.in_height, r.in_width, r.out_height, r.out_width, true}, data, 1,
+                   true);
         }
       }
     }

@@ -63,7 +63,7 @@ def starts_of(dtype: torch.dtype, plan: Tensor) -> dict[str, Callable[[], Argume
         found[name] = lambda c=call: list(c.registered())
     head = op_cases.segmentation_head(dtype=dtype)
     found["segmentation_labels"] = lambda: [*head.inputs, head.packed, *head.arguments, [30, 33]]
-    found["upsample_argmax"] = lambda: [torch.randn(2, 19, 5, 6).to(dtype), [17, 23]]
+    found["upsample_argmax"] = lambda: [torch.randn(2, 19, 5, 6).to(dtype), [17, 23], False]
     found["network_logits"] = lambda: [torch.randn(1, 3, 40, 33), plan, 5, 8, 1, dtype]
     found["network_labels"] = lambda: [torch.randn(1, 3, 40, 33), plan, 5, [50, 20]]
     return found
@@ -165,13 +165,12 @@ def affordable(arguments: Arguments) -> bool:
 
 def logits_of(name: str, arguments: Arguments) -> Tensor:
     """What the labels of a call are chosen from, at the labels' size."""
-    *inputs, size = arguments
-    logits = (
-        inputs[0]
-        if name == "upsample_argmax"
-        else op_cases.plain_form("segmentation_head")(*inputs)
-    )
-    return F.interpolate(logits.double(), size=size, mode="bilinear", align_corners=False)
+    if name == "upsample_argmax":
+        logits, size, align_corners = arguments
+    else:
+        *inputs, size = arguments
+        logits, align_corners = op_cases.plain_form("segmentation_head")(*inputs), False
+    return F.interpolate(logits.double(), size=size, mode="bilinear", align_corners=align_corners)
 
 
 def chosen_well(labels: Tensor, logits: Tensor) -> bool:

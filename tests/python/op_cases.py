@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ ACTIVATIONS = {
     "relu": F.relu,
     "relu6": F.relu6,
     "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "silu": F.silu,
+    "sigmoid": torch.sigmoid,
+    "gelu": F.gelu,
 }
 
 
@@ -124,6 +129,7 @@ def stem(
     h: int = 8,
     w: int = 8,
     normalise: bool = False,
+    act: str = "relu",
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> Case:
@@ -138,9 +144,9 @@ def stem(
         if normalise:
             x = x if x.is_floating_point() else x.float()
             x = (x - x.new_tensor(mean).view(3, 1, 1)) / x.new_tensor(std).view(3, 1, 1)
-        return F.relu(conv(x, weights, stride=2, padding=1))
+        return ACTIVATIONS[act](conv(x, weights, stride=2, padding=1))
 
-    packed = sk.ops.pack_stem(weights, mean=mean, std=std, dtype=dtype)
+    packed = sk.ops.pack_stem(weights, mean=mean, std=std, activation=act, dtype=dtype)
     return Case("stem", (image,), packed, (out, dtype), expected)
 
 
@@ -179,7 +185,9 @@ def inverted_residual(
     stride: int = 1,
     *,
     residual: bool = False,
-    acts: tuple[str, str] = ("relu", "relu"),
+    acts: tuple[str, str] | tuple[str, str, str] = ("relu", "relu"),
+    padding: str = "symmetric",
+    squeeze: tuple[int, str, str] | None = None,
     batch: int = 1,
     h: int = 7,
     w: int = 9,
@@ -190,6 +198,11 @@ def inverted_residual(
     width = hidden or channels
     expand = random.weights(width, channels, 1, 1) if hidden else None
     depthwise, project = random.weights(width, 1, k, k), random.weights(out, width, 1, 1)
+    last = (*acts, "none")[2]
+    layers = None
+    if squeeze:
+        to = random.weights(squeeze[0], width, 1, 1), random.weights(width, squeeze[0], 1, 1)
+        layers = sk.ops.SqueezeExcite(*to, *squeeze[1:])
     packed = sk.ops.pack_inverted_residual(
         expand,
         depthwise,
@@ -197,13 +210,22 @@ def inverted_residual(
         stride=stride,
         expand_activation=acts[0],
         depthwise_activation=acts[1],
+        project_activation=last,
+        padding=padding,
+        squeeze=layers,
         dtype=dtype,
     )
 
     def expected(x: Tensor) -> Tensor:
         y = ACTIVATIONS[acts[0]](conv(x, expand)) if expand else x
-        y = conv(y, depthwise, stride=stride, padding=k // 2, groups=width)
-        y = conv(ACTIVATIONS[acts[1]](y), project)
+        y = padded(y, (k, k), stride, () if padding == "same" else (k // 2, k // 2), 1)
+        y = conv(y, depthwise, stride=stride, groups=width)
+        y = ACTIVATIONS[acts[1]](y)
+        if layers:
+            factors = conv(y.mean((2, 3), keepdim=True), layers.reduce)
+            factors = conv(ACTIVATIONS[layers.activation](factors), layers.expand)
+            y = y * ACTIVATIONS[layers.gate](factors)
+        y = ACTIVATIONS[last](conv(y, project))
         return x + y if residual else y
 
     x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
@@ -330,6 +352,81 @@ def pointwise(
     return Case("pointwise", (x,), packed, (out,), lambda x: ACTIVATIONS[act](conv(x, weights)))
 
 
+def padded(x: Tensor, k: tuple[int, int], stride: int, padding: tuple, dilation: int) -> Tensor:
+    """x with zeros around it; without padding as TensorFlow's "same" has them."""
+    around = []
+    for axis in (1, 0):  # as F.pad takes them
+        if padding:
+            around += [padding[axis]] * 2
+            continue
+        size = x.shape[2 + axis]
+        out = math.ceil(size / stride)
+        total = max((out - 1) * stride + dilation * (k[axis] - 1) + 1 - size, 0)
+        around += [total // 2, total - total // 2]
+    return F.pad(x, around)
+
+
+def depthwise(
+    channels: int = 9,
+    k: int = 3,
+    stride: int = 1,
+    padding: str = "symmetric",
+    act: str = "relu",
+    batch: int = 1,
+    h: int = 7,
+    w: int = 9,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Case:
+    random = Random(seed, dtype)
+    weights = random.weights(channels, 1, k, k)
+    packed = sk.ops.pack_depthwise(
+        weights, stride=stride, padding=padding, activation=act, dtype=dtype
+    )
+    around = () if padding == "same" else (k // 2, k // 2)
+
+    def expected(x: Tensor) -> Tensor:
+        x = padded(x, (k, k), stride, around, 1)
+        return ACTIVATIONS[act](conv(x, weights, stride=stride, groups=channels))
+
+    x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
+    return Case("depthwise", (x,), packed, (k, stride), expected)
+
+
+def convolution(
+    channels: int = 8,
+    out: int = 12,
+    k: tuple[int, int] = (3, 3),
+    stride: int = 1,
+    padding: tuple = (1, 1),
+    dilation: int = 1,
+    act: str = "relu",
+    batch: int = 1,
+    h: int = 7,
+    w: int = 9,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Case:
+    random = Random(seed, dtype)
+    weights = random.weights(out, channels, *k)
+    packed = sk.ops.pack_convolution(
+        weights,
+        stride=stride,
+        padding=padding or "same",
+        dilation=dilation,
+        activation=act,
+        dtype=dtype,
+    )
+
+    def expected(x: Tensor) -> Tensor:
+        x = padded(x, k, stride, padding, dilation)
+        return ACTIVATIONS[act](conv(x, weights, stride=stride, dilation=dilation))
+
+    x = random.tensor(batch, channels, h, w, scale=3.0).to(dtype)
+    arguments = (out, list(k), stride, list(padding), dilation)
+    return Case("convolution", (x,), packed, arguments, expected)
+
+
 def sea_attention(
     channels: int = 8,
     heads: int = 2,
@@ -387,5 +484,7 @@ SIMPLE: dict[str, Callable[..., Case]] = {
     "upsampling_head": upsampling_head,
     "classification_head": classification_head,
     "pointwise": pointwise,
+    "depthwise": depthwise,
+    "convolution": convolution,
     "sea_attention": sea_attention,
 }

@@ -38,18 +38,23 @@ def test_info_tells_isas_reasons_and_choices():
         assert isa.supported == (isa.reason == "")
     assert info.active_isa == sk.cpu.supported_isas()[0]
     assert [kernel.name for kernel in info.kernels if kernel.dtype == "float32"] == [
+        "activate",
         "axial",
         "bilinear",
         "convert",
         "depthwise",
         "pointwise",
+        "squeeze_excite",
         "stem",
         "upsample_argmax",
     ]
     assert all(kernel.chosen in kernel.variants for kernel in info.kernels)
     for dtype in "float16", "bfloat16":
         typed = {kernel.name for kernel in info.kernels if kernel.dtype == dtype}
-        assert typed == {"axial", "bilinear", "convert", "depthwise", "pointwise", "stem"}
+        assert typed == {
+            *("activate", "axial", "bilinear", "convert", "depthwise", "pointwise"),
+            *("squeeze_excite", "stem"),
+        }
         assert f"kernel pointwise of {dtype}: " in str(info)
     int8 = [kernel.name for kernel in info.kernels if kernel.dtype == "int8"]
     assert int8 == ["int8_convert", "int8_depthwise", "int8_gate", "int8_pointwise"]

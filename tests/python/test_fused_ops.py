@@ -60,6 +60,7 @@ SHAPES = [
     partial(cases.stem, out=16, batch=2, h=64, w=96, normalise=True),
     partial(cases.stem, out=16, h=5, w=6, normalise=True),
     partial(cases.stem, batch=0),
+    *(partial(cases.stem, out=18, h=12, w=15, act=act) for act in cases.ACTIVATIONS),
     partial(cases.stem_block),
     partial(cases.stem_block, residual=True, batch=3, h=33, w=47),
     partial(cases.stem_block, 5, 9, 5, h=1, w=1),
@@ -81,7 +82,44 @@ SHAPES = [
     partial(ir, 24, 48, 24, acts=("none", "relu6"), h=8, w=8),
     partial(ir, 6, 10, 4, acts=("hardsigmoid", "none"), h=6, w=6),
     partial(ir, 6, 10, 4, acts=("relu6", "relu"), h=6, w=6),
+    partial(ir, 8, 24, 8, 3, 1, padding="same", residual=True),
+    partial(ir, 8, 24, 8, 3, 2, padding="same", h=8, w=32),
+    partial(ir, 8, None, 9, 5, 2, padding="same", batch=2, h=6, w=7),
     partial(ir, batch=0, residual=True),
+    *(partial(ir, 20, 56, 20, acts=(act,) * 3, residual=True) for act in cases.ACTIVATIONS),
+    *(partial(ir, 20, None, 24, 5, 2, acts=(act,) * 3) for act in cases.ACTIVATIONS),
+    partial(ir, squeeze=(6, "relu", "hardsigmoid"), residual=True),
+    partial(ir, 16, None, 16, stride=2, squeeze=(8, "relu", "hardsigmoid"), h=56, w=56),
+    partial(ir, 32, None, 16, acts=("none", "silu"), squeeze=(8, "silu", "sigmoid"), h=20, w=21),
+    partial(
+        ir,
+        112,
+        672,
+        112,
+        5,
+        acts=("hardswish", "hardswish"),
+        residual=True,
+        squeeze=(168, "relu", "hardsigmoid"),
+        h=14,
+        w=14,
+    ),
+    partial(
+        ir,
+        40,
+        240,
+        40,
+        5,
+        acts=("silu", "silu"),
+        residual=True,
+        batch=3,
+        squeeze=(10, "silu", "sigmoid"),
+        h=9,
+        w=13,
+    ),
+    partial(ir, 5, 7, 3, 5, 2, acts=("gelu",) * 3, squeeze=(1, "gelu", "sigmoid"), h=1, w=1),
+    partial(ir, batch=0, squeeze=(2, "relu", "sigmoid")),
+    partial(ir, 80, 200, 80, acts=("hardswish", "hardswish"), residual=True, h=14, w=14),
+    partial(ir, 40, 240, 40, 5, acts=("silu", "silu"), residual=True, h=14, w=14),
     partial(gate),
     partial(gate, 32, 128, 64, 3, (40, 56), (10, 14)),
     partial(gate, 5, 7, 33, 2, (9, 11), (1, 1)),
@@ -111,10 +149,32 @@ SHAPES = [
     partial(cases.pointwise),
     partial(cases.pointwise, 16, 64, "none", 1, 20, 31),
     partial(cases.pointwise, 96, 150, "relu6", 2, 9, 7),
-    partial(cases.pointwise, 33, 17, "hardsigmoid", 3, 5, 3),
+    *(partial(cases.pointwise, 33, 17, act, 3, 5, 3) for act in cases.ACTIVATIONS),
     partial(cases.pointwise, 1, 1, h=1, w=1),
     partial(cases.pointwise, 7, 33, h=1, w=29),
     partial(cases.pointwise, batch=0),
+    partial(cases.depthwise),
+    partial(cases.depthwise, 64, 5, 2, "same", "relu6", batch=2, h=14, w=27),
+    partial(cases.depthwise, 33, 7, 1, h=10, w=31),
+    partial(cases.depthwise, 16, 7, 2, "same", "none", h=8, w=8),
+    partial(cases.depthwise, 16, 3, 2, "same", h=1, w=2),
+    partial(cases.depthwise, 1, 5, h=1, w=1),
+    partial(cases.depthwise, batch=0),
+    partial(cases.convolution),
+    partial(cases.convolution, 3, 16, (3, 3), 2, h=33, w=40, act="relu6"),
+    partial(cases.convolution, 3, 24, (7, 7), 2, (3, 3), batch=2, h=17, w=24, act="none"),
+    partial(cases.convolution, 64, 33, batch=2, h=14, w=14),
+    partial(cases.convolution, 16, 32, (1, 1), 2, (0, 0), h=9, w=8),
+    partial(cases.convolution, 16, 32, (1, 1), 1, (0, 0), h=9, w=8),
+    partial(cases.convolution, 8, 8, (1, 1), 3, (1, 0), h=9, w=8),
+    partial(cases.convolution, 5, 7, (1, 7), 1, (0, 3), batch=2, h=4, w=5),
+    partial(cases.convolution, 5, 7, (5, 1), 4, (2, 0), h=14, w=3, act="hardsigmoid"),
+    partial(cases.convolution, 16, 17, (3, 3), 1, (12, 12), 12, h=10, w=13),
+    partial(cases.convolution, 16, 17, (3, 2), 2, (0, 4), 3, h=7, w=3),
+    partial(cases.convolution, 3, 16, (3, 3), 2, (), h=32, w=33),
+    partial(cases.convolution, 6, 8, (4, 5), 3, (), 2, batch=3, h=11, w=1),
+    partial(cases.convolution, 1, 1, h=1, w=1),
+    partial(cases.convolution, batch=0),
     partial(cases.sea_attention),
     partial(cases.sea_attention, 128, 4, 16, 32, size=(16, 16), residual=True),
     partial(cases.sea_attention, 24, 3, 5, 9, 2, (1, 9)),
@@ -203,6 +263,10 @@ def test_bytes_need_a_mean_and_std(make):
     [
         (lambda: ir(16, 32, 16).packed, "got one of 16 that expands"),
         (lambda: ir(8, None, 16).packed, "got one of 8"),
+        (
+            lambda: ir(16, None, 16, squeeze=(4, "relu", "sigmoid")).packed,
+            "got one of 16 that squeezes",
+        ),
         (lambda: ir(16, None, 16, dtype=torch.float16).packed, "in float32, got one.* in float16"),
         (lambda: cases.stem().packed, "kind 2, got kind 1"),
         (lambda: ir(16, None, 16).packed[:-4], "of 1792 bytes, got 1788"),
@@ -226,6 +290,19 @@ def test_nan_and_infinities_as_in_pytorch(isa, typed, value):
         assert math.isinf(value) or plain.isnan().any()
         tolerance = 1e-5 if typed.dtype == torch.float32 else 8 * torch.finfo(typed.dtype).eps
         torch.testing.assert_close(got, plain, equal_nan=True, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ELEMENTS, ids=name_of)
+@pytest.mark.parametrize("act", cases.ACTIVATIONS)
+def test_special_values_of_activations_as_in_pytorch(isa, act, dtype):
+    weights = torch.ones(1, 1, 1, 1), torch.zeros(1)
+    packed = sk.ops.pack_pointwise(weights, activation=act, dtype=dtype)
+    values = [math.nan, math.inf, -math.inf, 1e4, -1e4, 100.0, -100.0, 3.0, -3.0, 0.0]
+    x = torch.tensor(values).to(dtype).view(1, 1, 1, -1)
+    expected = cases.ACTIVATIONS[act](x.float()).to(dtype)
+    tolerance = 1e-6 if dtype == torch.float32 else 2 * torch.finfo(dtype).eps
+    got = sk.ops.pointwise(x, packed, 1)
+    torch.testing.assert_close(got, expected, equal_nan=True, rtol=tolerance, atol=tolerance)
 
 
 # Types that cannot hold the largest numbers of float32.
@@ -420,6 +497,40 @@ def test_layout_of_a_pointwise_convolution():
     assert fields(sk.ops.pack_pointwise(weights))[8] == 0
 
 
+def test_layout_of_output_activations():
+    """Of the newest version, unless it is what older ones mean anyway."""
+    weights = Random(0).weights(17, 3, 3, 3)
+    packed = sk.ops.pack_stem(weights, activation="none")
+    assert fields(packed) == [MAGIC, 5, 1, 3, 0, 17, 3, 2] + [0] * 8
+    assert fields(sk.ops.pack_stem(weights, activation="silu"))[15] == 5
+    assert fields(sk.ops.pack_stem(weights))[1::14] == [2, 0]
+    packed = ir(acts=("relu", "hardswish", "relu6"), dtype=torch.float16).packed
+    assert fields(packed) == [MAGIC, 5, 2, 8, 24, 8, 3, 1, 1, 4, 1] + [0] * 3 + [1, 2]
+    assert fields(ir(acts=("silu", "gelu")).packed)[1::14] == [2, 0]
+
+
+def test_layout_of_squeeze_and_excite():
+    packed = ir(5, None, 3, squeeze=(33, "silu", "sigmoid")).packed
+    assert fields(packed) == [MAGIC, 5, 2, 5, 5, 3, 3, 1, 0, 1, 0, 33, 5, 6, 0, 0]
+    assert len(packed) == 64 + 4 * 16 * (10 + 3 * 6 + 34 + 6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(11, -1), (11, 7), (11, 1 << 30), (12, 8), (12, -1), (13, 1), (13, 8)]
+)
+def test_wrong_fields_of_squeeze_and_excite_are_refused(field, value):
+    case = ir(squeeze=(6, "relu", "sigmoid"))
+    refused(case, with_field(case, field, value))
+
+
+@pytest.mark.parametrize("code", [-1, 8])
+@pytest.mark.parametrize(
+    "case", [cases.stem(act="none"), ir(acts=("relu", "relu", "relu"))], ids=["stem", "block"]
+)
+def test_an_unknown_output_activation_is_refused(case, code):
+    refused(case, with_field(case, 15, code))
+
+
 @pytest.mark.parametrize("dtype", ELEMENTS[1:], ids=name_of)
 def test_layout_of_half_types(dtype):
     """Weights and biases are of the type; plain arrays, and all of a stem, are float32."""
@@ -500,10 +611,37 @@ def w(*shape, dtype=torch.float32):
         ),
         (
             lambda: sk.ops.pack_inverted_residual(
-                None, w(4, 1, 3, 3), w(4, 4, 1, 1), depthwise_activation="hardsigmoid"
+                None, w(4, 1, 3, 3), w(4, 4, 1, 1), depthwise_activation="swish"
             ),
             ValueError,
-            "expected activations among none, relu, relu6, hardsigmoid",
+            "expected an activation among none, relu, relu6, hardsigmoid",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(
+                None, w(4, 1, 3, 3), w(4, 4, 1, 1), squeeze=(w(2, 4, 1, 1), w(4, 2, 1, 1))
+            ),
+            TypeError,
+            "expected squeeze as a SqueezeExcite, got tuple",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(
+                None,
+                w(4, 1, 3, 3),
+                w(4, 4, 1, 1),
+                squeeze=sk.ops.SqueezeExcite(w(2, 4, 1, 1), w(4, 3, 1, 1)),
+            ),
+            ValueError,
+            r"squeeze expand weight of shape \[4, 2, 1, 1\]",
+        ),
+        (
+            lambda: sk.ops.pack_inverted_residual(
+                None,
+                w(4, 1, 3, 3),
+                w(4, 4, 1, 1),
+                squeeze=sk.ops.SqueezeExcite(w(2, 4, 1, 1), w(4, 2, 1, 1), gate="relu"),
+            ),
+            ValueError,
+            "expected hardsigmoid or sigmoid as the gate of squeeze, got 'relu'",
         ),
         (
             lambda: sk.ops.pack_fusion_gate(w(4, 5, 1, 1), w(3, 5, 1, 1)),
@@ -544,7 +682,7 @@ def w(*shape, dtype=torch.float32):
         (
             lambda: sk.ops.pack_pointwise(w(4, 5, 1, 1), activation="swish"),
             ValueError,
-            "among none, relu, relu6, hardsigmoid, got 'swish'",
+            "among none, relu, relu6, hardsigmoid, hardswish, silu, sigmoid, gelu, got 'swish'",
         ),
     ],
 )
@@ -556,7 +694,7 @@ def test_pack_says_what_it_expected(pack, error, message):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(0, 1), (1, 0), (1, 5), (2, 0), (2, 9), (3, 0), (3, 2), (3, 1 << 30)],
+        *[(0, 1), (1, 0), (1, 4), (1, 6), (2, 0), (2, 99), (3, 0), (3, 2), (3, 1 << 30)],
         *[(5, 0), (5, 3), (5, -1)],
     ],
 )
@@ -580,9 +718,9 @@ def test_a_wrong_element_type_is_refused(typed, field, value):
         ("inverted_residual", 4, 40),
         ("inverted_residual", 6, 5),  # kernel size
         ("inverted_residual", 7, 2),  # stride
-        ("inverted_residual", 8, 4),  # activations
+        ("inverted_residual", 8, 8),  # activations
         ("inverted_residual", 8, -1),
-        ("inverted_residual", 9, 3),
+        ("inverted_residual", 9, 8),
         ("inverted_residual", 10, 0),  # flags
         ("fusion_gate", 4, 11),
         ("fusion_gate", 4, 0),
@@ -600,8 +738,27 @@ def test_a_wrong_element_type_is_refused(typed, field, value):
         ("upsampling_head", 10, 1),  # flags
         ("upsampling_head", 13, 18),  # classes
         ("upsampling_head", 13, 0),
-        ("pointwise", 8, 4),  # activation
+        ("pointwise", 8, 8),  # activation
         ("pointwise", 8, -1),
+        ("depthwise", 4, 8),  # hidden channels
+        ("depthwise", 5, 40),  # output channels
+        ("depthwise", 6, 5),  # kernel size
+        ("depthwise", 6, 4),
+        ("depthwise", 7, 2),  # stride
+        ("depthwise", 9, 99),  # activation
+        ("depthwise", 9, -1),
+        ("depthwise", 10, 1),  # flags
+        ("convolution", 4, 2),  # padding
+        ("convolution", 4, -1),
+        ("convolution", 6, 2),  # kernel
+        ("convolution", 6, 0),
+        ("convolution", 11, 5),
+        ("convolution", 7, 2),  # stride
+        ("convolution", 8, -1),  # activation
+        ("convolution", 8, 99),
+        ("convolution", 10, 8),  # flags
+        ("convolution", 12, 2),  # dilation
+        ("convolution", 13, 0),  # padding
         ("sea_attention", 4, 33),
         ("sea_attention", 5, 9),
         ("sea_attention", 6, 5),
@@ -636,7 +793,7 @@ def of_version_1(packed: torch.Tensor) -> torch.Tensor:
 
 def test_weights_of_version_1_compute_the_same(isa, simple):
     packed = of_version_1(simple.packed)
-    if fields(packed)[2] == Kind.UPSAMPLING_HEAD:  # which there was not
+    if fields(packed)[2] in (Kind.UPSAMPLING_HEAD, Kind.CONVOLUTION):  # which there were not
         return refused(simple, packed)
     assert not torch.equal(packed, simple.packed)
     for call in (simple, simple.plain):
@@ -722,6 +879,22 @@ def test_a_wrong_input_is_refused(simple, shape, message):
         ("classification_head", 0, -2),
         ("pointwise", 0, 40),
         ("pointwise", 0, 0),
+        ("depthwise", 0, 5),
+        ("depthwise", 0, 4),
+        ("depthwise", 1, 2),
+        ("depthwise", 1, 0),
+        ("convolution", 0, 40),
+        ("convolution", 1, [3, 1]),
+        ("convolution", 1, [8, 3]),
+        ("convolution", 1, [3]),
+        ("convolution", 2, 2),
+        ("convolution", 2, 5),
+        ("convolution", 3, [1, 0]),
+        ("convolution", 3, [1, -1]),
+        ("convolution", 3, [4, 1]),
+        ("convolution", 3, []),
+        ("convolution", 4, 2),
+        ("convolution", 4, 0),
     ],
 )
 def test_a_wrong_number_is_refused(op, position, value):

@@ -230,7 +230,7 @@ def test_limits_are_held(changes, message):
 def test_bad_calls_are_refused():
     parts = (None, layer(8, 1, 3, 3), layer(4, 8, 1, 1))
     scales = {"input_scale": 1.0, "output_scale": 1.0}
-    with pytest.raises(ValueError, match="activations among none, relu, relu6"):
+    with pytest.raises(ValueError, match="activation among none, relu, relu6, got"):
         ops.pack_int8_inverted_residual(*parts, **scales, expand_activation="hardsigmoid")
     with pytest.raises(ValueError, match="positive scales"):
         ops.pack_int8_inverted_residual(*parts, input_scale=1.0, output_scale=0.0)

@@ -65,7 +65,12 @@ def test_traced_shapes_are_sizes_of_every_op(segmenter):
     logits = noise(1, 5, 6, 9)
 
     def resized(x):
-        return ops.upsample_argmax(x, x.shape[-2:]), ops.upsample_argmax(x, x.shape[-1] * 8)
+        side = x.shape[-1] * 8
+        return (
+            ops.upsample_argmax(x, x.shape[-2:]),
+            ops.upsample_argmax(x, side),
+            ops.upsample_argmax(x, side, align_corners=True),
+        )
 
     traced = torch.jit.trace(resized, logits)
     other = noise(2, 5, 4, 7)

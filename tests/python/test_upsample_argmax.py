@@ -24,13 +24,15 @@ def noise(*shape, seed=0, scale=3.0):
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def assert_labels(logits, size, labels):
+def assert_labels(logits, size, labels, align_corners=False):
     """The labels are the argmax, or a class that rounding cannot tell from it.
 
     Three rounded interpolations in float32: error at most 6 eps times the largest magnitude, on
     each of the two values compared.
     """
-    resized = F.interpolate(logits.double(), size=size, mode="bilinear", align_corners=False)
+    resized = F.interpolate(
+        logits.double(), size=size, mode="bilinear", align_corners=align_corners
+    )
     picked = resized.gather(1, labels.long()[:, None]).squeeze(1)
     short = resized.amax(1) - picked
     allowed = 12 * 2.0**-24 * logits.abs().max().item() + 1e-37
@@ -69,15 +71,54 @@ def test_labels_are_those_of_interpolate_and_argmax(isa, shape, size):
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 2), st.integers(1, 70), st.integers(1, 12), st.integers(1, 12),
-    st.integers(1, 60), st.integers(1, 60), st.integers(0, 1000), st.booleans(),
+    st.integers(1, 60), st.integers(1, 60), st.integers(0, 1000), st.booleans(), st.booleans(),
 )  # fmt: skip
-def test_any_shape_and_scale(batch, classes, h, w, out_h, out_w, seed, smooth):
+def test_any_shape_and_scale(batch, classes, h, w, out_h, out_w, seed, smooth, align_corners):
     logits = noise(batch, classes, h, w, seed=seed)
     if smooth:
         logits = F.avg_pool2d(logits, 3, stride=1, padding=1)
     for name in ISAS:
         with force(name):
-            assert_labels(logits, (out_h, out_w), sk.ops.upsample_argmax(logits, (out_h, out_w)))
+            labels = sk.ops.upsample_argmax(logits, (out_h, out_w), align_corners)
+            assert_labels(logits, (out_h, out_w), labels, align_corners)
+
+
+@pytest.mark.parametrize(("shape", "size"), SHAPES)
+def test_align_corners(isa, shape, size):
+    logits = noise(*shape)
+    labels = sk.ops.upsample_argmax(logits, size, align_corners=True)
+    assert labels.shape == (shape[0], *size)
+    assert_labels(logits, size, labels, align_corners=True)
+    assert torch.equal(sk.ops.upsample_argmax(logits, size, align_corners=False),
+                       sk.ops.upsample_argmax(logits, size))  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(33, 41), (17, 11), (3, 6), (5, 6), (1, 21), (1, 1)])
+def test_exact_ties_between_aligned_corners_go_to_the_lowest_class(isa, size):
+    # Steps of a power of two: every product and sum is exact, in any order.
+    logits = torch.randint(0, 4, (2, 37, 5, 6), generator=torch.Generator().manual_seed(1)).float()
+    assert torch.equal(sk.ops.upsample_argmax(logits, size, True), plain(logits, size, True))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 5, 7, 8, 11, 16])
+def test_sizes_stand_for_scale_factors_that_are_integers(scale):
+    logits = noise(1, 5, 6, 13)
+    scaled = F.interpolate(logits, scale_factor=scale, mode="bilinear")
+    size = tuple(scaled.shape[2:])
+    assert torch.equal(F.interpolate(logits, size=size, mode="bilinear"), scaled)
+    assert torch.equal(sk.ops.upsample_argmax(logits, size).long(), scaled.argmax(1))
+
+
+def test_sizes_stand_for_no_scale_factor_whose_size_is_rounded():
+    logits = noise(1, 5, 7, 7)
+
+    def by(**arguments):
+        return F.interpolate(logits, mode="bilinear", **arguments)
+
+    sized, corners = by(size=(10, 10)), by(size=(10, 10), align_corners=True)
+    assert not torch.allclose(by(scale_factor=1.5), sized)
+    assert torch.equal(by(scale_factor=1.5, recompute_scale_factor=True), sized)
+    assert torch.equal(by(scale_factor=1.5, align_corners=True), corners)
 
 
 @pytest.mark.parametrize("scale", [(8, 8), (2, 4), (0.5, 1), (1, 1), (16, 2)])
@@ -93,12 +134,14 @@ def test_all_equal_gives_class_zero(isa):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("size", [(48, 40), (6, 5), (5, 3), (13, 22), (47, 41)])
-def test_nan_and_infinities_as_in_pytorch(isa, value, size):
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(48, 40), (6, 5), (5, 3), (13, 22), (47, 41), (1, 1), (54, 35)])
+def test_nan_and_infinities_as_in_pytorch(isa, value, size, align_corners):
     logits = noise(2, 23, 6, 5)
     hit = torch.rand(logits.shape, generator=torch.Generator().manual_seed(2)) < 0.02
     logits[hit] = value
-    assert torch.equal(sk.ops.upsample_argmax(logits, size), plain(logits, size))
+    labels = sk.ops.upsample_argmax(logits, size, align_corners)
+    assert torch.equal(labels, plain(logits, size, align_corners))
 
 
 def test_masked_classes_as_in_pytorch(isa):
@@ -129,9 +172,11 @@ def test_large_finite_logits(isa):
 )
 def test_layout_does_not_matter(isa, view):
     logits = noise(2, 21, 7, 9)
-    expected = sk.ops.upsample_argmax(logits, (30, 72))
     before = logits.clone()
-    assert torch.equal(sk.ops.upsample_argmax(view(logits), (30, 72)), expected)
+    for align_corners in False, True:
+        expected = sk.ops.upsample_argmax(logits, (30, 72), align_corners)
+        labels = sk.ops.upsample_argmax(view(logits), (30, 72), align_corners)
+        assert torch.equal(labels, expected)
     assert torch.equal(logits, before)
 
 
@@ -166,6 +211,12 @@ def test_other_sizes_are_refused(size):
         sk.ops.upsample_argmax(noise(1, 5, 3, 4), size)
 
 
+@pytest.mark.parametrize("align_corners", [None, 1, "True"])
+def test_other_align_corners_are_refused(align_corners):
+    with pytest.raises(TypeError, match="expected align_corners to be True or False, got"):
+        sk.ops.upsample_argmax(noise(1, 5, 3, 4), 24, align_corners)
+
+
 @pytest.mark.parametrize("classes", [2, 19, 300])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_half_logits_give_the_labels_of_the_same_values(isa, classes, layout):
@@ -173,6 +224,8 @@ def test_half_logits_give_the_labels_of_the_same_values(isa, classes, layout):
     for size in (9, 13), (70, 101), (5, 4):
         labels = sk.ops.upsample_argmax(logits, size)
         assert torch.equal(labels, sk.ops.upsample_argmax(logits.float(), size))
+        labels = sk.ops.upsample_argmax(logits, size, align_corners=True)
+        assert torch.equal(labels, sk.ops.upsample_argmax(logits.float(), size, True))
 
 
 def test_empty_batch(isa):
@@ -269,8 +322,9 @@ def test_labels_carry_no_gradient_and_take_none_away():
 
 @pytest.mark.parametrize("shape", [(2, 5, 4, 6), (1, 300, 3, 3)])
 @pytest.mark.parametrize("grad", [False, True])
-def test_opcheck(shape, grad):
-    torch.library.opcheck(OP, (noise(*shape).requires_grad_(grad), [17, 20]))
+@pytest.mark.parametrize("more", [(), (True,)], ids=["", "align_corners"])
+def test_opcheck(shape, grad, more):
+    torch.library.opcheck(OP, (noise(*shape).requires_grad_(grad), [17, 20], *more))
 
 
 def test_meta_tensors_give_the_shape():
@@ -280,20 +334,30 @@ def test_meta_tensors_give_the_shape():
 
 class Labels(torch.nn.Module):
     def forward(self, x):
-        return sk.ops.upsample_argmax(x * 2, (8 * x.shape[2], 8 * x.shape[3]))
+        size = 8 * x.shape[2], 8 * x.shape[3]
+        return sk.ops.upsample_argmax(x * 2, size), sk.ops.upsample_argmax(x * 2, size, True)
 
 
-def test_export_with_dynamic_sizes(tmp_path):
+class EarlierLabels(torch.nn.Module):
+    """The op as programs hold it that were exported when it had no align_corners."""
+
+    def forward(self, x):
+        size = 8 * x.shape[2], 8 * x.shape[3]
+        return OP(x * 2, size), OP(x, size)
+
+
+@pytest.mark.parametrize("module", [Labels(), EarlierLabels()], ids=["now", "earlier"])
+def test_export_with_dynamic_sizes(tmp_path, module):
     batch, h, w = (torch.export.Dim(n, min=1, max=4096) for n in ("batch", "h", "w"))
     program = torch.export.export(
-        Labels(), (noise(2, 7, 5, 6),), dynamic_shapes=({0: batch, 2: h, 3: w},)
+        module, (noise(2, 7, 5, 6),), dynamic_shapes=({0: batch, 2: h, 3: w},)
     )
     assert "seaformer.upsample_argmax" in str(program.graph)
     torch.export.save(program, tmp_path / "labels.pt2")
     loaded = torch.export.load(tmp_path / "labels.pt2").module()
     for shape in [(2, 7, 5, 6), (3, 7, 8, 9), (1, 7, 1, 2)]:
         x = noise(*shape, seed=4)
-        assert torch.equal(loaded(x), Labels()(x))
+        assert all(map(torch.equal, loaded(x), module(x)))
 
 
 @pytest.mark.compile
@@ -301,7 +365,7 @@ def test_compile_fullgraph(backend):
     compiled = torch.compile(Labels(), fullgraph=True, dynamic=True, backend=backend)
     for shape in [(2, 7, 5, 6), (3, 7, 8, 9), (1, 7, 4, 12)]:
         x = noise(*shape, seed=4)
-        assert torch.equal(compiled(x), Labels()(x))
+        assert all(map(torch.equal, compiled(x), Labels()(x)))
 
 
 @pytest.mark.skipif(_extension.module is None, reason="the native extension is not built")

@@ -10,7 +10,8 @@
 //           hold their padding: (width - 1) * stride + kernel_size pixels are read of each, so that
 //           a caller may hand out rows of a ring with zeros at both ends, and one zero row many
 //           times.
-// Kernel    kernel_size 3 or 5, stride 1 or 2, in both directions; any activation but h_sigmoid.
+// Kernel    kernel_size 3, 5 or 7, stride 1 or 2, in both directions.
+// Activation one of those up to `most`; blocks/activated.h does others in a pass of their own.
 // Weights   packed by pack_depthwise: for each panel of kPanel channels the biases, then for each
 //           tap, row by row, the weights; zero where there is no channel.
 // Aliasing  none between output and rows or weights.
@@ -45,6 +46,7 @@ struct DepthwiseKernel {
   Element element, sums;
   int64_t lanes;  // of a vector, which divide kPanel
   void (*run)(const Depthwise& args);
+  Activation most = Activation::kRelu6;  // it does those up to this one
 };
 
 #define SEAFORMER_ROW(isa, element)                                              \

@@ -18,12 +18,15 @@ namespace {
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 
+// Larger kernels are rare, and take compilers minutes: they get small tiles, in loops over rows.
+constexpr int kMostUnrolled = 5;
+
 using Vector = decltype(splat(0.0f));
 
 // Depthwise, of a type that is known.
 template <class T>
 struct Typed {
-  const T* rows[5];
+  const T* rows[7];
   int64_t row_stride;
   const T* weights;
   View<T> output;
@@ -37,43 +40,54 @@ constexpr int64_t vector_offset(int64_t v) {
   return v * kLanes / kPanel * (size * size + 1) * kPanel + v * kLanes % kPanel;
 }
 
+// Adds the products of row i of taps.
+template <int size, int stride, int pixels, int vectors, class LastVector, class T>
+SEAFORMER_INLINE void add_row(int i, const T* const* rows, int64_t step, const T* weights,
+                              Vector (&sum)[vectors][pixels], LastVector, int last) {
+  constexpr int kWidth = (pixels - 1) * stride + size;
+  const T* taps = weights + (1 + i * size) * kPanel;
+  Vector w[vectors][size];
+  SEAFORMER_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    SEAFORMER_UNROLL
+    for (int j = 0; j < size; ++j) w[v][j] = load(taps + vector_offset<size>(v) + j * kPanel);
+  }
+  SEAFORMER_UNROLL
+  for (int at = 0; at < kWidth; ++at) {
+    SEAFORMER_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const T* from = rows[i] + at * step + v * kLanes;
+      const Vector value = v + 1 < vectors ? load(from) : load_first(from, last);
+      SEAFORMER_UNROLL
+      for (int p = 0; p < pixels; ++p) {
+        const int j = at - p * stride;
+        if (j >= 0 && j < size) sum[v][p] = accumulate(value, w[v][j], sum[v][p]);
+      }
+    }
+  }
+}
+
 // Biases plus all products of `pixels` outputs by `vectors` vectors of channels. Weights and the
 // input from args.rows are those of the first vector; all exist but in the last one, which has
 // `last` channels. An ISA file may overload it for a size of tile.
 template <int size, int stride, int pixels, int vectors, class LastVector, class T>
 SEAFORMER_INLINE void sum_taps(Taps<size, stride>, const T* const* rows, int64_t step,
-                               const T* weights, Vector (&sum)[vectors][pixels], LastVector,
+                               const T* weights, Vector (&sum)[vectors][pixels], LastVector kind,
                                int last) {
-  constexpr int kWidth = (pixels - 1) * stride + size;
   SEAFORMER_UNROLL
   for (int v = 0; v < vectors; ++v) {
     const Vector bias = load(weights + vector_offset<size>(v));
     SEAFORMER_UNROLL
     for (int p = 0; p < pixels; ++p) sum[v][p] = bias;
   }
-  SEAFORMER_UNROLL
-  for (int i = 0; i < size; ++i) {
-    const T* taps = weights + (1 + i * size) * kPanel;
-    Vector w[vectors][size];
+  if constexpr (size <= kMostUnrolled) {
     SEAFORMER_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      SEAFORMER_UNROLL
-      for (int j = 0; j < size; ++j) {
-        w[v][j] = load(taps + vector_offset<size>(v) + j * kPanel);
-      }
+    for (int i = 0; i < size; ++i) {
+      add_row<size, stride>(i, rows, step, weights, sum, kind, last);
     }
-    SEAFORMER_UNROLL
-    for (int at = 0; at < kWidth; ++at) {
-      SEAFORMER_UNROLL
-      for (int v = 0; v < vectors; ++v) {
-        const T* from = rows[i] + at * step + v * kLanes;
-        const Vector value = v + 1 < vectors ? load(from) : load_first(from, last);
-        SEAFORMER_UNROLL
-        for (int p = 0; p < pixels; ++p) {
-          const int j = at - p * stride;
-          if (j >= 0 && j < size) sum[v][p] = accumulate(value, w[v][j], sum[v][p]);
-        }
-      }
+  } else {
+    for (int i = 0; i < size; ++i) {
+      add_row<size, stride>(i, rows, step, weights, sum, kind, last);
     }
   }
 }
@@ -115,7 +129,7 @@ SEAFORMER_INLINE int64_t leading_channels(const Depthwise&, const T*) {
 // The channels of `pixels` outputs from x on, beginning with `channel`.
 template <int size, int stride, int pixels, class T>
 SEAFORMER_INLINE void tiles(const Typed<T>& args, int64_t x, int64_t channel) {
-  if constexpr (kTileVectors > 1) {
+  if constexpr (kTileVectors > 1 && size <= kMostUnrolled) {
     for (; channel + kTileVectors * kLanes <= args.channels; channel += kTileVectors * kLanes) {
       tile<size, stride, pixels, kTileVectors, Last::kWhole>(args, x, channel, kLanes);
     }
@@ -168,8 +182,9 @@ void row(const Depthwise& given) {
   if (channel == given.channels) return;
   const Typed<T> args = typed<T>(given);  // a copy that the stores to output cannot change
   int64_t x = 0;
-  if constexpr (kTilePixels > 8) x = run_of_tiles<size, stride, kTilePixels>(args, x, channel);
-  if constexpr (kTilePixels > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
+  constexpr int kMost = size <= kMostUnrolled ? kTilePixels : 4;
+  if constexpr (kMost > 8) x = run_of_tiles<size, stride, kMost>(args, x, channel);
+  if constexpr (kMost > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
   x = run_of_tiles<size, stride, 4>(args, x, channel);
   run_of_tiles<size, stride, 1>(args, x, channel);
 }
@@ -178,8 +193,10 @@ template <class T>
 void run(const Depthwise& given) {
   if (given.kernel_size == 3) {
     given.stride == 1 ? row<3, 1, T>(given) : row<3, 2, T>(given);
-  } else {
+  } else if (given.kernel_size == 5) {
     given.stride == 1 ? row<5, 1, T>(given) : row<5, 2, T>(given);
+  } else {
+    given.stride == 1 ? row<7, 1, T>(given) : row<7, 2, T>(given);
   }
 }
 

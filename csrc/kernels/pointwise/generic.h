@@ -16,6 +16,8 @@ namespace seaformer {
 namespace SEAFORMER_ISA {
 namespace {
 
+#include "simd/activations.inc"
+
 constexpr int kTilePixels = SEAFORMER_TILE_PIXELS;
 constexpr int kTileVectors = SEAFORMER_TILE_VECTORS;
 constexpr int64_t kTileChannels = kTileVectors * kLanes;
@@ -48,6 +50,9 @@ SEAFORMER_INLINE void for_each(F32 (&sum)[pixels][vectors], const F& f) {
 template <int pixels, int vectors>
 SEAFORMER_INLINE void activate(F32 (&sum)[pixels][vectors], Activation activation) {
   if (activation == Activation::kNone) return;
+  if (activation == Activation::kHardSwish) {
+    return for_each(sum, [&](int, int, F32 x) SEAFORMER_LAMBDA_INLINE { return hard_swish(x); });
+  }
   const F32 low = splat(0.0f), high = splat(6.0f);
   if (activation == Activation::kHardSigmoid) {
     const F32 shift = splat(3.0f);
@@ -231,7 +236,8 @@ void run(const Pointwise& args) {
 
 extern const PointwiseKernel pointwise_f32;
 const PointwiseKernel pointwise_f32 = {
-    SEAFORMER_ISA_ENUM, Element::kF32, Element::kF32, kLanes, run, widen_panel<float>};
+    SEAFORMER_ISA_ENUM, Element::kF32,         Element::kF32, kLanes, run,
+    widen_panel<float>, Activation::kHardSwish};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

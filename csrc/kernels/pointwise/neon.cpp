@@ -16,6 +16,7 @@ constexpr int kTilePixels = 4, kTwoPanelPixels = 0;
 #include "kernels/pointwise/neon_tiles_f32.inc"
 #undef SEAFORMER_TILES
 #include "kernels/pointwise/neon_rows.inc"
+#include "simd/activations.inc"
 
 }  // namespace
 

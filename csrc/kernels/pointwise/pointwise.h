@@ -17,6 +17,7 @@
 // Alignment of elements only.
 // Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
 // NaN       passes through every activation, as in PyTorch.
+// Activation one of those up to `most`; blocks/activated.h does others in a pass of their own.
 #pragma once
 
 #include <stdint.h>
@@ -47,6 +48,7 @@ struct PointwiseKernel {
   void (*run)(const Pointwise& args);
   // Packed weights of one panel, and its biases, as those of float32.
   void (*widen_panel)(const void* packed, int64_t in_channels, float* to);
+  Activation most = Activation::kHardSigmoid;  // it does those up to this one
 };
 
 #define SEAFORMER_ROW(isa, element)                                              \

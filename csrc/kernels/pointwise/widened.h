@@ -19,12 +19,8 @@ template <class T>
 SEAFORMER_INLINE void finish_pixel(const float* sums, int64_t channels, Activation activation,
                                    const T* multiplier, const T* residual, T* to) {
   each_span(channels, [&](int64_t c, auto span) SEAFORMER_LAMBDA_INLINE {
-    const auto repeated = [&](float x) SEAFORMER_LAMBDA_INLINE { return splat_span(span, x); };
     auto y = span.load(sums + c);
-    if (activation == Activation::kHardSigmoid) y = add(y, repeated(3.0f));
-    if (activation != Activation::kNone) y = at_least(y, repeated(0.0f));
-    if (activation > Activation::kRelu) y = at_most(y, repeated(6.0f));
-    if (activation == Activation::kHardSigmoid) y = mul(y, repeated(1.0f / 6.0f));
+    y = each_of(y, [&](F32 x) SEAFORMER_LAMBDA_INLINE { return activated(x, activation); });
     if (multiplier != nullptr) y = mul(y, span.load(multiplier + c));
     if (residual != nullptr) y = add(y, span.load(residual + c));
     span.store(to + c, y);
@@ -45,8 +41,8 @@ void run_widened_block(const Pointwise& args, int64_t pixel, int64_t pixels) {
     return view.data == nullptr ? nullptr : view.data + pixel * view.stride + channel;
   };
   // The kernel of float32 does all but to narrow.
-  const bool is_simple =
-      channels <= kWidenedTaps && factors.data == nullptr && addends.data == nullptr;
+  const bool is_simple = channels <= kWidenedTaps && factors.data == nullptr &&
+                         addends.data == nullptr && args.activation <= pointwise_f32.most;
   int64_t held = -1;  // the first input channel of what `input` holds
   for (int64_t channel = 0; channel < args.out_channels; channel += kPanel) {
     const T* const panel = static_cast<const T*>(args.weights) + channel * (channels + 1);
@@ -106,12 +102,12 @@ void run_widened(const Pointwise& args) {
 
 }  // namespace
 
-extern const PointwiseKernel pointwise_f16, pointwise_bf16;
-const PointwiseKernel pointwise_f16 = {SEAFORMER_ISA_ENUM, Element::kF16,    Element::kF32, kLanes,
-                                       run_widened<Half>,  widen_panel<Half>};
-const PointwiseKernel pointwise_bf16 = {SEAFORMER_ISA_ENUM,    Element::kBF16,
-                                        Element::kF32,         kLanes,
-                                        run_widened<BFloat16>, widen_panel<BFloat16>};
+extern const PointwiseKernel pointwise_f16 = {
+    SEAFORMER_ISA_ENUM, Element::kF16,     Element::kF32,  kLanes,
+    run_widened<Half>,  widen_panel<Half>, kLastActivation};
+const PointwiseKernel pointwise_bf16 = {
+    SEAFORMER_ISA_ENUM,    Element::kBF16,        Element::kF32,  kLanes,
+    run_widened<BFloat16>, widen_panel<BFloat16>, kLastActivation};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

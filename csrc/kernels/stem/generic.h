@@ -53,7 +53,7 @@ struct Scalars<3> {
 // which has `channels` of the image, 1 or 3. `lanes` of the panel's channels exist.
 template <int channels, int pixels, class T>
 SEAFORMER_INLINE void tile(const void* const* rows, int64_t at, const float* weights, T* output,
-                           int64_t output_stride, int lanes) {
+                           int64_t output_stride, int lanes, F32 low) {
   F32x16 sum[pixels];
   SEAFORMER_UNROLL
   for (int p = 0; p < pixels; ++p) sum[p] = load16(weights);
@@ -81,7 +81,7 @@ SEAFORMER_INLINE void tile(const void* const* rows, int64_t at, const float* wei
   SEAFORMER_UNROLL
   for (int p = 0; p < pixels; ++p) {
     SEAFORMER_UNROLL
-    for (int v = 0; v < kVectors; ++v) sum[p].v[v] = at_least(sum[p].v[v], splat(0.0f));
+    for (int v = 0; v < kVectors; ++v) sum[p].v[v] = at_least(sum[p].v[v], low);
   }
   if (lanes == kPanel) {
     SEAFORMER_UNROLL
@@ -105,10 +105,11 @@ SEAFORMER_INLINE void tiles(const Stem& args, int64_t x) {
   const auto to = view<T>(args.output);
   T* output = to.data + x * to.stride;
   const auto* weights = static_cast<const float*>(args.weights);
+  const F32 low = splat(bounds_of(args.activation).low);
   int64_t left = args.out_channels;
   do {
     const int lanes = whole || left >= kPanel ? kPanel : static_cast<int>(left);
-    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, to.stride, lanes);
+    tile<channels, pixels>(args.rows, 2 * x * channels, weights, output, to.stride, lanes, low);
     weights += kPanelFloats;
     output += kPanel;
     left -= kPanel;

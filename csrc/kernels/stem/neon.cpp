@@ -7,6 +7,7 @@ namespace neon {
 namespace {
 
 using Scalar = float;
+using Number = float;
 constexpr int64_t kHandPixels = 4;
 #include "kernels/stem/neon_tile.inc"
 #include "kernels/stem/neon_tiles_f32.inc"

@@ -7,6 +7,7 @@ namespace neon_bf16 {
 namespace {
 
 using Scalar = float;
+using Number = float;
 constexpr int64_t kHandPixels = 4;
 #include "kernels/stem/neon_tile.inc"
 #include "kernels/stem/neon_tiles_bf16.inc"

@@ -7,6 +7,7 @@ namespace neon_fp16 {
 namespace {
 
 using Scalar = Half;
+using Number = float16_t;
 constexpr int64_t kHandPixels = 8;
 #include "kernels/stem/neon_tile.inc"
 #include "kernels/stem/neon_tiles_f16.inc"

@@ -139,7 +139,7 @@ class Tile:
             yield f"ld1 {self.sums(p)}, [%[weights]]"  # the biases
         yield f"ld1 {self.sums(pixels[-1])}, [%[weights]], #{PANEL * self.bytes}"
         yield from self.multiply()
-        yield f"movi v0.{self.vector}, #0"
+        yield f"ld1r {{v0.{self.vector}}}, [%[low]]"
         for r in range(FIRST_SUM, FIRST_SUM + SUMS):
             yield f"fmax v{r}.{self.vector}, v{r}.{self.vector}, v0.{self.vector}"
         for p in pixels:

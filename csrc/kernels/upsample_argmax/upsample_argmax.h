@@ -1,6 +1,6 @@
 // Contract of the micro-kernels that turn class logits into labels at a higher or lower resolution:
-// bilinear resize with half-pixel centres, then the first maximum over classes, without storing the
-// resized logits. Free of std:: code, so ISA files may include it.
+// bilinear resize, then the first maximum over classes, without storing the resized logits. Free of
+// std:: code, so ISA files may include it.
 //
 // Layout    logits are float32, one pixel's classes contiguous, pixels `classes` floats apart.
 // Classes   at least kMinClasses; the caller pads narrower pixels with copies of class 0, which

@@ -1,0 +1,77 @@
+"""A dense convolution as one op."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seaformer_kernels import ops
+from seaformer_kernels.fused.block import FusedBlock
+from seaformer_kernels.fused.folding import Folded
+from seaformer_kernels.ops._window import Padding, padding_of
+
+
+class FusedConvolution(FusedBlock):
+    """A dense convolution and its activation for inference; channels_last maps out.
+
+    Args:
+        packed: from `ops.pack_convolution`.
+        out_channels, kernel_size, stride, padding, dilation: as packed.
+    """
+
+    def __init__(
+        self,
+        packed: Tensor,
+        out_channels: int,
+        kernel_size: tuple[int, int],
+        stride: int = 1,
+        padding: Padding = (0, 0),
+        dilation: int = 1,
+    ):
+        super().__init__(packed=packed)
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding_of(padding)
+        self.dilation = dilation
+
+    @classmethod
+    def from_folded(
+        cls,
+        folded: Folded,
+        *,
+        stride: int = 1,
+        padding: Padding = (0, 0),
+        dilation: int = 1,
+        activation: str = "none",
+        dtype: torch.dtype = torch.float32,
+    ) -> FusedConvolution:
+        """The fused form of a convolution, batch norm folded in, in this type.
+
+        Args:
+            folded: weight [out, in, rows, columns] and bias.
+            stride, padding, dilation, activation: as `ops.pack_convolution` has them.
+        """
+        packed = ops.pack_convolution(
+            folded.rounded(),
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            activation=activation,
+            dtype=dtype,
+        )
+        rows, columns = folded.weight.shape[2:]
+        return cls(packed, len(folded.bias), (rows, columns), stride, padding, dilation)
+
+    def forward(self, input: Tensor) -> Tensor:  # as a plain one's argument is called
+        if input.dim() == 3:  # an image by itself, as PyTorch's convolutions take it
+            return self(input[None])[0]
+        return ops.convolution(
+            self.in_dtype(input),
+            self.packed,
+            self.out_channels,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+        )

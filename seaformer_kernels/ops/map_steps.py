@@ -1,0 +1,230 @@
+"""Steps of a whole network that have no weights: what there is between its blocks.
+
+Outside of a network they are ops of PyTorch; in a plan each is one more step of `pack_plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seaformer_kernels.ops._element import code_of
+from seaformer_kernels.ops._packed import (
+    AVERAGES,
+    COUNTS_PADDING,
+    MAX_CHANNELS,
+    Activation,
+    Header,
+    Kind,
+    pack,
+)
+from seaformer_kernels.ops._window import Padding, Window, padding_of
+
+_MODES = {"bilinear": 0, "bilinear, aligned corners": 1, "nearest": 2}
+MOST_TIMES = 16
+
+
+def pack_add(
+    channels: int, *, activation: str = "none", dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A step that adds two maps of one shape.
+
+    Args:
+        channels: of both.
+        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
+            "gelu", behind the sum.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number, the activation or dtype is not one of these.
+    """
+    element = code_of("pack_add", dtype)
+    code = Activation.of("pack_add", activation)
+    return _pack("pack_add", Kind.ADD, channels, channels, element, expand_activation=code)
+
+
+def pack_scale(channels: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A step that multiplies a map with another of one pixel, which it reads second.
+
+    Args:
+        channels: of both.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these.
+    """
+    element = code_of("pack_scale", dtype)
+    return _pack("pack_scale", Kind.SCALE, channels, channels, element)
+
+
+def pack_concat(first: int, second: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A step that makes one map of the channels of two; of more, it takes several steps.
+
+    Args:
+        first, second: channels of the maps it reads.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these.
+    """
+    element = code_of("pack_concat", dtype)
+    return _pack("pack_concat", Kind.CONCAT, first, second, element, out_channels=first + second)
+
+
+def pack_global_pool(channels: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A step that makes one pixel of a map: the means of its channels.
+
+    Args:
+        channels: of the map.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these.
+    """
+    element = code_of("pack_global_pool", dtype)
+    return _pack("pack_global_pool", Kind.GLOBAL_POOL, channels, 0, element)
+
+
+def pack_pool(
+    channels: int,
+    kernel_size: Sequence[int],
+    *,
+    stride: int,
+    padding: Padding = (0, 0),
+    dilation: int = 1,
+    average: bool = False,
+    counts_padding: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A step that pools, as `torch.nn.MaxPool2d` and `AvgPool2d` with ceil_mode off.
+
+    Args:
+        channels: of the map.
+        kernel_size: rows and columns of the window, 1 to 7.
+        stride: of both, 1 to 4.
+        padding: around rows and around columns, at most half of the window; or "same",
+            TensorFlow's.
+        dilation: of both, 1 to 128; 1 for means.
+        average: means in the place of the greatest numbers.
+        counts_padding: as count_include_pad, for means.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these.
+    """
+    op = "pack_pool"
+    element = code_of(op, dtype)
+    window = Window(tuple(kernel_size), stride, padding_of(padding), dilation)
+    window.check(op)
+    reaches = [(size - 1) * dilation + 1 for size in window.size]
+    if any(2 * pad > reach for pad, reach in zip(window.padding, reaches, strict=False)):
+        raise ValueError(
+            f"{op}: expected padding of at most half the window, got {list(window.padding)}"
+        )
+    if average and dilation > 1:
+        raise ValueError(f"{op}: expected dilation 1 for means, got {dilation}")
+    fields = window.fields()
+    fields["flags"] |= AVERAGES if average else 0
+    fields["flags"] |= COUNTS_PADDING if average and counts_padding else 0
+    return _pack(op, Kind.POOL, channels, fields.pop("hidden_channels"), element, **fields)
+
+
+def pack_resize(
+    channels: int,
+    like_channels: int,
+    *,
+    mode: str = "bilinear",
+    align_corners: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A step that resizes a map to the size of another, which it reads second.
+
+    Args:
+        channels: of the map.
+        like_channels: of the other, of which only the size counts.
+        mode: "bilinear" or "nearest".
+        align_corners: as of `torch.nn.functional.interpolate`, for "bilinear".
+        dtype: of the map; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number, the mode or dtype is not one of these.
+    """
+    op = "pack_resize"
+    element = code_of(op, dtype)
+    code = _mode(op, mode, align_corners)
+    return _pack(op, Kind.RESIZE, channels, like_channels, element, heads=code)
+
+
+def pack_upsample(
+    channels: int,
+    times: int,
+    *,
+    mode: str = "bilinear",
+    align_corners: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A step that makes a map several times as high and wide.
+
+    Args:
+        channels: of the map.
+        times: 1 to 16.
+        mode, align_corners: as of `pack_resize`.
+        dtype: of the map; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number, the mode or dtype is not one of these.
+    """
+    op = "pack_upsample"
+    element = code_of(op, dtype)
+    code = _mode(op, mode, align_corners)
+    if not 1 <= times <= MOST_TIMES:
+        raise ValueError(f"{op}: expected 1 to {MOST_TIMES} times the size, got {times}")
+    return _pack(op, Kind.UPSAMPLE, channels, 0, element, heads=code, stride=times)
+
+
+def _mode(op: str, mode: str, align_corners: bool) -> int:
+    name = f"{mode}, aligned corners" if align_corners else mode
+    if name not in _MODES:
+        raise ValueError(f"{op}: expected a mode among {'; '.join(_MODES)}, got {name!r}")
+    return _MODES[name]
+
+
+def _pack(
+    op: str,
+    kind: Kind,
+    channels: int,
+    hidden: int,
+    element: int,
+    *,
+    out_channels: int | None = None,
+    **fields: int,
+) -> Tensor:
+    """The header; as many output channels as input ones, unless they are given."""
+    out = channels if out_channels is None else out_channels
+    for count in (channels, out):
+        if not 0 < count <= MAX_CHANNELS:
+            raise ValueError(f"{op}: expected 1 to {MAX_CHANNELS} channels, got {count}")
+    return pack(Header(kind, channels, hidden, out, element=element, **fields))
