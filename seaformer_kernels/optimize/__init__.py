@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Collection, Sequence
 
@@ -15,6 +16,7 @@ from seaformer_kernels.optimize.checks import check_model, copied, normalisation
 from seaformer_kernels.optimize.convert import Converter, is_part, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.report import Entry, Report
+from seaformer_kernels.optimize.structure.probe import compare, does_the_same
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 
 __all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
@@ -28,14 +30,18 @@ def optimize(
     whole_graph: bool = False,
     dtype: torch.dtype | None = None,
     keep_float32: Collection[str] = (),
+    example_inputs: Sequence[object] | None = None,
 ) -> OptimizedModel:
     """A copy of a model for inference, with fused kernels in place of its blocks.
 
     Batch norms, also SyncBatchNorm and frozen ones of any class, are folded into the convolutions
-    before them, and each Stem, InvertedResidual, SeaAttention, Mlp, FusionGate, SegmentationHead,
-    UpsamplingHead and ClassificationHead becomes one op. Blocks that no kernel can serve (an own
-    forward, forward hooks, parametrizations, batch norm without running statistics, other kernel
-    sizes) stay as they are; `report()` of the result names them with the reason.
+    before them, and what one op can do becomes that op: each Stem, InvertedResidual, SeaAttention,
+    Mlp, FusionGate, SegmentationHead, UpsamplingHead and ClassificationHead of this package, and in
+    anyone's model whatever has the structure of one, of a convolution or of an `argmax` of resized
+    logits. Each part that is found by structure is tried on random maps, and the model on a random
+    image, before it is kept. What no kernel can serve (forward hooks, parametrizations, grouped
+    convolutions, code that cannot be traced) stays as it is; `report()` of the result names it with
+    the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain
@@ -46,9 +52,9 @@ def optimize(
     sums are float32 always. Where parts of two types meet, the one behind converts what it reads.
 
     Args:
-        model: from `create_model`, or any module that contains or is a block of ours; float32, on
-            the CPU. A module used in several places stays shared. Of DataParallel,
-            DistributedDataParallel, a compiled model or AveragedModel, the model inside counts.
+        model: any module, float32, on the CPU. A module used in several places stays shared. Of
+            DataParallel, DistributedDataParallel, a compiled model or AveragedModel, the model
+            inside counts.
         mean, std: of R, G and B in the range 0..255; the stem then normalises, and the model takes
             raw RGB values, float32 or uint8 [B, 3, H, W], such as a channels_last view of an image.
         dtype: of weights and maps: torch.float32 (None is that, too) or torch.float16. The model
@@ -59,6 +65,8 @@ def optimize(
         whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
             share memory that stays with the process (`ops.release_memory`). For models of
             `create_model` whose blocks can all be fused; there are no backbone features then.
+        example_inputs: arguments of the model, on which the outputs of both are compared: see
+            `comparison` of the report.
 
     Returns:
         A module called like the model. It pickles, copies, compiles and exports; its weights have
@@ -72,7 +80,8 @@ def optimize(
         ValueError: model is optimised or scripted, or has a compiled part, or holds a tensor that
             is not on the CPU or not float32; or mean and std are not what they should be, or not of
             use; or dtype is none of these, or cannot hold a weight once batch norm is folded; or
-            keep_float32 names no block; or whole_graph is asked of a model that cannot have it.
+            keep_float32 names no block; or whole_graph is asked of a model that cannot have it; or
+            the model does not take example_inputs.
         RuntimeError: whole_graph is asked for, and the native extension is missing.
     """
     if isinstance(model, nn.Module):
@@ -82,9 +91,19 @@ def optimize(
     dtype = torch.float32 if dtype is None else dtype
     code_of("optimize", dtype)
     keep_float32 = _names(keep_float32)
+    plain = copied(model)
     converter = Converter(mean, std, dtype, keep_float32)
-    module = converter.convert(copied(model))
+    module = converter.convert_by_structure(converter.convert(copied(plain)))
+    tried = converter.found_by_structure and dtype == torch.float32 and mean is None
+    if tried and does_the_same(plain, module) is False:
+        converter = Converter(mean, std, dtype, keep_float32)
+        module = converter.convert(copied(plain))
+        reason = "makes something else of an image once its parts are fused"
+        converter.entries.append(Entry("", type(model).__name__, reason))
     report = Report(tuple(converter.entries))
+    if example_inputs is not None:
+        comparison = compare(plain, module, example_inputs)
+        report = dataclasses.replace(report, comparison=comparison)
     for name in keep_float32:
         if not any(is_part(entry.path, name) for entry in report.entries):
             blocks = ", ".join(repr(entry.path) for entry in report.entries[:3])
@@ -95,19 +114,24 @@ def optimize(
     if dtype != torch.float32:
         read_any_element(module)
     stems = [entry for entry in report.entries if entry.kind == Stem.__name__]
-    plain = [entry for entry in stems if not entry.fused]
-    if mean is not None and (plain or not stems):
-        got = f"{plain[0].path}, which {plain[0].reason}" if plain else "a model without one"
+    plain_stems = [entry for entry in stems if not entry.fused]
+    ours = [module for module in plain.modules() if isinstance(module, Stem)]
+    if mean is not None and (plain_stems or not (ours or converter.normalizes)):
+        got = (
+            f"{plain_stems[0].path}, which {plain_stems[0].reason}"
+            if plain_stems
+            else ("a model without one")
+        )
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")
     result = OptimizedModel(
         whole_or_refused(module, report) if whole_graph else module, report, dtype
     )
     if not any(entry.fused for entry in report.entries):
-        warnings.warn(_nothing(model, report, converter.kinds), stacklevel=3)  # beyond no_grad
+        warnings.warn(_nothing(model, report), stacklevel=3)  # beyond no_grad
     return result
 
 
-def _nothing(model: nn.Module, report: Report, kinds: list[str]) -> str:
+def _nothing(model: nn.Module, report: Report) -> str:
     """The warning that nothing was fused."""
     if report.entries:
         entry = report.entries[0]
@@ -116,8 +140,8 @@ def _nothing(model: nn.Module, report: Report, kinds: list[str]) -> str:
             f"as {entry.path or 'the model itself'}, which {entry.reason}; report() has them all."
         )
     return (
-        f"optimize fused nothing: expected a model with blocks of seaformer_kernels.modules "
-        f"({', '.join(kinds)}), got {type(model).__name__} without any."
+        "optimize fused nothing: expected a model with convolutions or linear layers, got "
+        f"{type(model).__name__} without any."
     )
 
 

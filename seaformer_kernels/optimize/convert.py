@@ -40,6 +40,10 @@ from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.ops._packed import WeightOverflow
 from seaformer_kernels.ops.stem_block import joins
 from seaformer_kernels.optimize.report import Entry
+from seaformer_kernels.optimize.structure.known import sea_attention
+from seaformer_kernels.optimize.structure.match import Match
+from seaformer_kernels.optimize.structure.reasons import plain_layers
+from seaformer_kernels.optimize.structure.replace import Replacer
 
 
 class Converter:
@@ -51,7 +55,9 @@ class Converter:
         keep_float32: names of parts that have float32 instead.
 
     Attributes:
-        entries: one for each of our blocks met, in order.
+        entries: one for each block met, in order, and each layer that stayed plain.
+        found_by_structure: how many blocks were found in classes of others.
+        normalizes: whether one of those reads the image and normalises it.
     """
 
     def __init__(
@@ -61,9 +67,12 @@ class Converter:
         dtype: torch.dtype = torch.float32,
         keep_float32: Collection[str] = (),
     ):
+        self._normalisation = mean, std
         self._dtype = dtype
         self._keep_float32 = keep_float32
         self.entries: list[Entry] = []
+        self.found_by_structure = 0
+        self.normalizes = False
         self._results: dict[object, nn.Module] = {}  # so that shared modules stay shared
         self._makers = {
             Stem: functools.partial(FusedStem.of, mean=mean, std=std),
@@ -77,11 +86,6 @@ class Converter:
             ConvBN: lambda block, dtype: folded_convolution(block),
         }
 
-    @property
-    def kinds(self) -> list[str]:
-        """The names of the blocks it looks for."""
-        return [kind.__name__ for kind in self._makers]
-
     def convert(self, module: nn.Module, path: str = "") -> nn.Module:
         """What takes the place of module: a fused block, or itself with its children converted."""
         if module not in self._results:
@@ -89,6 +93,47 @@ class Converter:
             self._results[module] = result or module
             self._convert_children(result or module, path)
         return self._results[module]
+
+    def convert_by_structure(self, model: nn.Module) -> nn.Module:
+        """What takes the place of a model whose blocks of ours are converted."""
+        model = self._known(model, "")
+        replacer = Replacer(model, self._make_match)
+        model = replacer.replace()
+        self.found_by_structure += replacer.found
+        self.entries = [entry for entry in self.entries if not _is_part_of_more(entry, model)]
+        told = [entry.path for entry in self.entries]
+        for path, layer, reason in plain_layers(model, replacer.reasons):
+            if not any(is_part(path, name) for name in told):
+                self.entries.append(Entry(path, type(layer).__name__, reason))
+        return model
+
+    def _make_match(
+        self, match: Match, path: str, reads_image: bool, takes_its_place: bool
+    ) -> nn.Module:
+        mean, std = self._normalisation
+        make: Callable[..., FusedBlock] = match.make
+        if reads_image and match.normalizing is not None and mean is not None:
+            make = functools.partial(match.normalizing, mean=mean, std=std)
+            self.normalizes = True
+        result = self._make(lambda _, dtype: make(dtype=dtype), None, path)
+        dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
+        if takes_its_place:  # of what may be a block of ours that was told of
+            self.entries = [entry for entry in self.entries if entry.path != path]
+        self.entries.append(Entry(path, match.kind, dtype=name_of(dtype)))
+        return result
+
+    def _known(self, module: nn.Module, path: str) -> nn.Module:
+        """The same with blocks in place of classes of others that are known by their weights."""
+        if isinstance(module, FusedBlock):
+            return module
+        ours = sea_attention(module)
+        if ours is not None:
+            self.found_by_structure += 1
+            return self._block(ours, path) or module
+        for name, child in module._modules.items():
+            if child is not None:
+                module._modules[name] = self._known(child, _join(path, name))
+        return module
 
     def _block(self, module: nn.Module, path: str) -> nn.Module | None:
         kind = next((kind for kind in self._makers if isinstance(module, kind)), None)
@@ -142,6 +187,16 @@ class Converter:
                 module._modules[name] = self.convert(child, _join(path, name))
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             _join_stem(module)
+
+
+def _is_part_of_more(entry: Entry, model: nn.Module) -> bool:
+    """Whether what a folded ConvBN did is part of a block by now."""
+    if entry.kind != ConvBN.__name__ or not entry.fused:
+        return False
+    try:
+        return not isinstance(model.get_submodule(entry.path), nn.Conv2d)
+    except AttributeError:
+        return True
 
 
 def is_part(path: str, name: str) -> bool:

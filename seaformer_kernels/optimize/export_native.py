@@ -16,7 +16,7 @@ from seaformer_kernels.fused import Unservable
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.optimize import optimize
 from seaformer_kernels.optimize.model import OptimizedModel
-from seaformer_kernels.optimize.whole_graph import WholeSegmenter, whole_network
+from seaformer_kernels.optimize.whole_graph import whole_network
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def export_native(
     processor, and needs no native extension to write. csrc/network/plan.h has its format.
 
     Args:
-        model: from `create_model`, or what `optimize` made of it with a mean and std; in a wrapper
-            that `optimize` takes, too.
+        model: anyone's that is wholly steps of a plan, such as those of `create_model`, or what
+            `optimize` made of it with a mean and std; in a wrapper that `optimize` takes, too.
         path: the file.
         mean, std: of R, G and B in the range 0..255, as for `optimize`; those of a model that is
             optimised already are inside.
@@ -62,8 +62,8 @@ def export_native(
 
     Raises:
         TypeError: model is not a module.
-        ValueError: the model has blocks that cannot be fused, or is not one of `create_model`; or
-            it has no mean and std, or is given them twice; or as `optimize`.
+        ValueError: the model has blocks that cannot be fused, or something else between them; or it
+            has no mean and std, or is given them twice; or as `optimize`.
         OSError: the file cannot be written.
     """
     if isinstance(model, nn.Module):
@@ -80,8 +80,7 @@ def export_native(
         whole = whole_network(model.module)
     except Unservable as error:
         raise ValueError(
-            "export_native: expected a model of create_model whose blocks can all be fused, but "
-            f"{error}."
+            f"export_native: expected a model that is wholly blocks that can be fused, but {error}."
         ) from None
     if not whole.normalizes:
         raise ValueError(
@@ -89,5 +88,5 @@ def export_native(
         )
     path = Path(path)
     write_whole({path: lambda file: file.write_bytes(ops.memory_of(whole.plan))}, flush=True)
-    task = "segmentation" if isinstance(whole, WholeSegmenter) else "classification"
+    task = "classification" if whole.scale[0] == 0 else "segmentation"
     return NativeFile(path, task, whole.num_classes, len(whole.plan))

@@ -33,7 +33,7 @@ class OptimizedModel(nn.Module):
     def __new__(
         cls, module: nn.Module, report: Report, dtype: torch.dtype = torch.float32
     ) -> OptimizedModel:
-        return super().__new__(_class_for(type(module)))
+        return super().__new__(_class_for(_importable(type(module))))
 
     def __init__(self, module: nn.Module, report: Report, dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -112,7 +112,12 @@ class OptimizedModel(nn.Module):
 
     def __reduce__(self) -> tuple:
         # The class itself has no name to be found by.
-        return _new, (type(self.module),), self.__getstate__()
+        return _new, (_importable(type(self.module)),), self.__getstate__()
+
+
+def _importable(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class itself, or that whose forward was written anew for it."""
+    return getattr(kind, "rewritten_class", kind)
 
 
 @functools.cache

@@ -43,6 +43,27 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Outputs of a fused model beside those of the plain one, on the same inputs.
+
+    Attributes:
+        max_error: the largest difference of a number; 0 if there are no floating-point outputs.
+        largest: the largest number of the plain model.
+        equal_labels: the part of equal integers, such as labels; 1 if there are none.
+    """
+
+    max_error: float
+    largest: float
+    equal_labels: float
+
+    def __str__(self) -> str:
+        return (
+            f"On the example: differs by {self.max_error:.3g} at most, from outputs up to "
+            f"{self.largest:.3g}; {self.equal_labels:.4%} of the labels are equal."
+        )
+
+
+@dataclass(frozen=True)
 class Report:
     """What `optimize` did; `str()` gives it as readable lines.
 
@@ -51,11 +72,13 @@ class Report:
         input_size: height and width of the image that the share is of, if one was given.
         fused_share: the part of the multiply-adds of convolutions and matrix products that fused
             ops do, from 0 to 1; those of a folded ConvBN are not fused.
+        comparison: of the outputs on `example_inputs`, if some were given.
     """
 
     entries: tuple[Entry, ...]
     input_size: tuple[int, int] | None = None
     fused_share: float | None = None
+    comparison: Comparison | None = None
 
     @property
     def plain(self) -> tuple[Entry, ...]:
@@ -74,6 +97,8 @@ class Report:
                 f"In fused ops: {self.fused_share:.1%} of the multiply-adds for an image of "
                 f"{height}x{width}."
             )
+        if self.comparison is not None:
+            lines.append(str(self.comparison))
         groups: dict[tuple[str, str | None], list[str]] = {}
         for entry in self.plain:
             groups.setdefault((entry.kind, entry.reason), []).append(entry.path)

@@ -25,6 +25,7 @@ from seaformer_kernels.modules import SeaStage
 from seaformer_kernels.ops._facts import plan_facts
 from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, scale_of
 from seaformer_kernels.optimize.report import Report
+from seaformer_kernels.optimize.structure.plan import PlannedModel
 
 
 class WholeNetwork(SelfDescribing):
@@ -43,7 +44,13 @@ class WholeNetwork(SelfDescribing):
     dtype = torch.float32  # of those that were pickled before there were others
     _facts_of = staticmethod(plan_facts)
 
-    def __init__(self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool):
+    def __init__(
+        self,
+        plan: Tensor,
+        config: SeaFormerConfig | None,
+        num_classes: int,
+        normalizes: bool,
+    ):
         super().__init__(plan=plan)
         self.config = config
         self.num_classes = num_classes
@@ -93,11 +100,38 @@ class WholeClassifier(WholeNetwork):
         return self(x).argmax(1)
 
 
+class WholeModel(WholeNetwork):
+    """Anyone's model for inference as one op.
+
+    Args:
+        plan, num_classes, normalizes: as of `WholeNetwork`.
+        gives_labels: whether it makes labels, int64 and at the size of the image, of its logits.
+    """
+
+    def __init__(self, plan: Tensor, num_classes: int, normalizes: bool, gives_labels: bool):
+        super().__init__(plan, None, num_classes, normalizes)
+        self.gives_labels = gives_labels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the model makes of images [B, 3, H, W]."""
+        if self.gives_labels:
+            return self.predict(x).to(torch.int64)
+        return ops.network_logits(x, self.plan, self.num_classes, *self.scale, self.dtype)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Labels at a size, that of the image if none is given, or class indices [B]."""
+        if self.scale[0] == 0:
+            return self(x).argmax(1)
+        size = tuple(x.shape[-2:]) if size is None else size
+        return ops.network_labels(x, self.plan, self.num_classes, size)
+
+
 def whole_network(model: nn.Module) -> WholeNetwork:
     """A model as one op.
 
     Args:
-        model: a `SeaFormerSegmenter` or `SeaFormerClassifier` whose blocks are all fused.
+        model: of fused blocks, and of what there are steps for between them.
 
     Raises:
         Unservable: it is another module, or a part of it does something else; the message begins
@@ -106,12 +140,23 @@ def whole_network(model: nn.Module) -> WholeNetwork:
     if isinstance(model, WholeNetwork):
         return model
     if type(model) not in _FORMS:
-        raise Unservable(f"the model is a {type(model).__name__}, not one of create_model's")
+        return _anyones(model)
     task, form = _FORMS[type(model)]
     steps = _Steps()
     steps.add("", model, [0])
     plan = ops.pack_plan(task, model.num_classes, steps.normalizes, steps.needed())
     return form(plan, model.config, model.num_classes, steps.normalizes)
+
+
+def _anyones(model: nn.Module) -> WholeModel:
+    try:
+        planned = PlannedModel(model)
+        plan = ops.pack_plan(planned.task, planned.num_classes, planned.normalizes, planned.steps)
+        return WholeModel(plan, planned.num_classes, planned.normalizes, planned.gives_labels)
+    except Unservable as error:
+        raise Unservable(f"the model, a {type(model).__name__}, {error}") from None
+    except ValueError as error:
+        raise Unservable(f"the model is no plan: {error}") from None
 
 
 def whole_or_refused(module: nn.Module, report: Report, op: str = "optimize") -> WholeNetwork:
@@ -123,17 +168,17 @@ def whole_or_refused(module: nn.Module, report: Report, op: str = "optimize") ->
     """
     if _extension.module is None:
         raise RuntimeError(f"{op}: whole_graph needs the native extension, but {_extension.reason}")
-    if report.plain:
-        entry = report.plain[0]
-        raise ValueError(
-            f"{op}: whole_graph needs a model whose blocks can all be fused, got "
-            f"{entry.path}, which {entry.reason}."
-        )
     try:
         return whole_network(module)
     except Unservable as error:
+        if report.plain:
+            entry = report.plain[0]
+            raise ValueError(
+                f"{op}: whole_graph needs a model whose blocks can all be fused, got "
+                f"{entry.path or 'the model itself'}, which {entry.reason}."
+            ) from None
         raise ValueError(
-            f"{op}: whole_graph needs a model as create_model makes it, but {error}."
+            f"{op}: whole_graph needs a model that is wholly steps of a plan, but {error}."
         ) from None
 
 

@@ -217,6 +217,9 @@ def test_blocks_alone(isa, dtype):
         assert y.dtype == dtype
         assert_near(y, block(x), dtype)
     fast = sk.optimize(trained(ConvBN(6, 9, 3)), dtype=dtype)
+    assert fast(noise(2, 6, 7, 7).to(dtype)).dtype == dtype
+    grouped = nn.Sequential(nn.Conv2d(6, 6, 3, groups=2), nn.Conv2d(6, 4, 1))
+    fast = sk.optimize(trained(grouped), dtype=dtype, keep_float32=["1"])
     assert fast(noise(2, 6, 7, 7).to(dtype)).dtype == torch.float32
 
 

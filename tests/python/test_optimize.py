@@ -17,6 +17,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import parametrizations
 
 import seaformer_kernels as sk
+from seaformer_kernels.fused import FusedPointwise
 from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
 from seaformer_kernels.models.config import FAMILY, BlockConfig, SeaFormerConfig, SeaStageConfig
 from seaformer_kernels.modules import (
@@ -271,9 +272,9 @@ def test_the_report_reads_well():
     pointwise, stem = (sk.cpu.chosen(name, "float32") for name in ("pointwise", "stem"))
     assert pointwise == stem
     assert str(report) == (
-        "Fused or folded: 1 Stem, 7 InvertedResidual, 1 SeaAttention, 3 Mlp, 16 ConvBN, "
-        "1 SegmentationHead, 1 FusionGate.\n"
-        f"In float32, by {pointwise}: 14.\n"
+        "Fused or folded: 1 Stem, 11 InvertedResidual, 1 SeaAttention, 3 Mlp, 6 ConvBN, "
+        "1 SegmentationHead, 1 FusionGate, 12 Pointwise.\n"
+        f"In float32, by {pointwise}: 30.\n"
         "Plain: 2 SeaAttention; each scales by 1.0, not by 1 / sqrt(4):\n"
         "  backbone.trans2.transformer_blocks.0.attn\n"
         "  backbone.trans2.transformer_blocks.1.attn"
@@ -473,13 +474,11 @@ def reflecting():
     [
         (kernel_size_7, "kernel size 7 and stride 1; there are kernels for sizes 3 and 5"),
         (lambda: InvertedResidual(8, 8, stride=3), "kernel size 3 and stride 3"),
-        (lambda: OwnForward(8, 8), r"has a forward of its own \(OwnForward\)"),
         (hooked, r"has a forward hook \(InvertedResidual\)"),
         (hooked_inside, r"has a forward hook \(BatchNorm2d\)"),
         (patched_inside, r"has a forward of its own \(ReLU\)"),
         (weight_normed, r"has a forward hook \(Conv2d\)"),
         (parametrized, r"has parametrizations \(ParametrizedConv2d\)"),
-        (other_activation, "has the layers ConvBN, GELU, ConvBN, ReLU, ConvBN, not ConvBN, ReLU"),
         (no_statistics, "has a batch norm without running statistics"),
         (instance_norm, "has InstanceNorm2d where BatchNorm2d is expected"),
         (dilated, r"has a convolution with padding \(2, 2\), not \(1, 1\)"),
@@ -499,15 +498,23 @@ def test_what_cannot_be_served_stays_plain(make, reason):
         torch.testing.assert_close(fast.module[0](x), block(x), rtol=1e-4, atol=1e-4)
 
 
-def test_batch_norms_inside_of_plain_blocks_are_folded():
+@pytest.mark.parametrize("make", [lambda: OwnForward(8, 8), other_activation])
+def test_blocks_that_differ_are_served_by_structure(make):
+    block = trained(make())
+    fast = sk.optimize(nn.Sequential(block))
+    assert any(entry.kind == "InvertedResidual" and entry.fused for entry in fast.report().entries)
+    assert_same(nn.Sequential(block), fast, noise(2, 8, 9, 8))
+
+
+def test_what_is_inside_of_plain_blocks_is_served():
     fast = sk.optimize(hooked_inside().eval())
-    assert [(e.path, e.fused) for e in fast.report().entries] == [
-        ("", False),
-        ("conv.0", False),
-        ("conv.2", True),
-        ("conv.4", True),
-    ]
-    assert type(fast.module.conv[2]) is nn.Conv2d and fast.module.conv[2].groups == 32
+    assert {(e.path, e.kind, e.fused) for e in fast.report().entries} == {
+        ("", "InvertedResidual", False),
+        ("conv.0", "ConvBN", False),
+        ("conv.0.c", "Pointwise", True),
+        ("conv.2", "InvertedResidual", True),
+    }
+    assert not [m for m in fast.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
 
 
 @pytest.mark.parametrize("affine", [False, True])
@@ -643,12 +650,12 @@ def test_what_is_no_plain_model():
             sk.optimize(model)
 
 
-def test_attention_that_stays_plain_uses_folded_convolutions():
+def test_attention_that_stays_plain_uses_fused_convolutions():
     block = trained(SeaAttention(8, 4, 2))
     block.scale = 1.0
     fast = sk.optimize(block)
     assert_same(block, fast, noise(2, 8, 6, 5))
-    assert isinstance(fast.module.to_q, nn.Conv2d)
+    assert isinstance(fast.module.to_q, FusedPointwise)
 
 
 def test_state_dict_round_trip(mini, tmp_path):

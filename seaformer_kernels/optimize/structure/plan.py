@@ -1,0 +1,249 @@
+"""A model of fused blocks as the steps of a plan, whatever its classes are called."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from seaformer_kernels import ops
+from seaformer_kernels.fused import (
+    FusedClassificationHead,
+    FusedSegmentationHead,
+    Unservable,
+)
+from seaformer_kernels.graph import Untraceable, trace
+from seaformer_kernels.ops._facts import packed_facts
+from seaformer_kernels.optimize.structure.read import Values, is_leaf
+from seaformer_kernels.optimize.structure.rules import is_vector
+from seaformer_kernels.optimize.structure.values import (
+    Activated,
+    Called,
+    Convolution,
+    Given,
+    Labels,
+    Linear,
+    Mean,
+    Probabilities,
+    Product,
+    Question,
+    Resized,
+    Sum,
+    Value,
+)
+
+
+class PlannedModel:
+    """The steps of a model.
+
+    Args:
+        module: of fused blocks and what there are steps for between them.
+
+    Attributes:
+        steps: in the order in which they run.
+        task: classification if a vector comes out, else segmentation.
+        num_classes: channels of the last map.
+        gives_labels: whether the model makes labels, at the image's size, of that map.
+        normalizes: whether the first step takes raw RGB values.
+
+    Raises:
+        Unservable: something else is in it.
+    """
+
+    def __init__(self, module: nn.Module):
+        try:
+            graph = trace(module, is_leaf)
+            self._values = Values(graph, module)
+        except Untraceable as reason:
+            raise Unservable(str(reason)) from None
+        self._module = module
+        self.steps: list[ops.Step] = []
+        self.normalizes = False
+        self._maps: dict[Value, tuple[int, int]] = {}  # numbers and channels
+        output = self._values.output
+        if len(self._values.given) != 1 or output is None:
+            raise Unservable("takes or gives other things than one tensor")
+        logits = self._logits(output)
+        self.gives_labels = logits is not output
+        number, self.num_classes = self._map(logits)
+        if number != len(self.steps) or not self.steps:
+            raise Unservable("ends with what it made before")
+        vector = _is_flat(logits)
+        self.task = ops.Task.CLASSIFICATION if vector else ops.Task.SEGMENTATION
+
+    def _logits(self, output: Value) -> Value:
+        """What labels are made of, or the output itself."""
+        if not isinstance(output, Labels):
+            return output
+        (scores,) = output.inputs
+        if isinstance(scores, Probabilities):
+            (scores,) = scores.inputs
+        if isinstance(scores, Resized) and not scores.align_corners and scores.scale is None:
+            logits, *questions = scores.inputs
+            if questions and all(_asked_of(q) == {self._values.given[0]} for q in questions):
+                return logits
+        raise Unservable("makes labels of another size than the image's")
+
+    def _map(self, value: Value) -> tuple[int, int]:
+        """The number and the channels of a map, of which it adds the steps."""
+        if value not in self._maps:
+            self._maps[value] = self._add(value)
+        return self._maps[value]
+
+    def _step(self, packed: torch.Tensor, inputs: tuple[int, ...], residual: bool = False) -> int:
+        self.steps.append(ops.Step(packed, inputs, residual))
+        return len(self.steps)
+
+    def _add(self, value: Value) -> tuple[int, int]:
+        if isinstance(value, Given):
+            return 0, 3
+        if isinstance(value, Linear) and (value.factor, value.shift) == (1, 0):
+            return self._map(value.inputs[0])
+        if isinstance(value, Called):
+            return self._called(value)
+        if isinstance(value, Convolution) and value.is_pointwise:  # a linear layer, if it is left
+            (number, _) = self._map(value.inputs[0])
+            packed = ops.pack_pointwise(value.folded.rounded(), activation=value.activation)
+            return self._step(packed, (number,)), len(value.folded.bias)
+        if isinstance(value, Activated) and isinstance(value.inputs[0], Sum):
+            return self._sum(value.inputs[0], value.activation)
+        if isinstance(value, Sum):
+            return self._sum(value, "none")
+        if isinstance(value, Mean):
+            number, channels = self._map(value.inputs[0])
+            return self._step(ops.pack_global_pool(channels), (number,)), channels
+        if isinstance(value, Product) and is_vector(value.inputs[1]):
+            (number, channels), (vector, _) = map(self._map, value.inputs)
+            return self._step(ops.pack_scale(channels), (number, vector)), channels
+        if isinstance(value, Resized):
+            return self._resized(value)
+        return self._other(value)
+
+    def _called(self, value: Called) -> tuple[int, int]:
+        block = value.block
+        if isinstance(block, FusedSegmentationHead) and len(block.graph.steps):
+            raise Unservable("has a head with gates of its own")
+        numbers = tuple(self._map(x)[0] for x in value.inputs)
+        self.normalizes |= getattr(block, "normalizes", False)
+        facts = packed_facts(block.packed)
+        width = facts["classes" if isinstance(block, FusedSegmentationHead) else "out_channels"]
+        return self._step(block.packed, numbers, getattr(block, "residual", False)), int(width)
+
+    def _sum(self, value: Sum, activation: str) -> tuple[int, int]:
+        (first, channels), (second, _) = map(self._map, value.inputs)
+        return self._step(ops.pack_add(channels, activation=activation), (first, second)), channels
+
+    def _resized(self, value: Resized) -> tuple[int, int]:
+        source, *questions = value.inputs
+        number, channels = self._map(source)
+        align = value.align_corners
+        if value.scale is not None:
+            times, other = value.scale
+            if times != other or times > ops.MOST_TIMES:
+                raise Unservable(f"resizes by {value.scale}")
+            packed = ops.pack_upsample(channels, times, align_corners=align)
+            return self._step(packed, (number,)), channels
+        asked = set().union(*map(_asked_of, questions)) if questions else set()
+        if len(asked) != 1:
+            raise Unservable("resizes to a size that is no map's")
+        like, like_channels = self._map(asked.pop())
+        packed = ops.pack_resize(channels, like_channels, align_corners=align)
+        return self._step(packed, (number, like)), channels
+
+    def _other(self, value: Value) -> tuple[int, int]:
+        node = value.node
+        pool = self._pool_of(node)
+        if pool is not None and len(value.inputs) == 1:
+            number, channels = self._map(value.inputs[0])
+            return self._step(ops.pack_pool(channels, **pool), (number,)), channels
+        if node.target in (torch.cat, torch.concat) and _axis(node) in (1, -3):
+            maps = [self._map(self._values[x]) for x in node.args[0]]
+            (number, channels), *others = maps
+            for other, width in others:
+                number = self._step(ops.pack_concat(channels, width), (number, other))
+                channels += width
+            return number, channels
+        raise Unservable(f"does what there is no step for ({_name(node, self._module)})")
+
+    def _pool_of(self, node: fx.Node) -> dict[str, object] | None:
+        """The arguments of `ops.pack_pool`, of a node that pools by windows."""
+        if node.op == "call_module":
+            pool = self._module.get_submodule(node.target)
+            if type(pool) not in (nn.MaxPool2d, nn.AvgPool2d):
+                return None
+            facts = {name: getattr(pool, name, default) for name, default in _POOL_DEFAULTS.items()}
+            average = isinstance(pool, nn.AvgPool2d)
+        elif node.target in (F.max_pool2d, F.avg_pool2d):
+            average = node.target is F.avg_pool2d
+            names = _AVERAGE_ARGUMENTS if average else _MAXIMUM_ARGUMENTS
+            given = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
+            facts = _POOL_DEFAULTS | given
+        else:
+            return None
+        kernel = _pair(facts["kernel_size"])
+        stride, dilation = _pair(facts["stride"] or kernel), _pair(facts["dilation"])
+        square = stride[0] == stride[1] and dilation[0] == dilation[1]
+        if facts["ceil_mode"] or facts["return_indices"] or facts["divisor_override"] or not square:
+            return None
+        return {
+            "kernel_size": kernel,
+            "stride": stride[0],
+            "padding": _pair(facts["padding"]),
+            "dilation": dilation[0],
+            "average": average,
+            "counts_padding": bool(facts["count_include_pad"]),
+        }
+
+
+_POOL_DEFAULTS: dict[str, object] = {
+    "kernel_size": 1,
+    "stride": None,
+    "padding": 0,
+    "dilation": 1,
+    "ceil_mode": False,
+    "return_indices": False,
+    "count_include_pad": True,
+    "divisor_override": None,
+}
+_MAXIMUM_ARGUMENTS = ["kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"]
+_AVERAGE_ARGUMENTS = [
+    "kernel_size",
+    "stride",
+    "padding",
+    "ceil_mode",
+    "count_include_pad",
+    "divisor_override",
+]
+
+
+def _pair(value: object) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _axis(node: fx.Node) -> object:
+    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+
+
+def _asked_of(question: Value) -> set[Value]:
+    """The maps whose size a question is about."""
+    asked: set[Value] = set()
+    for value in question.inputs:
+        asked |= _asked_of(value) if isinstance(value, Question) else {value}
+    return asked
+
+
+def _is_flat(value: Value) -> bool:
+    """Whether a value has lost the axes of a map."""
+    if isinstance(value, Called):
+        return isinstance(value.block, FusedClassificationHead)
+    while not isinstance(value, Mean):
+        if not isinstance(value, Convolution | Activated | Linear):
+            return False
+        (value,) = value.inputs
+    return not value.is_map
+
+
+def _name(node: fx.Node, module: nn.Module) -> str:
+    if node.op == "call_module":
+        return type(module.get_submodule(node.target)).__name__
+    return node.target if isinstance(node.target, str) else node.target.__name__

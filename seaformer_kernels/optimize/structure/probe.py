@@ -1,0 +1,92 @@
+"""A last look at whole models: whether the fused one does the same as the plain one."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seaformer_kernels.optimize.report import Comparison
+from seaformer_kernels.optimize.structure.check import is_close
+
+_SIDES = ((64, 96), (224, 224))  # the second for models that take this size only
+
+
+@torch.no_grad()
+def does_the_same(model: nn.Module, fused: nn.Module) -> bool | None:
+    """Whether two models make the same of an image; None if nothing is known.
+
+    That is so if the first one takes no images, or makes something else of them in each call.
+
+    Args:
+        model: in eval mode; nobody else's.
+        fused: made of it; what calls leave in it stays in a copy.
+    """
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+        return None  # hooks tell their owners of calls
+    fused = copy.deepcopy(fused)
+    with torch.random.fork_rng(devices=()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a model says of an image that it may not take
+        for sides in _SIDES:
+            image = torch.randn(1, first.in_channels, *sides)
+            try:
+                expected = model(image.clone())
+            except Exception:
+                continue
+            if is_close(_called(fused, image), expected):
+                return True
+            return None if not is_close(_called(model, image), expected) else False
+    return None
+
+
+def _called(model: nn.Module, image: Tensor) -> object:
+    try:
+        return model(image.clone())
+    except Exception as error:
+        return error
+
+
+@torch.no_grad()
+def compare(model: nn.Module, fused: nn.Module, inputs: Sequence[object]) -> Comparison:
+    """The outputs of two models on the same inputs; what calls leave in them stays in copies.
+
+    Raises:
+        ValueError: the model cannot be called so, or the outputs are of other shapes.
+    """
+    model, fused = copy.deepcopy(model), copy.deepcopy(fused)
+    try:
+        expected = list(_tensors(model(*copy.deepcopy(inputs))))
+    except Exception as error:
+        raise ValueError(
+            "optimize: expected example_inputs that the model takes, got some with which it fails "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    got = list(_tensors(fused(*copy.deepcopy(inputs))))
+    if [x.shape for x in got] != [x.shape for x in expected]:
+        raise ValueError(
+            "optimize: expected outputs of one shape, got "
+            f"{[list(x.shape) for x in expected]} and, fused, {[list(x.shape) for x in got]}"
+        )
+    error, largest, equal, count = 0.0, 0.0, 0, 0
+    for x, y in zip(expected, got, strict=True):
+        if x.is_floating_point() and x.numel():
+            error = max(error, (x.double() - y.double()).abs().max().item())
+            largest = max(largest, x.abs().max().item())
+        elif x.numel():
+            equal, count = equal + int((x == y).sum()), count + x.numel()
+    return Comparison(error, largest, equal / count if count else 1.0)
+
+
+def _tensors(outputs: object) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, Mapping):
+        for value in outputs.values():
+            yield from _tensors(value)
+    elif isinstance(outputs, Sequence) and not isinstance(outputs, str):
+        for value in outputs:
+            yield from _tensors(value)

@@ -1,0 +1,346 @@
+"""What functions and methods make, as values: rules by what a node calls.
+
+A rule gives None for what it does not understand.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, fx
+from torch.nn import functional as F
+
+from seaformer_kernels.fused import Folded
+from seaformer_kernels.optimize.structure.values import (
+    Activated,
+    Convolution,
+    Greatest,
+    Labels,
+    Linear,
+    Mean,
+    Probabilities,
+    Question,
+    Resized,
+    Sum,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from seaformer_kernels.optimize.structure.read import Values
+
+
+def folded_of(weight: Tensor, bias: Tensor | None) -> Folded:
+    """Weight and bias in float64."""
+    weight = weight.double()
+    return Folded(weight, weight.new_zeros(len(weight)) if bias is None else bias.double())
+
+
+def is_vector(x: Value) -> bool:
+    """Whether a map is known to have one pixel, or none of the axes of a map."""
+    while isinstance(x, Activated | Linear | Convolution) and (
+        not isinstance(x, Convolution) or x.is_pointwise
+    ):
+        (x,) = x.inputs
+    return isinstance(x, Mean)
+
+
+_Rule = Callable[["Values", fx.Node], "Value | None"]
+
+
+def _argument(node: fx.Node, at: int, name: str, default: object = None) -> object:
+    return node.args[at] if len(node.args) > at else node.kwargs.get(name, default)
+
+
+def _one(values: Values, node: fx.Node) -> Value | None:
+    """The only map that a node reads, its first argument."""
+    x = _argument(node, 0, "input")
+    inputs = [n for n in node.all_input_nodes if n.op != "get_attr"]
+    return values[x] if isinstance(x, fx.Node) and inputs == [x] else None
+
+
+def _activation(name: str, of: tuple[object, ...] = ()) -> _Rule:
+    """Of a function whose further arguments, `inplace` apart, are these."""
+
+    def rule(values: Values, node: fx.Node) -> Value | None:
+        x = _one(values, node)
+        further = [*node.args[1:], *(v for k, v in node.kwargs.items() if k not in _IGNORED)]
+        plain = [value for value in further if not isinstance(value, bool)]
+        if x is None or (tuple(plain) != of and plain):
+            return None
+        return values.activated((node,), x, name)
+
+    return rule
+
+
+_IGNORED = ("inplace", "input")
+
+
+def _gelu(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    if x is None or _argument(node, 1, "approximate", "none") != "none":
+        return None
+    return values.activated((node,), x, "gelu")
+
+
+def _clamped(low: str, high: str) -> _Rule:
+    def rule(values: Values, node: fx.Node) -> Value | None:
+        x = _one(values, node)
+        bounds = _argument(node, 1, low), _argument(node, 2, high)
+        name = {(0, None): "relu", (0, 6): "relu6"}.get(bounds)
+        return values.activated((node,), x, name) if x is not None and name else None
+
+    return rule
+
+
+def _arithmetic(kind: str) -> _Rule:
+    """Addition, subtraction, multiplication and division, of two maps or a map and a number."""
+
+    def rule(values: Values, node: fx.Node) -> Value | None:
+        if len(node.args) != 2 or set(node.kwargs) - {"alpha"}:
+            return None
+        if node.kwargs.get("alpha", 1) != 1:
+            return None
+        a, b = (values.attribute(x) for x in node.args)
+        if isinstance(a, fx.Node) and isinstance(b, fx.Node):
+            maps = values[a], values[b]
+            if any(isinstance(x, Question) for x in maps):
+                return Question(node, (node,), maps)
+            if kind == "add":
+                return Sum(node, (node,), maps)
+            return values.product(node, *maps) if kind == "mul" else None
+        node_first = isinstance(a, fx.Node)
+        x, number = (a, b) if node_first else (b, a)
+        if not isinstance(x, fx.Node) or not isinstance(number, int | float):
+            return None
+        if isinstance(values[x], Question):
+            return Question(node, (node,), (values[x],))
+        if not node_first and kind in ("sub", "div"):
+            return None
+        factor, shift = {
+            "add": (1.0, float(number)),
+            "sub": (1.0, -float(number)),
+            "mul": (float(number), 0.0),
+            "div": (1 / number if number else 0.0, 0.0),
+        }[kind]
+        return values.linear(node, values[x], factor, shift) if factor else None
+
+    return rule
+
+
+def _same(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    return values.same((node,), x) if x is not None and len(node.args) == 1 else None
+
+
+def _dropout(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    training = _argument(node, 2, "training", True)
+    probability = _argument(node, 1, "p", 0.5)
+    if x is None or (training is not False and probability != 0):
+        return None
+    return values.same((node,), x)
+
+
+def _mean(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    axes, keep = _argument(node, 1, "dim"), _argument(node, 2, "keepdim", False)
+    if x is None or not isinstance(axes, list | tuple) or "dtype" in node.kwargs:
+        return None
+    if sorted(axis % 4 for axis in axes if isinstance(axis, int)) != [2, 3]:
+        return None
+    return Mean(node, (node,), (x,), is_map=bool(keep))
+
+
+def _pool(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    if x is None or _argument(node, 1, "output_size") not in (1, (1, 1), [1, 1]):
+        return None
+    return Mean(node, (node,), (x,), is_map=True)
+
+
+def _flatten(values: Values, node: fx.Node) -> Value | None:
+    x = _one(values, node)
+    if x is None or _argument(node, 1, "start_dim", 0) != 1 or not is_vector(x):
+        return None
+    return values.as_vector((node,), x, is_map=False)
+
+
+def _view(values: Values, node: fx.Node) -> Value | None:
+    """A vector with other axes; its sizes may be asked of maps."""
+    x = values[node.args[0]] if isinstance(node.args[0], fx.Node) else None
+    if x is None or not is_vector(x):
+        return None
+    sizes = node.args[1:]
+    if len(sizes) == 1 and isinstance(sizes[0], list | tuple):
+        sizes = tuple(sizes[0])
+    others = [values[n] for n in node.all_input_nodes if n is not node.args[0]]
+    if not all(isinstance(other, Question) for other in others):
+        return None
+    asked = tuple(dict.fromkeys(n for other in others for n in _asking(other)))
+    if len(sizes) == 4 and tuple(sizes[2:]) == (1, 1):
+        return values.as_vector((*asked, node), x, is_map=True)
+    if len(sizes) == 2:
+        return values.as_vector((*asked, node), x, is_map=False)
+    return None
+
+
+def _asking(question: Value) -> tuple[fx.Node, ...]:
+    """The nodes that ask for sizes, and those that count with them."""
+    further = [n for x in question.inputs if isinstance(x, Question) for n in _asking(x)]
+    return (*further, *question.nodes)
+
+
+def _unsqueezed(values: Values, node: fx.Node) -> Value | None:
+    """v[:, :, None, None]"""
+    x = values[node.args[0]]
+    if isinstance(x, Question):
+        return Question(node, (node,), (x,))
+    whole = slice(None, None, None)
+    if node.args[1] == (whole, whole, None, None) and is_vector(x):
+        return values.as_vector((node,), x, is_map=True)
+    return None
+
+
+def _convolved(values: Values, node: fx.Node) -> Value | None:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    defaults = (None, None, None, 1, 0, 1, 1)
+    x, *parts = (
+        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    )
+    weight, bias, stride, padding, dilation, groups = map(values.attribute, parts)
+    if not isinstance(x, fx.Node) or x not in values or not isinstance(weight, Tensor):
+        return None
+    if not (bias is None or isinstance(bias, Tensor)) or isinstance(padding, str):
+        return None
+    if not all(isinstance(v, int | tuple | list) for v in (stride, padding, dilation, groups)):
+        return None
+    folded = folded_of(weight.detach(), None if bias is None else bias.detach())
+    return Convolution(
+        node, (node,), (values[x],), folded, _pair(stride), _pair(padding), _pair(dilation), groups
+    )
+
+
+def _pair(value: int | tuple[int, ...] | list[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[-1])
+
+
+def _normed(values: Values, node: fx.Node) -> Value | None:
+    names = (
+        "input",
+        "running_mean",
+        "running_var",
+        "weight",
+        "bias",
+        "training",
+        "momentum",
+        "eps",
+    )
+    defaults = (None, None, None, None, None, False, 0.1, 1e-5)
+    x, *parts = (
+        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    )
+    mean, variance, weight, bias, training, _, eps = map(values.attribute, parts)
+    if training is not False or not isinstance(x, fx.Node) or not isinstance(eps, float):
+        return None
+    if not isinstance(mean, Tensor) or not isinstance(variance, Tensor):
+        return None
+    scale = (variance.detach().double() + eps).rsqrt()
+    if isinstance(weight, Tensor):
+        scale = scale * weight.detach().double()
+    shift = -mean.detach().double() * scale
+    if isinstance(bias, Tensor):
+        shift = shift + bias.detach().double()
+    return values.normed((node,), values[x], scale, shift)
+
+
+def _question(values: Values, node: fx.Node) -> Value | None:
+    inputs = tuple(values[n] for n in node.all_input_nodes if n.op != "get_attr")
+    if node.target is getattr and node.args[1] not in ("shape", "ndim", "dtype", "device"):
+        return None
+    return Question(node, (node,), inputs)
+
+
+def _resized(values: Values, node: fx.Node) -> Value | None:
+    names = ("input", "size", "scale_factor", "mode", "align_corners")
+    defaults = (None, None, None, "nearest", None)
+    x, size, scale, mode, align = (
+        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    )
+    further = {"recompute_scale_factor", "antialias"} & {k for k, v in node.kwargs.items() if v}
+    if mode != "bilinear" or not isinstance(x, fx.Node) or further or len(node.args) > 5:
+        return None
+    factors = None
+    if size is None:
+        sides = scale if isinstance(scale, tuple | list) else (scale, scale)
+        if not all(isinstance(side, int | float) and side == int(side) > 0 for side in sides):
+            return None  # the coordinates of other scales are not those of the size
+        factors = (int(sides[0]), int(sides[-1]))
+    elif isinstance(size, int):
+        size = (size, size)
+    asked = tuple(values[n] for n in node.all_input_nodes if n is not x)
+    if not all(isinstance(question, Question) for question in asked):
+        return None
+    return Resized(node, (node,), (values[x], *asked), bool(align), size, factors)
+
+
+def _of_channels(kind: type[Value]) -> _Rule:
+    """What is made of the channels of every pixel."""
+
+    def rule(values: Values, node: fx.Node) -> Value | None:
+        x = _one(values, node)
+        if x is None or _argument(node, 1, "dim") not in (1, -3):
+            return None
+        others = set(node.kwargs) - {"dim", "input", "_stacklevel"}
+        if len(node.args) > 2 or any(node.kwargs[name] for name in others):
+            return None
+        return kind(node, (node,), (x,))
+
+    return rule
+
+
+def _item(values: Values, node: fx.Node) -> Value | None:
+    """Which channel is the greatest, or a vector with more axes."""
+    x, at = values[node.args[0]], node.args[1]
+    if isinstance(x, Greatest):
+        if at not in (1, "indices") or not x.used_only_by({node}):
+            return None
+        return Labels(node, (*x.nodes, node), x.inputs)
+    return _unsqueezed(values, node) if node.target is operator.getitem else _question(values, node)
+
+
+RULES: dict[object, _Rule] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _activation("relu")),
+    F.relu6: _activation("relu6"),
+    F.hardswish: _activation("hardswish"),
+    F.silu: _activation("silu"),
+    F.hardsigmoid: _activation("hardsigmoid"),
+    **dict.fromkeys((torch.sigmoid, F.sigmoid, "sigmoid", "sigmoid_"), _activation("sigmoid")),
+    F.gelu: _gelu,
+    F.hardtanh: _clamped("min_val", "max_val"),
+    **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip"), _clamped("min", "max")),
+    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _arithmetic("add")),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _arithmetic("sub")),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), _arithmetic("mul")),
+    **dict.fromkeys(
+        (operator.truediv, operator.itruediv, torch.div, "div", "div_"), _arithmetic("div")
+    ),
+    **dict.fromkeys(("contiguous", "clone", torch.clone), _same),
+    **dict.fromkeys((F.dropout, torch.dropout, F.dropout2d), _dropout),
+    **dict.fromkeys((torch.mean, "mean"), _mean),
+    F.adaptive_avg_pool2d: _pool,
+    **dict.fromkeys((torch.flatten, "flatten"), _flatten),
+    **dict.fromkeys(("view", "reshape", torch.reshape), _view),
+    **dict.fromkeys((operator.getitem, getattr), _item),
+    **dict.fromkeys((F.conv2d, torch.conv2d), _convolved),
+    **dict.fromkeys((F.batch_norm, torch.batch_norm), _normed),
+    **dict.fromkeys(("size", "dim", operator.floordiv, "numel"), _question),
+    **dict.fromkeys((torch.softmax, F.softmax, "softmax"), _of_channels(Probabilities)),
+    **dict.fromkeys((torch.argmax, "argmax"), _of_channels(Labels)),
+    **dict.fromkeys((torch.max, "max"), _of_channels(Greatest)),
+    F.interpolate: _resized,
+}

@@ -1,0 +1,199 @@
+"""What the nodes of a graph make, once norms and activations are part of the convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, fx
+
+from seaformer_kernels.fused import Folded, FusedBlock
+
+Padding = tuple[int, int] | str  # of rows and columns at each side; "same" as TensorFlow has it
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """What one node makes, or several that are one operation.
+
+    Attributes:
+        node: whose value it is.
+        nodes: all that it stands for; without those of its inputs.
+        inputs: the values that it is made of.
+    """
+
+    node: fx.Node
+    nodes: tuple[fx.Node, ...]
+    inputs: tuple[Value, ...]
+
+    def since(self, *beginnings: Value) -> set[fx.Node]:
+        """The nodes of it and of what it is made of, up to and without some values.
+
+        Of nodes that ask for sizes, those whose answers nobody else reads.
+        """
+        found: set[fx.Node] = set()
+        questions: list[Value] = []
+        queue: list[Value] = [self]
+        while queue:
+            value = queue.pop()
+            if value in beginnings:
+                continue
+            if isinstance(value, Question):
+                questions.append(value)
+                queue += [x for x in value.inputs if isinstance(x, Question)]
+            else:
+                found.update(value.nodes)
+                queue += value.inputs
+        for question in questions:  # those that read others' answers come first
+            if question.used_only_by(found):
+                found.update(question.nodes)
+        return found
+
+    def used_only_by(self, nodes: Iterator[fx.Node] | set[fx.Node]) -> bool:
+        """Whether nobody else reads it."""
+        return set(self.node.users) <= set(nodes)
+
+
+class Given(Value):
+    """An input of the graph."""
+
+
+class Other(Value):
+    """Anything that is not understood."""
+
+
+class Question(Value):
+    """Sizes of a map, and numbers made of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Value):
+    """A convolution with what is folded into it; of a vector, also a linear layer.
+
+    Attributes:
+        folded: weight [out, in / groups, height, width] and bias.
+        stride, padding, dilation: of rows and columns.
+        groups: of channels.
+        activation: behind it, as ops name them.
+    """
+
+    folded: Folded
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    activation: str = "none"
+
+    @property
+    def kernel_size(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        height, width = self.folded.weight.shape[2:]
+        return height, width
+
+    @property
+    def in_channels(self) -> int:
+        """Width of the input."""
+        return self.folded.weight.shape[1] * self.groups
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether it is a dense product at every pixel."""
+        return (
+            self.kernel_size == self.stride == (1, 1)
+            and self.padding in ((0, 0), "same")
+            and self.groups == 1
+        )
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel is by itself."""
+        return self.groups == self.in_channels == len(self.folded.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Value):
+    """A scale and a shift of each channel, float64, and perhaps an activation."""
+
+    scale: Tensor
+    shift: Tensor
+    activation: str = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Activated(Value):
+    """An activation of a value that it is no part of."""
+
+    activation: str
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Value):
+    """factor * x + shift, with the same numbers everywhere."""
+
+    factor: float = 1.0
+    shift: float = 0.0
+
+
+class Sum(Value):
+    """Of two maps of one size."""
+
+
+class Product(Value):
+    """Of two maps, the second of the first's size or one vector for all pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Value):
+    """Of all pixels of a map; a vector.
+
+    Attributes:
+        is_map: whether it has the axes of a map.
+    """
+
+    is_map: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Squeezed(Value):
+    """A map times a gate of each channel, that its mean makes by way of two layers.
+
+    Attributes:
+        reduce, expand: the layers.
+    """
+
+    reduce: Convolution
+    expand: Convolution
+
+
+@dataclass(frozen=True, eq=False)
+class Resized(Value):
+    """A map at another size, bilinearly; its further inputs are questions, of which size.
+
+    Attributes:
+        align_corners: as `torch.nn.functional.interpolate` has it.
+        size: height and width as the node's arguments have them, None if there is a scale.
+        scale: whole numbers that height and width grow by.
+    """
+
+    align_corners: bool
+    size: object
+    scale: tuple[int, int] | None = None
+
+
+class Probabilities(Value):
+    """The softmax of a map along its channels."""
+
+
+class Greatest(Value):
+    """The greatest channel of every pixel, and which one it is."""
+
+
+class Labels(Value):
+    """Which channel of every pixel is the greatest, the first of equal ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Called(Value):
+    """What a fused block makes."""
+
+    block: FusedBlock
