@@ -18,9 +18,12 @@ python=${PYTHON:-python3}
 
 # On the oldest there is, ARMv8.0, every code path of its runs, and on everything the emulator knows
 # those that calculate in half types and int8. On a big ARMv8.2 and one with 512-bit SVE only the choice is
-# tested.
+# tested. Of what is not NEON the kernels run alone: blocks over them do so natively.
 kernel_cpu=cortex-a53
+kernel_isa=neon
 kernel_parts=2 # as many processes
+plain_isa=scalar
+plain_tests=(convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ int8_gate_ upsample_argmax_)
 half_cpu=max
 half_isas=neon_fp16,neon_bf16,neon_dot,neon_i8mm
 half_tests=(half_ convert_ pointwise_ depthwise_ bilinear_ axial_ stem_kernel_ int8_)
@@ -31,8 +34,10 @@ python_cpu=cortex-a76
 python_tests_1=(test_fused_ops.py)
 python_half_cpu=max # golden cases of Tiny, since large models take minutes to make there
 python_tests_2=(test_upsample_argmax.py test_dropin_ops.py test_optimize.py)
-# Dot products have kernels of int8 alone, and the other tests have none of it.
-python_isas=scalar,neon,neon_fp16
+# Dot products have kernels of int8 alone, FP16 has those of float16, and the other tests have none of
+# it. The scalar ones are the same C++ as natively.
+python_isas=neon,neon_fp16
+python_cases="not neon_fp16 or (float16 and not bfloat16)"
 python_int8_tests=(test_int8_ops.py test_int8_gated_ops.py)
 python_int8_isas=neon,neon_dot
 cmake=${CMAKE:-cmake}
@@ -106,8 +111,10 @@ stage "cross build" build_kernel_tests || exit 1
 stage "wheel" "$here/make_site.sh" || exit 1
 for ((part = 1; part <= kernel_parts; part++)); do
   beside "kernel tests $part, $kernel_cpu" \
-    "$here/run.sh" $kernel_cpu "$build/kernel_tests" $part/$kernel_parts
+    "$here/run.sh" $kernel_cpu "$build/kernel_tests" --isa $kernel_isa $part/$kernel_parts
 done
+beside "plain kernels, $kernel_cpu" \
+  "$here/run.sh" $kernel_cpu "$build/kernel_tests" --isa $plain_isa "${plain_tests[@]}"
 join
 beside "half types, $half_cpu" "$here/run.sh" $half_cpu "$build/kernel_tests" --isa $half_isas \
   "${half_tests[@]}"
@@ -121,9 +128,11 @@ folder=$repo/tests/python
 # which takes minutes there.
 kernels="isas and not slow"
 beside "python tests 1, $python_cpu" \
-  run_python_tests $python_cpu $python_isas "$kernels" "${python_tests_1[@]/#/$folder/}"
+  run_python_tests $python_cpu $python_isas "$kernels" -k "$python_cases" \
+    "${python_tests_1[@]/#/$folder/}"
 beside "python tests 2, $python_cpu" \
-  run_python_tests $python_cpu $python_isas "$kernels" "${python_tests_2[@]/#/$folder/}"
+  run_python_tests $python_cpu $python_isas "$kernels" -k "$python_cases" \
+    "${python_tests_2[@]/#/$folder/}"
 beside "python tests of int8, $python_cpu" \
   run_python_tests $python_cpu $python_int8_isas "$kernels" "${python_int8_tests[@]/#/$folder/}"
 beside "choice of kernels and half types in python, $python_half_cpu" \
