@@ -27,6 +27,7 @@ from seaformer_kernels.optimize.structure.values import (
     Probabilities,
     Product,
     Question,
+    Reshaped,
     Resized,
     Sum,
     Value,
@@ -234,11 +235,13 @@ def _asked_of(question: Value) -> set[Value]:
 
 def _is_flat(value: Value) -> bool:
     """Whether a value has lost the axes of a map."""
-    if isinstance(value, Called):
-        return isinstance(value.block, FusedClassificationHead)
     while not isinstance(value, Mean):
-        if not isinstance(value, Convolution | Activated | Linear):
+        if isinstance(value, Called) and isinstance(value.block, FusedClassificationHead):
+            return True
+        if not is_vector(value):
             return False
+        if isinstance(value, Reshaped):
+            return not value.is_map
         (value,) = value.inputs
     return not value.is_map
 

@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from seaformer_kernels.fused import Folded, FusedBlock, Unservable
+from seaformer_kernels.fused import Folded, FusedBlock, Unservable, UpsampledLabels
 from seaformer_kernels.fused.batch_norm import scale_and_shift
 from seaformer_kernels.graph import Untraceable, check_called_plainly
 from seaformer_kernels.optimize.structure.rules import RULES, folded_of, is_vector
@@ -19,11 +19,14 @@ from seaformer_kernels.optimize.structure.values import (
     Called,
     Convolution,
     Given,
+    Labels,
     Linear,
     Mean,
     Other,
     Product,
     Question,
+    Reshaped,
+    Resized,
     Squeezed,
     Value,
 )
@@ -33,7 +36,7 @@ def is_leaf(module: nn.Module) -> bool:
     """Whether a module is read as a whole, rather than what its forward does."""
     if isinstance(module, nn.Sequential):
         return False
-    if isinstance(module, FusedBlock | nn.Conv2d) or _is_plain_norm(module):
+    if isinstance(module, FusedBlock | UpsampledLabels | nn.Conv2d) or _is_plain_norm(module):
         return True
     return type(module).__module__.startswith("torch.nn.")
 
@@ -105,6 +108,10 @@ class Values:
                 return other
             if isinstance(module, FusedBlock):
                 return Called(node, (node,), inputs, module)
+            if isinstance(module, UpsampledLabels):
+                size = node.args[1] if len(node.args) > 1 else None
+                resized = Resized(node, (), inputs, module.align_corners, size, module.scale)
+                return Labels(node, (node,), (resized,))
             if not one_map or "forward" in vars(module) or is_parametrized(module):
                 return other
             return self._of_module(node, module, inputs[0]) or other
@@ -200,8 +207,8 @@ class Values:
         """A vector with or without the axes of a map."""
         while isinstance(x, Linear) and (x.factor, x.shift) == (1, 0):
             nodes, (x,) = (*x.nodes, *nodes), x.inputs
-        if isinstance(x, Convolution | Activated):
-            return Linear(nodes[-1], nodes, (x,))
+        if isinstance(x, Convolution | Activated | Called):
+            return Reshaped(nodes[-1], nodes, (x,), is_map=is_map)
         if not isinstance(x, Mean) or not x.used_only_by(set(nodes)):
             return None
         return dataclasses.replace(x, node=nodes[-1], nodes=(*x.nodes, *nodes), is_map=is_map)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from seaformer_kernels.fused import Folded
+from seaformer_kernels.fused import Folded, FusedPointwise
 from seaformer_kernels.optimize.structure.values import (
     Activated,
+    Called,
     Convolution,
     Greatest,
     Labels,
@@ -40,11 +41,13 @@ def folded_of(weight: Tensor, bias: Tensor | None) -> Folded:
 
 def is_vector(x: Value) -> bool:
     """Whether a map is known to have one pixel, or none of the axes of a map."""
-    while isinstance(x, Activated | Linear | Convolution) and (
-        not isinstance(x, Convolution) or x.is_pointwise
-    ):
+    while not isinstance(x, Mean):
+        pointwise = isinstance(x, Convolution) and x.is_pointwise
+        called = isinstance(x, Called) and isinstance(x.block, FusedPointwise)
+        if not (pointwise or called or isinstance(x, Activated | Linear)):
+            return False
         (x,) = x.inputs
-    return isinstance(x, Mean)
+    return True
 
 
 _Rule = Callable[["Values", fx.Node], "Value | None"]

@@ -134,6 +134,13 @@ class Linear(Value):
     shift: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Reshaped(Linear):
+    """A vector with or without the axes of a map."""
+
+    is_map: bool = True
+
+
 class Sum(Value):
     """Of two maps of one size."""
 
