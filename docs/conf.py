@@ -70,6 +70,7 @@ docs/paper-and-code
 :caption: Results
 
 docs/results/accuracy
+docs/results/other-models
 docs/results/x86
 docs/results/arm
 benchmarks/README

@@ -117,8 +117,8 @@ class Converter:
             self.normalizes = True
         result = self._make(lambda _, dtype: make(dtype=dtype), None, path)
         dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
-        if takes_its_place:  # of what may be a block of ours that was told of
-            self.entries = [entry for entry in self.entries if entry.path != path]
+        if takes_its_place:  # and that of blocks of ours that were told of
+            self.entries = [entry for entry in self.entries if not is_part(entry.path, path)]
         self.entries.append(Entry(path, match.kind, dtype=name_of(dtype)))
         return result
 
