@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
 import operator
 import warnings
 from collections.abc import Callable, Iterator
@@ -70,14 +71,17 @@ def inputs_of(module: nn.Module) -> int:
 
 
 def check_called_plainly(module: nn.Module) -> None:
-    """Raises Untraceable if a call of a module does more than its forward."""
-    hooks = (
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
+    """Raises Untraceable if a call of a module does more than its forward.
+
+    Hooks with an attribute `only_converts` do not count, which change the types of maps.
+    """
+    hooks = itertools.chain(
+        module._forward_hooks.values(),
+        module._forward_pre_hooks.values(),
+        module._backward_hooks.values(),
+        module._backward_pre_hooks.values(),
     )
-    if any(hooks):
+    if not all(getattr(hook, "only_converts", False) for hook in hooks):
         raise Untraceable(f"has a hook ({type(module).__name__})")
 
 

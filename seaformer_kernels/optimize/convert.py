@@ -219,6 +219,9 @@ def _in_float32(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, di
     return tuple(map(convert, args)), {name: convert(x) for name, x in kwargs.items()}
 
 
+_in_float32.only_converts = True  # type: ignore[attr-defined]  # what traces look for
+
+
 def _entry(path: str, kind: type[nn.Module], result: nn.Module) -> Entry:
     dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
     return Entry(path, kind.__name__, dtype=name_of(dtype))

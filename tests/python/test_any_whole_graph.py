@@ -105,6 +105,20 @@ def test_raw_pixels_and_model_files(tmp_path):
         assert (got - expected).abs().max() < 1e-3 * scale
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v3/torchvision_small", "seaformer/segmentation_tiny"])
+def test_half_types(name):
+    model = zoo.create(name)
+    whole = sk.optimize(model, dtype=torch.float16, whole_graph=True)
+    blocks = sk.optimize(model, dtype=torch.float16)
+    assert {entry.dtype for entry in blocks.report().entries if entry.fused} == {"float16"}
+    x = zoo.images(1, 128, 128, seed=4)
+    with torch.inference_mode():
+        expected = model(x)
+        for fast in (whole, blocks):
+            error = (fast(x).float() - expected).abs().max()
+            assert error < 3e-2 * expected.abs().max()
+
+
 class Half(nn.Module):
     def __init__(self):
         super().__init__()

@@ -54,7 +54,7 @@ class Match:
         output: what is made.
         inputs: what it is made of.
         make: the block of an element type; it raises WeightOverflow.
-        channels: widths of the inputs.
+        channels: widths of the inputs; none where it need not be tried.
         takes_list: whether the block is called with a list of maps.
         further: what it is called with behind the maps, as nodes have it.
         normalizing: as make, of a block that takes raw images and normalises them with this mean
@@ -358,7 +358,7 @@ def _residual_call(value: Value) -> Match | None:
         block = called.block.with_residual()
         if block is not None:
             make = functools.partial(_made, block)
-            return Match(block.kind, value, (x,), make, (block.in_channels,))
+            return Match(block.kind, value, (x,), make, ())
     return None
 
 

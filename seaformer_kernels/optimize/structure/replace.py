@@ -84,11 +84,9 @@ class Replacer:
         self, match: Match, original: Callable, place: str, path: str, in_code: bool = False
     ) -> nn.Module | None:
         """The block of a match in the graph of the module at a path, if it does the same."""
-        trial = match.make(torch.float32)
-        if match.channels and not agree(
-            original, functools.partial(match.call, trial), match.channels
-        ):
-            return None
+        return self._made(match, place, path, in_code) if _agrees(match, original) else None
+
+    def _made(self, match: Match, place: str, path: str, in_code: bool = False) -> nn.Module:
         self.found += 1
         reads_image = not path and isinstance(match.inputs[0], Given)
         return self._make(match, place, reads_image, not in_code)
@@ -118,16 +116,15 @@ class Replacer:
         """Lets the code of a submodule call blocks in place of regions."""
         part = module.get_submodule(name)
         if name and regions.is_chain(some, name):
-            places = [regions.first_call(region, name) for region in some]
-            blocks = [
-                self._block(
-                    region.match, functools.partial(regions.run, region), join(path, place), path
-                )
-                for region, place in zip(some, places, strict=True)
-            ]
-            if None not in blocks:
+            runs = [functools.partial(regions.run, region) for region in some]
+            if all(_agrees(one.match, run) for one, run in zip(some, runs, strict=True)):
+                places = [join(path, regions.first_call(region, name)) for region in some]
+                blocks = [
+                    self._made(region.match, place, path)
+                    for region, place in zip(some, places, strict=True)
+                ]
                 put_in_place(self._model, part, nn.Sequential(*blocks))
-            return
+                return
         inside = {
             module.get_submodule(call.partition("@")[0])
             for region in some
@@ -161,6 +158,14 @@ class Replacer:
             if self._uses[part.get_submodule(name)] == 1:
                 parent, _, last = name.rpartition(".")
                 del part.get_submodule(parent)._modules[last]
+
+
+def _agrees(match: Match, original: Callable) -> bool:
+    """Whether the block of a match does on random maps what the original does."""
+    if not match.channels:  # there is nothing to try
+        return True
+    fused = functools.partial(match.call, match.make(torch.float32))
+    return agree(original, fused, match.channels)
 
 
 def keep_attributes(original: nn.Module, block: nn.Module) -> None:
