@@ -219,7 +219,7 @@ def _in_float32(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, di
     return tuple(map(convert, args)), {name: convert(x) for name, x in kwargs.items()}
 
 
-_in_float32.only_converts = True  # type: ignore[attr-defined]  # what traces look for
+_in_float32.only_converts = True  # what traces look for
 
 
 def _entry(path: str, kind: type[nn.Module], result: nn.Module) -> Entry:
