@@ -112,7 +112,7 @@ class Regions:
     def is_chain(self, regions: Sequence[Region], name: str) -> bool:
         """Whether a submodule does just these regions, each with what the one before makes."""
         nodes = [node for region in regions for node in region.nodes]
-        if self._calls[name] != len(nodes):
+        if self._calls[name] != len(nodes) or not self._is_done_by(name, nodes):
             return False
         return all(
             before.match.output.node is value.node
@@ -172,8 +172,12 @@ class Regions:
 
     def _is_used_only_by(self, name: str, region: Region) -> bool:
         """Whether all that is done in a submodule is part of a region, in one call."""
-        return f"{name}@1" not in self._calls and all(
-            node in region.nodes
+        return f"{name}@1" not in self._calls and self._is_done_by(name, region.nodes)
+
+    def _is_done_by(self, name: str, nodes: Collection[fx.Node]) -> bool:
+        """Whether these nodes are all that is done in a submodule."""
+        return all(
+            node in nodes
             for node in self.graph.nodes
             if node.op != "get_attr"
             and any(is_inside(key.partition("@")[0], name) for key in _calls(node))

@@ -125,12 +125,15 @@ class Replacer:
                 ]
                 put_in_place(self._model, part, nn.Sequential(*blocks))
                 return
-        inside = {
-            module.get_submodule(call.partition("@")[0])
-            for region in some
-            for node in region.nodes
-            for call in node.meta["calls"]
-        }
+        try:
+            inside = {
+                module.get_submodule(call.partition("@")[0])
+                for region in some
+                for node in region.nodes
+                for call in node.meta["calls"]
+            }
+        except AttributeError:  # a part of it is in a block by now
+            return
         try:
             regions = Regions.of(part, opaque=lambda m: m not in inside and _has_tensors(m))
         except Untraceable as reason:
