@@ -15,7 +15,7 @@ from seaformer_kernels.fused import FusedBlock
 from seaformer_kernels.graph import Untraceable
 from seaformer_kernels.optimize.structure.check import agree
 from seaformer_kernels.optimize.structure.match import Match
-from seaformer_kernels.optimize.structure.regions import Region, Regions
+from seaformer_kernels.optimize.structure.regions import Region, Regions, is_inside
 from seaformer_kernels.optimize.structure.rewrite import has_other_methods, rewrite, takes_no_more
 from seaformer_kernels.optimize.structure.values import Given
 
@@ -125,15 +125,12 @@ class Replacer:
                 ]
                 put_in_place(self._model, part, nn.Sequential(*blocks))
                 return
-        try:
-            inside = {
-                module.get_submodule(call.partition("@")[0])
-                for region in some
-                for node in region.nodes
-                for call in node.meta["calls"]
-            }
-        except AttributeError:  # a part of it is in a block by now
-            return
+        inside = {
+            module.get_submodule(call.partition("@")[0])
+            for region in some
+            for node in region.nodes
+            for call in node.meta["calls"]
+        }
         try:
             regions = Regions.of(part, opaque=lambda m: m not in inside and _has_tensors(m))
         except Untraceable as reason:
@@ -157,8 +154,9 @@ class Replacer:
         nodes = {node for region in replaced for node in region.nodes}
         called = {node: node.target for node in regions.graph.nodes if node.op == "call_module"}
         left = {name for node, name in called.items() if node not in nodes}
-        for name in {*called.values()} - left:
-            if self._uses[part.get_submodule(name)] == 1:
+        for name in {*called.values()}:
+            kept = any(is_inside(name, other) for other in left)
+            if not kept and self._uses[part.get_submodule(name)] == 1:
                 parent, _, last = name.rpartition(".")
                 del part.get_submodule(parent)._modules[last]
 
