@@ -41,14 +41,22 @@ def scale_and_shift(norm: nn.Module, channels: int) -> tuple[Tensor, Tensor]:
         isinstance(value, Tensor) and value.shape == (channels,) for value in given
     ):
         raise Unservable(f"has {name} whose statistics are not one number for each channel")
+    scale, shift = affine_of(mean, variance, weight, bias, eps)
+    if type(norm) not in _KNOWN:
+        _try_out(norm, scale, shift)
+    return scale, shift
+
+
+def affine_of(
+    mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift in float64 of a batch norm with these statistics and parameters."""
     scale = (variance.detach().double() + eps).rsqrt()
     if weight is not None:
         scale = scale * weight.detach().double()
     shift = -mean.detach().double() * scale
     if bias is not None:
         shift = shift + bias.detach().double()
-    if type(norm) not in _KNOWN:
-        _try_out(norm, scale, shift)
     return scale, shift
 
 

@@ -61,6 +61,19 @@ class FusedBlock(SelfDescribing):
         )
 
 
+class FusedLayer(FusedBlock):
+    """A block in the place of one layer of PyTorch's, which takes an image by itself, too."""
+
+    def forward(self, input: Tensor) -> Tensor:  # as a plain layer's argument is called
+        if input.dim() == 3:
+            return self(input[None])[0]
+        return self._run(self.in_dtype(input))
+
+    def _run(self, x: Tensor) -> Tensor:
+        """The op on a batch of maps in the block's type."""
+        raise NotImplementedError
+
+
 def check_forward(module: nn.Module, block: type[nn.Module]) -> None:
     """Raises Unservable unless calling module runs the forward of block and nothing else."""
     if not isinstance(module, block):

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels import ops
-from seaformer_kernels.fused.block import FusedBlock
+from seaformer_kernels.fused.block import FusedLayer
 from seaformer_kernels.fused.folding import Folded
 from seaformer_kernels.ops._window import Padding, padding_of
 
 
-class FusedConvolution(FusedBlock):
+class FusedConvolution(FusedLayer):
     """A dense convolution and its activation for inference; channels_last maps out.
 
     Args:
@@ -63,11 +63,9 @@ class FusedConvolution(FusedBlock):
         rows, columns = folded.weight.shape[2:]
         return cls(packed, len(folded.bias), (rows, columns), stride, padding, dilation)
 
-    def forward(self, input: Tensor) -> Tensor:  # as a plain one's argument is called
-        if input.dim() == 3:  # an image by itself, as PyTorch's convolutions take it
-            return self(input[None])[0]
+    def _run(self, x: Tensor) -> Tensor:
         return ops.convolution(
-            self.in_dtype(input),
+            x,
             self.packed,
             self.out_channels,
             self.kernel_size,

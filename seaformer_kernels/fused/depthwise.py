@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels import ops
-from seaformer_kernels.fused.block import FusedBlock
+from seaformer_kernels.fused.block import FusedLayer
 from seaformer_kernels.fused.folding import Folded
 
 
-class FusedDepthwise(FusedBlock):
+class FusedDepthwise(FusedLayer):
     """A depthwise convolution and its activation for inference; channels_last maps out.
 
     Args:
@@ -44,7 +44,5 @@ class FusedDepthwise(FusedBlock):
         )
         return cls(packed, folded.weight.shape[2], stride)
 
-    def forward(self, input: Tensor) -> Tensor:  # as a plain one's argument is called
-        if input.dim() == 3:  # an image by itself, as PyTorch's convolutions take it
-            return self(input[None])[0]
-        return ops.depthwise(self.in_dtype(input), self.packed, self.kernel_size, self.stride)
+    def _run(self, x: Tensor) -> Tensor:
+        return ops.depthwise(x, self.packed, self.kernel_size, self.stride)

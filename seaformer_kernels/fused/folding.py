@@ -21,6 +21,11 @@ class Folded:
         """The same layer with each output times its scale [out]."""
         return Folded(self.weight * _along_outputs(scale, self.weight), self.bias * scale)
 
+    def normed(self, scale: Tensor, shift: Tensor) -> "Folded":
+        """The same layer with a batch norm behind it, which does scale * x + shift."""
+        scaled = self.scaled(scale)
+        return Folded(scaled.weight, scaled.bias + shift)
+
     def rounded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias in float32, as ops pack them."""
         return self.weight.float(), self.bias.float()
@@ -28,9 +33,13 @@ class Folded:
 
 def fold(layer: nn.Conv2d | nn.Linear) -> Folded:
     """A layer without batch norm."""
-    weight = layer.weight.detach().double()
-    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
-    return Folded(weight, bias)
+    return folded_of(layer.weight, layer.bias)
+
+
+def folded_of(weight: Tensor, bias: Tensor | None) -> Folded:
+    """A layer with these weights, and perhaps a bias."""
+    weight = weight.detach().double()
+    return Folded(weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().double())
 
 
 def convolution(block: nn.Module) -> nn.Conv2d:
@@ -92,9 +101,7 @@ def check_conv(
 
 def _fold(block: ConvBN) -> Folded:
     conv = convolution(block)
-    scale, shift = scale_and_shift(block[1], conv.out_channels)
-    folded = fold(conv).scaled(scale)
-    return Folded(folded.weight, folded.bias + shift)
+    return fold(conv).normed(*scale_and_shift(block[1], conv.out_channels))
 
 
 def _along_outputs(values: Tensor, weight: Tensor) -> Tensor:

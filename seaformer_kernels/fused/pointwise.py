@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels import ops
-from seaformer_kernels.fused.block import FusedBlock
+from seaformer_kernels.fused.block import FusedLayer
 from seaformer_kernels.fused.folding import Folded
 
 
-class FusedPointwise(FusedBlock):
+class FusedPointwise(FusedLayer):
     """A 1x1 convolution for inference; channels_last maps of the type of the weights out.
 
     Args:
@@ -30,7 +30,5 @@ class FusedPointwise(FusedBlock):
         packed = ops.pack_pointwise(folded.rounded(), activation=activation, dtype=dtype)
         return cls(packed, len(folded.bias))
 
-    def forward(self, input: Tensor) -> Tensor:  # as a plain one's argument is called
-        if input.dim() == 3:  # an image by itself, as PyTorch's convolutions take it
-            return self(input[None])[0]
-        return ops.pointwise(self.in_dtype(input), self.packed, self.out_channels)
+    def _run(self, x: Tensor) -> Tensor:
+        return ops.pointwise(x, self.packed, self.out_channels)

@@ -13,8 +13,9 @@ from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.optimize.checks import check_model, copied, normalisation
-from seaformer_kernels.optimize.convert import Converter, is_part, read_any_element
+from seaformer_kernels.optimize.convert import Converter, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
+from seaformer_kernels.optimize.paths import is_part
 from seaformer_kernels.optimize.report import Entry, Report
 from seaformer_kernels.optimize.structure.probe import compare, does_the_same
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
@@ -91,18 +92,17 @@ def optimize(
     dtype = torch.float32 if dtype is None else dtype
     code_of("optimize", dtype)
     keep_float32 = _names(keep_float32)
-    plain = copied(model)
     converter = Converter(mean, std, dtype, keep_float32)
-    module = converter.convert_by_structure(converter.convert(copied(plain)))
+    module = converter.convert_by_structure(converter.convert(copied(model)))
     tried = converter.found_by_structure and dtype == torch.float32 and mean is None
-    if tried and does_the_same(plain, module) is False:
+    if tried and does_the_same(copied(model), module) is False:
         converter = Converter(mean, std, dtype, keep_float32)
-        module = converter.convert(copied(plain))
+        module = converter.convert(copied(model))
         reason = "makes something else of an image once its parts are fused"
         converter.entries.append(Entry("", type(model).__name__, reason))
     report = Report(tuple(converter.entries))
     if example_inputs is not None:
-        comparison = compare(plain, module, example_inputs)
+        comparison = compare(copied(model), module, example_inputs)
         report = dataclasses.replace(report, comparison=comparison)
     for name in keep_float32:
         if not any(is_part(entry.path, name) for entry in report.entries):
@@ -113,13 +113,12 @@ def optimize(
             )
     if dtype != torch.float32:
         read_any_element(module)
-    stems = [entry for entry in report.entries if entry.kind == Stem.__name__]
-    plain_stems = [entry for entry in stems if not entry.fused]
-    ours = [module for module in plain.modules() if isinstance(module, Stem)]
-    if mean is not None and (plain_stems or not (ours or converter.normalizes)):
+    plain_stem = next((e for e in report.plain if e.kind == Stem.__name__), None)
+    has_stem = converter.normalizes or any(isinstance(part, Stem) for part in model.modules())
+    if mean is not None and (plain_stem or not has_stem):
         got = (
-            f"{plain_stems[0].path}, which {plain_stems[0].reason}"
-            if plain_stems
+            f"{plain_stem.path}, which {plain_stem.reason}"
+            if plain_stem
             else ("a model without one")
         )
         raise ValueError(f"optimize: mean and std need a Stem that can be fused, got {got}.")

@@ -10,7 +10,6 @@ from torch import Tensor, fx, nn
 from torch._dynamo import lookup_backend
 
 from seaformer_kernels.graph import Untraceable
-from seaformer_kernels.optimize.structure.check import agree
 from seaformer_kernels.optimize.structure.regions import Regions
 from seaformer_kernels.optimize.structure.rewrite import call_blocks
 
@@ -117,13 +116,8 @@ def _fuse(module: fx.GraphModule) -> bool:
         return False
     replaced = []
     for region in regions.found:
-        match = region.match
-        block = match.make(torch.float32)
-        original = functools.partial(regions.run, region)
-        if not match.channels or agree(
-            original, functools.partial(match.call, block), match.channels
-        ):
-            replaced.append((region, block))
+        if region.match.agrees(functools.partial(regions.run, region)):
+            replaced.append((region, region.match.make(torch.float32)))
     if replaced:
         call_blocks(module, module.graph, replaced)
         module.recompile()

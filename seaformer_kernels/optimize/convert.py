@@ -39,6 +39,7 @@ from seaformer_kernels.modules import (
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.ops._packed import WeightOverflow
 from seaformer_kernels.ops.stem_block import joins
+from seaformer_kernels.optimize.paths import is_part, join
 from seaformer_kernels.optimize.report import Entry
 from seaformer_kernels.optimize.structure.known import sea_attention
 from seaformer_kernels.optimize.structure.match import Match
@@ -132,7 +133,7 @@ class Converter:
             return self._block(ours, path) or module
         for name, child in module._modules.items():
             if child is not None:
-                module._modules[name] = self._known(child, _join(path, name))
+                module._modules[name] = self._known(child, join(path, name))
         return module
 
     def _block(self, module: nn.Module, path: str) -> nn.Module | None:
@@ -169,7 +170,7 @@ class Converter:
                 half = module.get_submodule(name)
                 if (half, "residual") not in self._results:
                     make = functools.partial(fused.of, residual=True)
-                    half_path = _join(path, name)
+                    half_path = join(path, name)
                     made[half, "residual"] = result = self._make(make, half, half_path)
                     entries.append(_entry(half_path, kind, result))
         except Unservable:
@@ -184,7 +185,7 @@ class Converter:
     def _convert_children(self, module: nn.Module, path: str) -> None:
         for name, child in module._modules.items():
             if child is not None:
-                module._modules[name] = self.convert(child, _join(path, name))
+                module._modules[name] = self.convert(child, join(path, name))
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             _join_stem(module)
 
@@ -197,11 +198,6 @@ def _is_part_of_more(entry: Entry, model: nn.Module) -> bool:
         return not isinstance(model.get_submodule(entry.path), nn.Conv2d)
     except AttributeError:
         return True
-
-
-def is_part(path: str, name: str) -> bool:
-    """Whether the module at a path is of that name or inside of it; all are inside of ""."""
-    return not name or path == name or path.startswith(f"{name}.")
 
 
 def read_any_element(model: nn.Module) -> None:
@@ -234,7 +230,3 @@ def _join_stem(sequence: nn.Sequential) -> None:
         if fused and joins(stem.packed, block.packed):
             sequence._modules[name] = FusedStemBlock(stem, block)
             sequence._modules[next_name] = nn.Identity()
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

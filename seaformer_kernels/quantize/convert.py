@@ -31,7 +31,8 @@ from seaformer_kernels.modules import (
 )
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.optimize.checks import copied
-from seaformer_kernels.optimize.convert import Converter, is_part
+from seaformer_kernels.optimize.convert import Converter
+from seaformer_kernels.optimize.paths import is_part
 from seaformer_kernels.optimize.report import Entry
 from seaformer_kernels.quantize.calibration import Normalisation
 from seaformer_kernels.quantize.simulate import (

@@ -25,6 +25,7 @@ from seaformer_kernels.fused import (
     UpsampledLabels,
 )
 from seaformer_kernels.ops import ACTIVATIONS
+from seaformer_kernels.optimize.structure.check import agree
 from seaformer_kernels.optimize.structure.values import (
     Affine,
     Called,
@@ -32,9 +33,7 @@ from seaformer_kernels.optimize.structure.values import (
     Labels,
     Linear,
     Mean,
-    Probabilities,
     Product,
-    Question,
     Resized,
     Squeezed,
     Sum,
@@ -77,6 +76,13 @@ class Match:
     def call(self, block: nn.Module, *maps: Tensor) -> object:
         """What a block makes of maps."""
         return block(list(maps)) if self.takes_list else block(*maps)
+
+    def agrees(self, original: Callable[..., object]) -> bool:
+        """Whether its block does on random maps what the original does."""
+        if not self.channels:  # there is nothing to try
+            return True
+        fused = functools.partial(self.call, self.make(torch.float32))
+        return agree(original, fused, self.channels)
 
     @property
     def nodes(self) -> set[fx.Node]:
@@ -152,7 +158,7 @@ def _classification_head(value: Value) -> Match | None:
     if not isinstance(value, Convolution) or not value.is_pointwise or value.activation != "none":
         return None
     (mean,) = value.inputs
-    while isinstance(mean, Linear) and (mean.factor, mean.shift) == (1, 0):  # a dropout
+    while isinstance(mean, Linear) and mean.is_identity:  # a dropout
         (mean,) = mean.inputs
     if not isinstance(mean, Mean) or mean.is_map:
         return None
@@ -279,9 +285,7 @@ def _labels(value: Value) -> Match | None:
     """argmax(interpolate(x)), also of what is between 0 and 1."""
     if not isinstance(value, Labels):
         return None
-    (scores,) = value.inputs
-    if isinstance(scores, Probabilities):
-        (scores,) = scores.inputs
+    scores = value.scores
     if not isinstance(scores, Resized):
         return None
     logits, *questions = scores.inputs
@@ -310,18 +314,11 @@ def _gated(value: Value) -> tuple[Convolution, Convolution] | None:
             and coarse.is_pointwise
             and coarse.activation == "hardsigmoid"
             and not gate.align_corners
-            and all(_asks(question, local) for question in questions)
+            and all(q.asked <= {local, local.inputs[0]} for q in questions)  # of one size
             and questions
         ):
             return local, coarse
     return None
-
-
-def _asks(question: Value, of: Value) -> bool:
-    """Whether a question is of this map or its input, which are of one size, and of no other."""
-    inputs = [x for x in question.inputs if not isinstance(x, Question)]
-    further = [x for x in question.inputs if isinstance(x, Question)]
-    return all(x is of or x is of.inputs[0] for x in inputs) and all(_asks(x, of) for x in further)
 
 
 def _head(value: Value) -> Match | None:

@@ -15,7 +15,7 @@ from seaformer_kernels.fused import (
 from seaformer_kernels.graph import Untraceable, trace
 from seaformer_kernels.ops._facts import packed_facts
 from seaformer_kernels.optimize.structure.read import Values, is_leaf
-from seaformer_kernels.optimize.structure.rules import is_vector
+from seaformer_kernels.optimize.structure.rules import argument, is_vector, pair
 from seaformer_kernels.optimize.structure.values import (
     Activated,
     Called,
@@ -24,9 +24,7 @@ from seaformer_kernels.optimize.structure.values import (
     Labels,
     Linear,
     Mean,
-    Probabilities,
     Product,
-    Question,
     Reshaped,
     Resized,
     Sum,
@@ -76,12 +74,10 @@ class PlannedModel:
         """What labels are made of, or the output itself."""
         if not isinstance(output, Labels):
             return output
-        (scores,) = output.inputs
-        if isinstance(scores, Probabilities):
-            (scores,) = scores.inputs
+        scores = output.scores
         if isinstance(scores, Resized) and not scores.align_corners and scores.scale is None:
             logits, *questions = scores.inputs
-            if questions and all(_asked_of(q) == {self._values.given[0]} for q in questions):
+            if questions and all(q.asked == {self._values.given[0]} for q in questions):
                 return logits
         raise Unservable("makes labels of another size than the image's")
 
@@ -98,7 +94,7 @@ class PlannedModel:
     def _add(self, value: Value) -> tuple[int, int]:
         if isinstance(value, Given):
             return 0, 3
-        if isinstance(value, Linear) and (value.factor, value.shift) == (1, 0):
+        if isinstance(value, Linear) and value.is_identity:
             return self._map(value.inputs[0])
         if isinstance(value, Called):
             return self._called(value)
@@ -144,7 +140,7 @@ class PlannedModel:
                 raise Unservable(f"resizes by {value.scale}")
             packed = ops.pack_upsample(channels, times, align_corners=align)
             return self._step(packed, (number,)), channels
-        asked = set().union(*map(_asked_of, questions)) if questions else set()
+        asked = set().union(*(question.asked for question in questions))
         if len(asked) != 1:
             raise Unservable("resizes to a size that is no map's")
         like, like_channels = self._map(asked.pop())
@@ -157,7 +153,7 @@ class PlannedModel:
         if pool is not None and len(value.inputs) == 1:
             number, channels = self._map(value.inputs[0])
             return self._step(ops.pack_pool(channels, **pool), (number,)), channels
-        if node.target in (torch.cat, torch.concat) and _axis(node) in (1, -3):
+        if node.target in (torch.cat, torch.concat) and argument(node, 1, "dim", 0) in (1, -3):
             maps = [self._map(self._values[x]) for x in node.args[0]]
             (number, channels), *others = maps
             for other, width in others:
@@ -181,15 +177,15 @@ class PlannedModel:
             facts = _POOL_DEFAULTS | given
         else:
             return None
-        kernel = _pair(facts["kernel_size"])
-        stride, dilation = _pair(facts["stride"] or kernel), _pair(facts["dilation"])
+        kernel = pair(facts["kernel_size"])
+        stride, dilation = pair(facts["stride"] or kernel), pair(facts["dilation"])
         square = stride[0] == stride[1] and dilation[0] == dilation[1]
         if facts["ceil_mode"] or facts["return_indices"] or facts["divisor_override"] or not square:
             return None
         return {
             "kernel_size": kernel,
             "stride": stride[0],
-            "padding": _pair(facts["padding"]),
+            "padding": pair(facts["padding"]),
             "dilation": dilation[0],
             "average": average,
             "counts_padding": bool(facts["count_include_pad"]),
@@ -215,22 +211,6 @@ _AVERAGE_ARGUMENTS = [
     "count_include_pad",
     "divisor_override",
 ]
-
-
-def _pair(value: object) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _axis(node: fx.Node) -> object:
-    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-
-
-def _asked_of(question: Value) -> set[Value]:
-    """The maps whose size a question is about."""
-    asked: set[Value] = set()
-    for value in question.inputs:
-        asked |= _asked_of(value) if isinstance(value, Question) else {value}
-    return asked
 
 
 def _is_flat(value: Value) -> bool:

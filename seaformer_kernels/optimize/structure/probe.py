@@ -52,12 +52,17 @@ def _called(model: nn.Module, image: Tensor) -> object:
 
 @torch.no_grad()
 def compare(model: nn.Module, fused: nn.Module, inputs: Sequence[object]) -> Comparison:
-    """The outputs of two models on the same inputs; what calls leave in them stays in copies.
+    """The outputs of two models on the same inputs.
+
+    Args:
+        model: in eval mode; nobody else's.
+        fused: made of it; what calls leave in it stays in a copy.
+        inputs: arguments of both.
 
     Raises:
         ValueError: the model cannot be called so, or the outputs are of other shapes.
     """
-    model, fused = copy.deepcopy(model), copy.deepcopy(fused)
+    fused = copy.deepcopy(fused)
     try:
         expected = list(_tensors(model(*copy.deepcopy(inputs))))
     except Exception as error:

@@ -8,10 +8,11 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from seaformer_kernels.fused import Folded, FusedBlock, Unservable, UpsampledLabels
+from seaformer_kernels.fused import FusedBlock, Unservable, UpsampledLabels
 from seaformer_kernels.fused.batch_norm import scale_and_shift
+from seaformer_kernels.fused.folding import fold, folded_of
 from seaformer_kernels.graph import Untraceable, check_called_plainly
-from seaformer_kernels.optimize.structure.rules import RULES, folded_of, is_vector
+from seaformer_kernels.optimize.structure.rules import RULES, is_vector
 from seaformer_kernels.optimize.structure.same_padding import padding_of
 from seaformer_kernels.optimize.structure.values import (
     Activated,
@@ -165,12 +166,9 @@ class Values:
             padding = padding_of(module)
             if padding is None:
                 return None
-            bias = None if module.bias is None else module.bias.detach()
-            folded = folded_of(module.weight.detach(), bias)
-            return Convolution(
-                node, nodes, (x,), folded, module.stride, padding, module.dilation, module.groups
-            )
-        if _is_plain_norm(module):
+            window = module.stride, padding, module.dilation, module.groups
+            return Convolution(node, nodes, (x,), fold(module), *window)
+        if isinstance(getattr(module, "running_mean", None), Tensor):
             try:
                 scale, shift = scale_and_shift(module, len(module.running_mean))
             except Unservable:
@@ -178,10 +176,8 @@ class Values:
             return self.normed(nodes, x, scale, shift)
         kind = type(module)
         if kind is nn.Linear and is_vector(x):
-            bias = None if module.bias is None else module.bias.detach()
-            return Convolution(
-                node, nodes, (x,), folded_of(module.weight.detach()[:, :, None, None], bias)
-            )
+            folded = folded_of(module.weight[:, :, None, None], module.bias)
+            return Convolution(node, nodes, (x,), folded)
         if kind in (nn.Identity, nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.Dropout3d):
             return self.same(nodes, x)
         if kind is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1)):
@@ -205,7 +201,7 @@ class Values:
 
     def as_vector(self, nodes: tuple[fx.Node, ...], x: Value, is_map: bool) -> Value | None:
         """A vector with or without the axes of a map."""
-        while isinstance(x, Linear) and (x.factor, x.shift) == (1, 0):
+        while isinstance(x, Linear) and x.is_identity:
             nodes, (x,) = (*x.nodes, *nodes), x.inputs
         if isinstance(x, Convolution | Activated | Called):
             return Reshaped(nodes[-1], nodes, (x,), is_map=is_map)
@@ -223,8 +219,7 @@ class Values:
             and len(x.folded.bias) == len(scale)
             and x.used_only_by(set(nodes))
         ):
-            scaled = x.folded.scaled(scale)
-            folded = Folded(scaled.weight, scaled.bias + shift)
+            folded = x.folded.normed(scale, shift)
             return dataclasses.replace(x, node=nodes[-1], nodes=(*x.nodes, *nodes), folded=folded)
         return Affine(nodes[-1], nodes, (x,), scale, shift)
 
@@ -287,7 +282,7 @@ def _shifted_relu6(x: Value) -> tuple[Value, tuple[fx.Node, ...]] | None:
 def _squeezed(node: fx.Node, x: Value, gate: Value) -> Squeezed | None:
     """x * gate, if the gate is what squeeze-and-excitation makes of x."""
     behind: tuple[fx.Node, ...] = ()
-    if isinstance(gate, Linear) and (gate.factor, gate.shift) == (1, 0):  # other axes
+    if isinstance(gate, Linear) and gate.is_identity:  # other axes
         (inner,) = gate.inputs
         if inner.used_only_by(set(gate.nodes)) and gate.used_only_by({node}):
             gate, behind = inner, gate.nodes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, fx, nn
 
 from seaformer_kernels.graph import trace
+from seaformer_kernels.optimize.paths import is_part
 from seaformer_kernels.optimize.structure.match import Match, matches
 from seaformer_kernels.optimize.structure.read import Values, is_leaf
 
@@ -45,7 +46,7 @@ class Regions:
         self.module = module
         self.graph = graph
         self.values = Values(graph, module)
-        self.order = {node: i for i, node in enumerate(self.graph.nodes)}
+        order = {node: i for i, node in enumerate(graph.nodes)}
         taken: set[fx.Node] = set()
         self.found: list[Region] = []
         for value in reversed(self.values.all()):
@@ -55,7 +56,7 @@ class Regions:
                 nodes = match.nodes
                 if not nodes & taken:
                     taken |= nodes
-                    self.found.append(Region(match, tuple(sorted(nodes, key=self.order.get))))
+                    self.found.append(Region(match, tuple(sorted(nodes, key=order.get))))
                     break
         self.found.reverse()
         self._calls = Counter(
@@ -86,7 +87,7 @@ class Regions:
         "" for the module itself.
         """
         for key in _shared_calls(nodes):
-            name = key.partition("@")[0]
+            name = _name_of(key)
             if key in self._whole and self._is_always_whole(name):
                 return name
         return None
@@ -94,19 +95,19 @@ class Regions:
     def _is_always_whole(self, name: str) -> bool:
         """Whether whatever is done in a submodule is done in calls that are regions."""
         return all(
-            any(key in self._whole for key in calls if key.partition("@")[0] == name)
+            any(key in self._whole for key in calls if _name_of(key) == name)
             for calls in map(_calls, self.graph.nodes)
-            if any(is_inside(key.partition("@")[0], name) for key in calls)
+            if any(is_part(_name_of(key), name) for key in calls)
         )
 
     def innermost_call(self, nodes: Collection[fx.Node]) -> str:
         """The name of the innermost submodule that does what these nodes do, and more."""
-        return _shared_calls(nodes)[-1].partition("@")[0]
+        return _name_of(_shared_calls(nodes)[-1])
 
     def first_call(self, region: Region, name: str) -> str:
         """The name of what a region first calls inside of a submodule."""
         calls = _calls(region.nodes[0])
-        below = [key.partition("@")[0] for key in calls if len(key) > len(name)]
+        below = [_name_of(key) for key in calls if len(key) > len(name)]
         return below[0] if below else name
 
     def is_chain(self, regions: Sequence[Region], name: str) -> bool:
@@ -179,14 +180,13 @@ class Regions:
         return all(
             node in nodes
             for node in self.graph.nodes
-            if node.op != "get_attr"
-            and any(is_inside(key.partition("@")[0], name) for key in _calls(node))
+            if node.op != "get_attr" and any(is_part(_name_of(key), name) for key in _calls(node))
         )
 
 
-def is_inside(path: str, name: str) -> bool:
-    """Whether a submodule is that of a name, or inside of it."""
-    return not name or path == name or path.startswith(f"{name}.")
+def _name_of(call: str) -> str:
+    """The name of the submodule that is called."""
+    return call.partition("@")[0]
 
 
 def _calls(node: fx.Node) -> tuple[str, ...]:

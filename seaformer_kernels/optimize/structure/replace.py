@@ -8,14 +8,13 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-import torch
 from torch import nn
 
 from seaformer_kernels.fused import FusedBlock
 from seaformer_kernels.graph import Untraceable
-from seaformer_kernels.optimize.structure.check import agree
+from seaformer_kernels.optimize.paths import is_part, join
 from seaformer_kernels.optimize.structure.match import Match
-from seaformer_kernels.optimize.structure.regions import Region, Regions, is_inside
+from seaformer_kernels.optimize.structure.regions import Region, Regions
 from seaformer_kernels.optimize.structure.rewrite import has_other_methods, rewrite, takes_no_more
 from seaformer_kernels.optimize.structure.values import Given
 
@@ -84,7 +83,7 @@ class Replacer:
         self, match: Match, original: Callable, place: str, path: str, in_code: bool = False
     ) -> nn.Module | None:
         """The block of a match in the graph of the module at a path, if it does the same."""
-        return self._made(match, place, path, in_code) if _agrees(match, original) else None
+        return self._made(match, place, path, in_code) if match.agrees(original) else None
 
     def _made(self, match: Match, place: str, path: str, in_code: bool = False) -> nn.Module:
         self.found += 1
@@ -117,7 +116,7 @@ class Replacer:
         part = module.get_submodule(name)
         if name and regions.is_chain(some, name):
             runs = [functools.partial(regions.run, region) for region in some]
-            if all(_agrees(one.match, run) for one, run in zip(some, runs, strict=True)):
+            if all(one.match.agrees(run) for one, run in zip(some, runs, strict=True)):
                 places = [join(path, regions.first_call(region, name)) for region in some]
                 blocks = [
                     self._made(region.match, place, path)
@@ -154,19 +153,11 @@ class Replacer:
         nodes = {node for region in replaced for node in region.nodes}
         called = {node: node.target for node in regions.graph.nodes if node.op == "call_module"}
         left = {name for node, name in called.items() if node not in nodes}
-        for name in {*called.values()}:
-            kept = any(is_inside(name, other) for other in left)
+        for name in set(called.values()):
+            kept = any(is_part(name, other) for other in left)
             if not kept and self._uses[part.get_submodule(name)] == 1:
                 parent, _, last = name.rpartition(".")
                 del part.get_submodule(parent)._modules[last]
-
-
-def _agrees(match: Match, original: Callable) -> bool:
-    """Whether the block of a match does on random maps what the original does."""
-    if not match.channels:  # there is nothing to try
-        return True
-    fused = functools.partial(match.call, match.make(torch.float32))
-    return agree(original, fused, match.channels)
 
 
 def keep_attributes(original: nn.Module, block: nn.Module) -> None:
@@ -191,11 +182,6 @@ def set_submodule(module: nn.Module, path: str, child: nn.Module) -> None:
     """Sets the submodule of that name."""
     parent, _, name = path.rpartition(".")
     module.get_submodule(parent)._modules[name] = child
-
-
-def join(path: str, name: str) -> str:
-    """The name of a submodule's submodule."""
-    return f"{path}.{name}" if path and name else path or name
 
 
 def _has_tensors(module: nn.Module) -> bool:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from seaformer_kernels.fused import Folded, FusedPointwise
+from seaformer_kernels.fused import FusedPointwise
+from seaformer_kernels.fused.batch_norm import affine_of
+from seaformer_kernels.fused.folding import folded_of
 from seaformer_kernels.optimize.structure.values import (
     Activated,
     Called,
@@ -33,12 +35,6 @@ if TYPE_CHECKING:
     from seaformer_kernels.optimize.structure.read import Values
 
 
-def folded_of(weight: Tensor, bias: Tensor | None) -> Folded:
-    """Weight and bias in float64."""
-    weight = weight.double()
-    return Folded(weight, weight.new_zeros(len(weight)) if bias is None else bias.double())
-
-
 def is_vector(x: Value) -> bool:
     """Whether a map is known to have one pixel, or none of the axes of a map."""
     while not isinstance(x, Mean):
@@ -53,25 +49,30 @@ def is_vector(x: Value) -> bool:
 _Rule = Callable[["Values", fx.Node], "Value | None"]
 
 
-def _argument(node: fx.Node, at: int, name: str, default: object = None) -> object:
+def argument(node: fx.Node, at: int, name: str, default: object = None) -> object:
+    """What a function is called with at that place, or by that name."""
     return node.args[at] if len(node.args) > at else node.kwargs.get(name, default)
+
+
+def _arguments(node: fx.Node, **defaults: object) -> list[object]:
+    """What a function is called with, by the names of its arguments in their order."""
+    return [argument(node, at, *item) for at, item in enumerate(defaults.items())]
 
 
 def _one(values: Values, node: fx.Node) -> Value | None:
     """The only map that a node reads, its first argument."""
-    x = _argument(node, 0, "input")
+    x = argument(node, 0, "input")
     inputs = [n for n in node.all_input_nodes if n.op != "get_attr"]
     return values[x] if isinstance(x, fx.Node) and inputs == [x] else None
 
 
-def _activation(name: str, of: tuple[object, ...] = ()) -> _Rule:
-    """Of a function whose further arguments, `inplace` apart, are these."""
+def _activation(name: str) -> _Rule:
+    """Of a function that has no further arguments but `inplace`."""
 
     def rule(values: Values, node: fx.Node) -> Value | None:
         x = _one(values, node)
         further = [*node.args[1:], *(v for k, v in node.kwargs.items() if k not in _IGNORED)]
-        plain = [value for value in further if not isinstance(value, bool)]
-        if x is None or (tuple(plain) != of and plain):
+        if x is None or not all(isinstance(value, bool) for value in further):
             return None
         return values.activated((node,), x, name)
 
@@ -83,7 +84,7 @@ _IGNORED = ("inplace", "input")
 
 def _gelu(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    if x is None or _argument(node, 1, "approximate", "none") != "none":
+    if x is None or argument(node, 1, "approximate", "none") != "none":
         return None
     return values.activated((node,), x, "gelu")
 
@@ -91,7 +92,7 @@ def _gelu(values: Values, node: fx.Node) -> Value | None:
 def _clamped(low: str, high: str) -> _Rule:
     def rule(values: Values, node: fx.Node) -> Value | None:
         x = _one(values, node)
-        bounds = _argument(node, 1, low), _argument(node, 2, high)
+        bounds = argument(node, 1, low), argument(node, 2, high)
         name = {(0, None): "relu", (0, 6): "relu6"}.get(bounds)
         return values.activated((node,), x, name) if x is not None and name else None
 
@@ -140,8 +141,8 @@ def _same(values: Values, node: fx.Node) -> Value | None:
 
 def _dropout(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    training = _argument(node, 2, "training", True)
-    probability = _argument(node, 1, "p", 0.5)
+    training = argument(node, 2, "training", True)
+    probability = argument(node, 1, "p", 0.5)
     if x is None or (training is not False and probability != 0):
         return None
     return values.same((node,), x)
@@ -149,7 +150,7 @@ def _dropout(values: Values, node: fx.Node) -> Value | None:
 
 def _mean(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    axes, keep = _argument(node, 1, "dim"), _argument(node, 2, "keepdim", False)
+    axes, keep = argument(node, 1, "dim"), argument(node, 2, "keepdim", False)
     if x is None or not isinstance(axes, list | tuple) or "dtype" in node.kwargs:
         return None
     if sorted(axis % 4 for axis in axes if isinstance(axis, int)) != [2, 3]:
@@ -159,14 +160,14 @@ def _mean(values: Values, node: fx.Node) -> Value | None:
 
 def _pool(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    if x is None or _argument(node, 1, "output_size") not in (1, (1, 1), [1, 1]):
+    if x is None or argument(node, 1, "output_size") not in (1, (1, 1), [1, 1]):
         return None
     return Mean(node, (node,), (x,), is_map=True)
 
 
 def _flatten(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    if x is None or _argument(node, 1, "start_dim", 0) != 1 or not is_vector(x):
+    if x is None or argument(node, 1, "start_dim", 0) != 1 or not is_vector(x):
         return None
     return values.as_vector((node,), x, is_map=False)
 
@@ -208,10 +209,8 @@ def _unsqueezed(values: Values, node: fx.Node) -> Value | None:
 
 
 def _convolved(values: Values, node: fx.Node) -> Value | None:
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    defaults = (None, None, None, 1, 0, 1, 1)
-    x, *parts = (
-        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    x, *parts = _arguments(
+        node, input=None, weight=None, bias=None, stride=1, padding=0, dilation=1, groups=1
     )
     weight, bias, stride, padding, dilation, groups = map(values.attribute, parts)
     if not isinstance(x, fx.Node) or x not in values or not isinstance(weight, Tensor):
@@ -220,45 +219,37 @@ def _convolved(values: Values, node: fx.Node) -> Value | None:
         return None
     if not all(isinstance(v, int | tuple | list) for v in (stride, padding, dilation, groups)):
         return None
-    folded = folded_of(weight.detach(), None if bias is None else bias.detach())
+    folded = folded_of(weight, bias)
     return Convolution(
-        node, (node,), (values[x],), folded, _pair(stride), _pair(padding), _pair(dilation), groups
+        node, (node,), (values[x],), folded, pair(stride), pair(padding), pair(dilation), groups
     )
 
 
-def _pair(value: int | tuple[int, ...] | list[int]) -> tuple[int, int]:
+def pair(value: int | tuple[int, ...] | list[int]) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
     return (value[0], value[-1])
 
 
 def _normed(values: Values, node: fx.Node) -> Value | None:
-    names = (
-        "input",
-        "running_mean",
-        "running_var",
-        "weight",
-        "bias",
-        "training",
-        "momentum",
-        "eps",
-    )
-    defaults = (None, None, None, None, None, False, 0.1, 1e-5)
-    x, *parts = (
-        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    x, *parts = _arguments(
+        node,
+        input=None,
+        running_mean=None,
+        running_var=None,
+        weight=None,
+        bias=None,
+        training=False,
+        momentum=0.1,
+        eps=1e-5,
     )
     mean, variance, weight, bias, training, _, eps = map(values.attribute, parts)
     if training is not False or not isinstance(x, fx.Node) or not isinstance(eps, float):
         return None
     if not isinstance(mean, Tensor) or not isinstance(variance, Tensor):
         return None
-    scale = (variance.detach().double() + eps).rsqrt()
-    if isinstance(weight, Tensor):
-        scale = scale * weight.detach().double()
-    shift = -mean.detach().double() * scale
-    if isinstance(bias, Tensor):
-        shift = shift + bias.detach().double()
-    return values.normed((node,), values[x], scale, shift)
+    weight, bias = (part if isinstance(part, Tensor) else None for part in (weight, bias))
+    return values.normed((node,), values[x], *affine_of(mean, variance, weight, bias, eps))
 
 
 def _question(values: Values, node: fx.Node) -> Value | None:
@@ -269,10 +260,8 @@ def _question(values: Values, node: fx.Node) -> Value | None:
 
 
 def _resized(values: Values, node: fx.Node) -> Value | None:
-    names = ("input", "size", "scale_factor", "mode", "align_corners")
-    defaults = (None, None, None, "nearest", None)
-    x, size, scale, mode, align = (
-        _argument(node, i, n, d) for i, (n, d) in enumerate(zip(names, defaults, strict=True))
+    x, size, scale, mode, align = _arguments(
+        node, input=None, size=None, scale_factor=None, mode="nearest", align_corners=None
     )
     further = {"recompute_scale_factor", "antialias"} & {k for k, v in node.kwargs.items() if v}
     if mode != "bilinear" or not isinstance(x, fx.Node) or further or len(node.args) > 5:
@@ -296,7 +285,7 @@ def _of_channels(kind: type[Value]) -> _Rule:
 
     def rule(values: Values, node: fx.Node) -> Value | None:
         x = _one(values, node)
-        if x is None or _argument(node, 1, "dim") not in (1, -3):
+        if x is None or argument(node, 1, "dim") not in (1, -3):
             return None
         others = set(node.kwargs) - {"dim", "input", "_stacklevel"}
         if len(node.args) > 2 or any(node.kwargs[name] for name in others):

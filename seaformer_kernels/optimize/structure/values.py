@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor, fx
@@ -49,7 +49,7 @@ class Value:
                 found.update(question.nodes)
         return found
 
-    def used_only_by(self, nodes: Iterator[fx.Node] | set[fx.Node]) -> bool:
+    def used_only_by(self, nodes: Collection[fx.Node]) -> bool:
         """Whether nobody else reads it."""
         return set(self.node.users) <= set(nodes)
 
@@ -64,6 +64,14 @@ class Other(Value):
 
 class Question(Value):
     """Sizes of a map, and numbers made of them."""
+
+    @property
+    def asked(self) -> set[Value]:
+        """The maps that it is about."""
+        found: set[Value] = set()
+        for value in self.inputs:
+            found |= value.asked if isinstance(value, Question) else {value}
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +141,11 @@ class Linear(Value):
     factor: float = 1.0
     shift: float = 0.0
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is the value itself."""
+        return (self.factor, self.shift) == (1, 0)
+
 
 @dataclass(frozen=True, eq=False)
 class Reshaped(Linear):
@@ -197,6 +210,12 @@ class Greatest(Value):
 
 class Labels(Value):
     """Which channel of every pixel is the greatest, the first of equal ones."""
+
+    @property
+    def scores(self) -> Value:
+        """What is compared, before a softmax, which leaves the order as it is."""
+        (scores,) = self.inputs
+        return scores.inputs[0] if isinstance(scores, Probabilities) else scores
 
 
 @dataclass(frozen=True, eq=False)
