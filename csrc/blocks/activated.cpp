@@ -22,6 +22,16 @@ void activate(Element element, Activation activation, const OutPixels& pixels,
   activate_kernel(element).run(args);
 }
 
+// Of kernels that make a row of so many channels.
+template <class Kernel, class Args>
+void run_row(const Kernel& kernel, const Args& args, int64_t channels) {
+  if (args.activation <= kernel.most) return kernel.run(args);
+  Args plain = args;
+  plain.activation = Activation::kNone;
+  kernel.run(plain);
+  activate(kernel.element, args.activation, args.output, {}, args.width, channels);
+}
+
 }  // namespace
 
 void run_activated(const PointwiseKernel& kernel, const Pointwise& args) {
@@ -44,19 +54,11 @@ void run_activated(const PointwiseKernel& kernel, const Pointwise& args) {
 }
 
 void run_activated(const DepthwiseKernel& kernel, const Depthwise& args) {
-  if (args.activation <= kernel.most) return kernel.run(args);
-  Depthwise plain = args;
-  plain.activation = Activation::kNone;
-  kernel.run(plain);
-  activate(kernel.element, args.activation, args.output, {}, args.width, args.channels);
+  run_row(kernel, args, args.channels);
 }
 
 void run_activated(const StemKernel& kernel, const Stem& args) {
-  if (args.activation <= kernel.most) return kernel.run(args);
-  Stem plain = args;
-  plain.activation = Activation::kNone;
-  kernel.run(plain);
-  activate(kernel.element, args.activation, args.output, {}, args.width, args.out_channels);
+  run_row(kernel, args, args.out_channels);
 }
 
 }  // namespace seaformer

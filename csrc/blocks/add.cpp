@@ -34,19 +34,12 @@ void add(const BlockCall& call, const BlockArrays& arrays, const Parallel& paral
               });
 }
 
-class AddKind final : public BlockKind {
+class AddKind final : public TwoMapsKind {
  public:
-  Sections sections(const PackedHeader& w) const override { return Sections(w); }
   void check(const char* op, const PackedHeader& w) const override {
     check_equal_channels(op, w);
-    require(is_activation(w.expand_activation), op,
-            ": expected packed weights with a known activation, got code ", w.expand_activation);
+    check_activation(op, w.expand_activation);
   }
-  int maps() const override { return 2; }
-  bool fits(const PackedHeader&, const MapSize& input, const MapSize& coarse) const override {
-    return same_shape(input, coarse);
-  }
-  std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {
     add(call, arrays, parallel);

@@ -88,7 +88,11 @@ inline const BlockKind& kind_of(const PackedHeader& weights) { return *find_kind
 
 // Parts of the checks of several kinds.
 bool is_activation(int32_t code, Activation most = kLastActivation);
+void check_activation(const char* op, int32_t code);
 void check_output_activation(const char* op, const PackedHeader& weights);
 void check_hidden_channels(const char* op, const PackedHeader& weights);
+// As many output channels as input ones; and as many hidden ones.
+void check_output_channels(const char* op, const PackedHeader& weights);
+void check_equal_channels(const char* op, const PackedHeader& weights);
 
 }  // namespace seaformer

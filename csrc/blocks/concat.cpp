@@ -4,6 +4,7 @@
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
 #include "blocks/two_maps.h"
+#include "core/require.h"
 
 namespace seaformer {
 namespace {
@@ -22,20 +23,14 @@ void concat(const BlockCall& call, const BlockArrays& arrays, const Parallel& pa
   });
 }
 
-class ConcatKind final : public BlockKind {
+class ConcatKind final : public TwoMapsKind {
  public:
-  Sections sections(const PackedHeader& w) const override { return Sections(w); }
   void check(const char* op, const PackedHeader& w) const override {
     check_hidden_channels(op, w);
     require(w.out_channels == int64_t{w.in_channels} + w.hidden_channels, op,
             ": expected packed weights with as many output channels as both maps have, got ",
             w.out_channels, " of ", w.in_channels, " and ", w.hidden_channels);
   }
-  int maps() const override { return 2; }
-  bool fits(const PackedHeader&, const MapSize& input, const MapSize& coarse) const override {
-    return same_shape(input, coarse);
-  }
-  std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {
     concat(call, arrays, parallel);

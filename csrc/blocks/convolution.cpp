@@ -156,8 +156,7 @@ class ConvolutionKind final : public BlockKind {
     check_window(op, w);
     require((w.flags & ~kPackedPadsSame) == 0, op, ": expected packed weights with flags 0 or ",
             kPackedPadsSame, ", got ", w.flags);
-    require(is_activation(w.expand_activation), op,
-            ": expected packed weights with a known activation, got code ", w.expand_activation);
+    check_activation(op, w.expand_activation);
   }
   MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {window_of(w).out(input), w.out_channels};

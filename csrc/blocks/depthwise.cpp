@@ -65,11 +65,8 @@ class DepthwiseKind final : public BlockKind {
             ": expected packed weights of kernel size 3, 5 or 7, got ", w.kernel_size);
     require(w.stride == 1 || w.stride == 2, op, ": expected packed weights of stride 1 or 2, got ",
             w.stride);
-    require(is_activation(w.depthwise_activation), op,
-            ": expected packed weights with a known activation, got code ", w.depthwise_activation);
-    require(w.hidden_channels == w.in_channels && w.out_channels == w.in_channels, op,
-            ": expected packed weights with as many hidden and output as input channels, got ",
-            w.hidden_channels, ", ", w.out_channels, " and ", w.in_channels);
+    check_activation(op, w.depthwise_activation);
+    check_equal_channels(op, w);
     require((w.flags & ~kPackedPadsSame) == 0, op, ": expected packed weights with flags 0 or ",
             kPackedPadsSame, ", got ", w.flags);
   }

@@ -1,7 +1,6 @@
 // The mean of a map, a map of one pixel.
 #include "blocks/block_kind.h"
 #include "blocks/channel_means.h"
-#include "core/require.h"
 #include "core/workspace.h"
 #include "kernels/convert/variants.h"
 
@@ -21,11 +20,7 @@ struct Layout {
 class GlobalPoolKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override { return Sections(w); }
-  void check(const char* op, const PackedHeader& w) const override {
-    require(w.out_channels == w.in_channels, op,
-            ": expected packed weights with as many output as input channels, got ", w.out_channels,
-            " and ", w.in_channels);
-  }
+  void check(const char* op, const PackedHeader& w) const override { check_output_channels(op, w); }
   MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {{input.batch, 1, 1}, w.out_channels};
   }

@@ -4,7 +4,6 @@
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
 #include "blocks/section_reader.h"
-#include "core/require.h"
 #include "kernels/int8_pointwise/variants.h"
 #include "kernels/pointwise/variants.h"
 
@@ -45,8 +44,7 @@ class PointwiseKind final : public BlockKind {
     return Sections(w).pointwise(w.in_channels, w.out_channels);
   }
   void check(const char* op, const PackedHeader& w) const override {
-    require(is_activation(w.expand_activation), op,
-            ": expected packed weights with a known activation, got code ", w.expand_activation);
+    check_activation(op, w.expand_activation);
   }
   bool may_add_input(const PackedHeader& w) const override {
     return w.in_channels == w.out_channels;

@@ -96,9 +96,7 @@ class PoolKind final : public BlockKind {
   void check(const char* op, const PackedHeader& w) const override {
     constexpr int32_t kFlags = kPackedPadsSame | kPackedAverages | kPackedCountsPadding;
     check_window(op, w);
-    require(w.out_channels == w.in_channels, op,
-            ": expected packed weights with as many output as input channels, got ", w.out_channels,
-            " and ", w.in_channels);
+    check_output_channels(op, w);
     require((w.flags & ~kFlags) == 0 && (averages(w) || !counts_padding(w)), op,
             ": expected packed weights with flags of a pool, got ", w.flags);
     const Window window = window_of(w);

@@ -108,9 +108,7 @@ class ResizeKind : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override { return Sections(w); }
   void check(const char* op, const PackedHeader& w) const override {
-    require(w.out_channels == w.in_channels, op,
-            ": expected packed weights with as many output as input channels, got ", w.out_channels,
-            " and ", w.in_channels);
+    check_output_channels(op, w);
     require(mode_of(w) >= kBilinear && mode_of(w) <= kNearest, op,
             ": expected packed weights of mode 0 to 2, got ", mode_of(w));
   }

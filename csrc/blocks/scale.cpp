@@ -44,15 +44,12 @@ void scale(const BlockCall& call, const BlockArrays& arrays, const Parallel& par
   });
 }
 
-class ScaleKind final : public BlockKind {
+class ScaleKind final : public TwoMapsKind {
  public:
-  Sections sections(const PackedHeader& w) const override { return Sections(w); }
   void check(const char* op, const PackedHeader& w) const override { check_equal_channels(op, w); }
-  int maps() const override { return 2; }
   bool fits(const PackedHeader&, const MapSize& input, const MapSize& coarse) const override {
     return same_shape({input.batch, 1, 1}, coarse);
   }
-  std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {
     scale(call, arrays, parallel);

@@ -1,10 +1,9 @@
 // What blocks without weights have in common, that make one map of two.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 #include "blocks/block_kind.h"
-#include "core/require.h"
 
 namespace seaformer {
 
@@ -12,11 +11,18 @@ inline bool same_shape(const MapShape& a, const MapShape& b) {
   return a.batch == b.batch && a.height == b.height && a.width == b.width;
 }
 
-// Of blocks that leave the number of channels as it is.
-inline void check_equal_channels(const char* op, const PackedHeader& w) {
-  require(w.hidden_channels == w.in_channels && w.out_channels == w.in_channels, op,
-          ": expected packed weights with as many hidden and output as input channels, got ",
-          w.hidden_channels, ", ", w.out_channels, " and ", w.in_channels);
-}
+// Of two maps of one shape, unless a kind says otherwise.
+class TwoMapsKind : public BlockKind {
+ public:
+  Sections sections(const PackedHeader& w) const override { return Sections(w); }
+  int maps() const override { return 2; }
+  bool fits(const PackedHeader&, const MapSize& input, const MapSize& coarse) const override {
+    return same_shape(input, coarse);
+  }
+  std::size_t workspace(const BlockCall&, int64_t) const override { return 0; }
+
+ protected:
+  ~TwoMapsKind() = default;
+};
 
 }  // namespace seaformer
