@@ -9,6 +9,7 @@ import pytest
 import torch
 import zoo
 from torch import nn
+from zoo import reparametrised
 from zoo.closeness import assert_as_exact, doubled
 from zoo.optimized import fused
 
@@ -132,11 +133,7 @@ def test_parts_of_a_model():
 @pytest.mark.parametrize("name", ["mobileone/s0", "repvgg/a0"])
 def test_reparametrised_first_or_not(name):
     plain = zoo.create(name)
-    deployed = copy.deepcopy(plain)
-    for module in deployed.modules():
-        for method in ("reparameterize", "switch_to_deploy"):
-            if hasattr(module, method):
-                getattr(module, method)()
+    deployed = reparametrised.deployed(plain)
     x = zoo.images(1, 64, 64, seed=7)
     with torch.inference_mode():
         exact = doubled(plain)(x.double())

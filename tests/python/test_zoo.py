@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import golden
 import pytest
 import torch
 import zoo
+from zoo import reparametrised
 from zoo.reference_seaformer import seaformer_classifier, seaformer_segmenter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,11 +74,7 @@ def test_the_references_outputs(name):
 @pytest.mark.parametrize("name", ["mobileone/s0", "repvgg/a0"])
 def test_reparametrised(name):
     model = zoo.create(name)
-    deployed = copy.deepcopy(model)
-    for module in deployed.modules():
-        for method in ("reparameterize", "switch_to_deploy"):
-            if hasattr(module, method):
-                getattr(module, method)()
+    deployed = reparametrised.deployed(model)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in deployed.modules())
     x = zoo.images(1, 64, 64, seed=3)
     with torch.inference_mode():

@@ -165,3 +165,22 @@ class MLP(nn.Module):
         x = self.fc2(x)
         x = self.drop(x)
         return x
+
+
+class BasicLayer(nn.Module):
+    """Some transformer blocks of one class, which drop more of their paths the later they are."""
+
+    def __init__(self, block, block_num, dim, key_dim, num_heads, mlp_ratio, attn_ratio, drop_path):
+        super().__init__()
+        self.block_num = block_num
+        self.transformer_blocks = nn.ModuleList()
+        for i in range(block_num):
+            rate = drop_path * i / max(block_num - 1, 1)
+            self.transformer_blocks.append(
+                block(dim, key_dim, num_heads, mlp_ratio, attn_ratio, rate, nn.ReLU6)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i in range(self.block_num):
+            x = self.transformer_blocks[i](x)
+        return x

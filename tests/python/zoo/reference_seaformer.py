@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from zoo.mmseg_layout import (
     MLP,
     BaseDecodeHead,
+    BasicLayer,
     Conv2d_BN,
     ConvModule,
     EncoderDecoder,
@@ -153,23 +154,6 @@ class Block(nn.Module):
         return x + self.drop_path(x2)
 
 
-class BasicLayer(nn.Module):
-    def __init__(self, block_num, dim, key_dim, num_heads, mlp_ratio, attn_ratio, drop_path):
-        super().__init__()
-        self.block_num = block_num
-        self.transformer_blocks = nn.ModuleList()
-        for i in range(block_num):
-            rate = drop_path * i / max(block_num - 1, 1)
-            self.transformer_blocks.append(
-                Block(dim, key_dim, num_heads, mlp_ratio, attn_ratio, rate, nn.ReLU6)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        for i in range(self.block_num):
-            x = self.transformer_blocks[i](x)
-        return x
-
-
 class SeaFormer(nn.Module):
     """The backbone; with `cls`, average pool and linear layer behind its last map."""
 
@@ -186,7 +170,7 @@ class SeaFormer(nn.Module):
         for i, depth in enumerate(depths):
             dim = channels[len(channels) - len(depths) + i]
             trans = BasicLayer(
-                depth, dim, key_dims[i], num_heads, mlp_ratios[i], attn_ratio, drop_path_rate
+                Block, depth, dim, key_dims[i], num_heads, mlp_ratios[i], attn_ratio, drop_path_rate
             )
             setattr(self, f"trans{i + 1}", trans)
         if cls:

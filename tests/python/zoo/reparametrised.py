@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def deployed(model: nn.Module) -> nn.Module:
+    """A copy whose branches are joined by the method that its blocks have for it."""
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        for method in ("reparameterize", "switch_to_deploy"):
+            if hasattr(module, method):
+                getattr(module, method)()
+    return model
 
 
 def folded(branch: nn.Module, channels: int, groups: int, kernel: int) -> tuple[Tensor, Tensor]:

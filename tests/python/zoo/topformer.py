@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from zoo.mmseg_layout import (
     MLP,
     BaseDecodeHead,
+    BasicLayer,
     Conv2d_BN,
     ConvModule,
     EncoderDecoder,
@@ -118,23 +119,6 @@ class Block(nn.Module):
         return x
 
 
-class BasicLayer(nn.Module):
-    def __init__(self, block_num, dim, key_dim, num_heads, mlp_ratio, attn_ratio, drop_path):
-        super().__init__()
-        self.block_num = block_num
-        self.transformer_blocks = nn.ModuleList()
-        for i in range(block_num):
-            rate = drop_path * i / max(block_num - 1, 1)
-            self.transformer_blocks.append(
-                Block(dim, key_dim, num_heads, mlp_ratio, attn_ratio, rate, nn.ReLU6)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        for i in range(self.block_num):
-            x = self.transformer_blocks[i](x)
-        return x
-
-
 class InjectionMultiSum(nn.Module):
     """local * resize(h_sigmoid(global)) + resize(global)."""
 
@@ -161,7 +145,7 @@ class Topformer(nn.Module):
         self.decode_out_indices = [1, 2, 3]
         self.tpm = TokenPyramidModule(cfgs, embed_out_indice)
         self.ppa = PyramidPoolAgg(stride=2)
-        self.trans = BasicLayer(4, sum(self.channels), 16, num_heads, 2, 2, drop_path=0.1)
+        self.trans = BasicLayer(Block, 4, sum(self.channels), 16, num_heads, 2, 2, drop_path=0.1)
         self.SIM = nn.ModuleList(
             InjectionMultiSum(width, out_channels)
             if i in self.decode_out_indices
