@@ -16,11 +16,11 @@ from seaformer_kernels.optimize.checks import check_model, copied, normalisation
 from seaformer_kernels.optimize.convert import Converter, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.paths import is_part
-from seaformer_kernels.optimize.report import Entry, Report
+from seaformer_kernels.optimize.report import Comparison, Entry, Report
 from seaformer_kernels.optimize.structure.probe import compare, does_the_same
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 
-__all__ = ["Entry", "OptimizedModel", "Report", "optimize"]
+__all__ = ["Comparison", "Entry", "OptimizedModel", "Report", "optimize"]
 
 
 @torch.no_grad()
