@@ -35,11 +35,6 @@ class FusedBlock(SelfDescribing):
         """Its name in reports."""
         return type(self).__name__.removeprefix("Fused")
 
-    @property
-    def in_channels(self) -> int:
-        """Width of the map that it reads, of two the first."""
-        return self._facts["packed"]["in_channels"]
-
     def with_residual(self) -> "FusedBlock | None":
         """The same with its input added to its output, with the same buffers; None if it cannot."""
         return None

@@ -153,7 +153,7 @@ class FusedInvertedResidual(FusedBlock):
         )
 
     def with_residual(self) -> FusedInvertedResidual | None:
-        adds = self.stride == 1 and self.in_channels == self.out_channels
+        adds = self.stride == 1 and self._facts["packed"]["in_channels"] == self.out_channels
         if self.residual or not adds or self.dtype == torch.int8:
             return None
         return FusedInvertedResidual(

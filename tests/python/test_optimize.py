@@ -324,6 +324,12 @@ def test_gradients_are_refused(mini):
         fast(x)
 
 
+def test_every_name_of_a_fused_module_can_be_read(mini):
+    for module in sk.optimize(mini).modules():  # torch.jit.trace reads them all
+        for name in dir(module):
+            getattr(module, name)
+
+
 def test_attributes_and_methods_of_the_model():
     model = segmenter()
     fast = sk.optimize(model)
