@@ -1,7 +1,8 @@
 """Fused ops, usable in any model; importing this registers them as ``torch.ops.seaformer.*``.
 
 `squeeze_axial_attention`, `detail_enhancement` and `axial_mean` take plain tensors and have
-gradients. Each block op takes its weights packed, from the `pack_*` function of its name.
+gradients; `upsample_argmax`, `batched_nms` and `decode_detections` take plain tensors, too. Each
+block op takes its weights packed, from the `pack_*` function of its name.
 """
 
 from seaformer_kernels.ops._int8 import Int8Layer
@@ -12,6 +13,7 @@ from seaformer_kernels.ops.classification_head import classification_head, pack_
 from seaformer_kernels.ops.convolution import convolution, pack_convolution
 from seaformer_kernels.ops.depthwise import depthwise, pack_depthwise
 from seaformer_kernels.ops.detail_enhancement import detail_enhancement
+from seaformer_kernels.ops.detections import batched_nms, decode_detections
 from seaformer_kernels.ops.fusion_gate import (
     fusion_gate,
     pack_fusion_gate,
@@ -61,8 +63,10 @@ __all__ = [
     "Step",
     "Task",
     "axial_mean",
+    "batched_nms",
     "classification_head",
     "convolution",
+    "decode_detections",
     "depthwise",
     "detail_enhancement",
     "fusion_gate",
