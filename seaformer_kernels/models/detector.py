@@ -18,7 +18,7 @@ from seaformer_kernels.models.sharing import Shareable
 from seaformer_kernels.modules import FeaturePyramid
 from seaformer_kernels.modules.anchors import anchor_sizes
 from seaformer_kernels.modules.retina_head import HEADS, Maps
-from seaformer_kernels.reference.decode_detections import decode_detections
+from seaformer_kernels.ops.detections import decode_detections
 
 
 class SeaFormerDetector(Shareable):

@@ -208,7 +208,11 @@ class TestDecodeDetections:
                 "of one batch, height and width",
             ),
             ({"class_maps": [torch.ones(6, 4, 5)]}, ValueError, r"got \[6, 4, 5\]"),
-            ({"class_maps": [torch.ones(1, 6, 4, 5).half()]}, ValueError, "of one floating-point dtype"),
+            (
+                {"class_maps": [torch.ones(1, 6, 4, 5).half()]},
+                ValueError,
+                "of one floating-point dtype",
+            ),
             ({"class_maps": [torch.ones(1, 6, 4, 5).double()]}, TypeError, "got torch.float64"),
             ({"class_maps": torch.ones(1, 6, 4, 5)}, TypeError, "a list of tensors, got Tensor"),
             ({"height": 0}, ValueError, "expected height to be positive, got 0"),
