@@ -130,9 +130,7 @@ class _Reader:
             self._fail("categories", "at least one", [])
         return names
 
-    def _images(
-        self, content: dict[str, Any]
-    ) -> tuple[dict[int, str], dict[int, tuple[int, int]]]:
+    def _images(self, content: dict[str, Any]) -> tuple[dict[int, str], dict[int, tuple[int, int]]]:
         """File, and width and height, of each image by its id."""
         files: dict[int, str] = {}
         sizes: dict[int, tuple[int, int]] = {}

@@ -400,9 +400,7 @@ def _window(length: int, wanted: int, factor: float, draws: _Draws) -> tuple[sli
     return slice(first, first + shown), min(wanted, max(1, round(shown * factor)))
 
 
-def _shown_boxes(
-    objects: Objects, rows: slice, columns: slice, size: tuple[int, int]
-) -> Tensor:
+def _shown_boxes(objects: Objects, rows: slice, columns: slice, size: tuple[int, int]) -> Tensor:
     """Boxes and classes [N, 5] of the objects in a part of an image, scaled to a size."""
     boxes = objects.boxes[~objects.crowd]
     classes = objects.classes[~objects.crowd].float()

@@ -157,9 +157,7 @@ class DetectionLoss(nn.Module):
             boxes, classes = objects[match[found], :4], objects[match[found], 4].long()
             likely = torch.zeros_like(image_logits)
             likely[found, classes] = 1
-            classified = focal_loss(
-                image_logits[counted], likely[counted], self.alpha, self.gamma
-            )
+            classified = focal_loss(image_logits[counted], likely[counted], self.alpha, self.gamma)
             placed = self._box_loss(image_deltas[found], anchors[found], boxes)
             totals.append(classified + self.box_weight * placed)
             weights.append(found.sum().clamp(min=1))

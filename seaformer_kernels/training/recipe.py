@@ -301,9 +301,7 @@ def load_recipe(
     return parse_recipe(content, path)
 
 
-def parse_recipe(
-    content: Mapping[str, Any], path: Path
-) -> AnyRecipe:
+def parse_recipe(content: Mapping[str, Any], path: Path) -> AnyRecipe:
     """As `load_recipe`, of what the file at `path` holds."""
     task = content.get("task", "(none)")
     if not isinstance(task, str) or task not in _TASKS:

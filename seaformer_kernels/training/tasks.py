@@ -202,9 +202,7 @@ def _detection(recipe: DetectionRecipe, training: Any, validation: Any) -> Task:
         model,
         training,
         transform,
-        Supervised(
-            DetectionLoss(model.strides, loss.box, loss.box_weight, loss.alpha, loss.gamma)
-        ),
+        Supervised(DetectionLoss(model.strides, loss.box, loss.box_weight, loss.alpha, loss.gamma)),
         DetectionValidation(validation, augment.size, augment.keep_ratio),
         ModelFacts(
             classes=training.classes,
@@ -223,9 +221,7 @@ def _augmented(
     return transform(image, seed), label
 
 
-def _model(
-    recipe: AnyRecipe, classes: int, **options: Any
-) -> nn.Module:
+def _model(recipe: AnyRecipe, classes: int, **options: Any) -> nn.Module:
     """The model with its initial weights, the same in all processes."""
     torch.manual_seed(seed_of(recipe.seed))
     model = create_model(recipe.model, recipe.task, classes, **options)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from PIL import Image
 from torch import nn
 
-from seaformer_kernels.evaluate import InputSize, evaluate_classification, evaluate_segmentation
+from seaformer_kernels.evaluate import (
+    InputSize,
+    evaluate_classification,
+    evaluate_detection,
+    evaluate_segmentation,
+)
+from seaformer_kernels.evaluate.detection import Detection
 from seaformer_kernels.evaluate.engines import TorchEngine
-from seaformer_kernels.evaluate.pictures import draw_overlays
+from seaformer_kernels.evaluate.pictures import draw_detections, draw_overlays
 from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.views import Views
 
@@ -82,3 +89,37 @@ class ClassificationValidation:
 
     def draw(self, model: nn.Module) -> None:
         """Nothing."""
+
+
+class DetectionValidation:
+    """COCO's average precision of a detector.
+
+    Args:
+        data: a `DetectionData`.
+        size: height and width that the network sees.
+        keep_ratio: whether images keep their ratio in it, with padding; else they are stretched.
+    """
+
+    metrics = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+
+    def __init__(self, data: Any, size: tuple[int, int], keep_ratio: bool = True):
+        self.data = data
+        self.size = size
+        self.keep_ratio = keep_ratio
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """The metrics of a model."""
+        found = evaluate_detection(
+            model, self.data, size=self.size, keep_ratio=self.keep_ratio, progress=False
+        )
+        # Nothing of a size to find is no failure of the model.
+        values = {name: getattr(found, name) for name in self.metrics}
+        return {name: 0.0 if math.isnan(value) else value for name, value in values.items()}
+
+    def draw(self, model: nn.Module) -> Image.Image:
+        """The objects that a model finds in images from all over the set, and those there are."""
+        data = self.data
+        shown = data.samples[:: max(1, len(data) // _SHOWN)][:_SHOWN]
+        engine = TorchEngine("model", model, data.mean, data.std)
+        task = Detection(data.classes, self.size, self.keep_ratio, data.mean)
+        return draw_detections(task, engine, data, [sample.name for sample in shown])
