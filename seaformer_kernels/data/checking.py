@@ -14,7 +14,6 @@ from seaformer_kernels.data.files import some
 from seaformer_kernels.data.reading import DataError, Sample, image_size
 from seaformer_kernels.data.segmentation import SegmentationData
 
-
 Data = SegmentationData | ClassificationData | DetectionData
 
 
@@ -44,8 +43,8 @@ def check(
     """Reads all masks, and the headers of all images, and tells everything that is wrong.
 
     Warns of masks in which no pixel counts. Of boxes, which were read with their file, it looks at
-    their images' sizes, and that there are any. Pixels of images are decoded where the file does not
-    end as a whole one does.
+    their images' sizes, and that there are any. Pixels of images are decoded where the file does
+    not end as a whole one does.
 
     Args:
         data: the data set.

@@ -16,10 +16,12 @@ from seaformer_kernels.evaluate.average_precision import (
     hits,
     matched,
 )
-from seaformer_kernels.evaluate.engines import Size, TorchEngine
+from seaformer_kernels.evaluate.engines import TorchEngine
 from seaformer_kernels.evaluate.progress import progress_bar
 from seaformer_kernels.evaluate.run import run
+from seaformer_kernels.evaluate.views import InputSize
 from seaformer_kernels.models import Detections
+from seaformer_kernels.models.backbone import MIN_SIZE
 
 _ALIKE = 0.9  # IoU of boxes that are taken for one
 
@@ -51,24 +53,15 @@ class Detection:
 
     Args:
         classes: names.
-        size: height and width at which the network sees images; their own if None.
-        keep_ratio: whether images keep their ratio in that size, padded right and below by the
-            mean; else they are stretched.
-        mean: of R, G and B in the range 0..255.
+        input_size: of the network; boxes keep the size of the image.
+        mean: of R, G and B in the range 0..255: of padding, where an image is too small.
     """
 
     rows = True
 
-    def __init__(
-        self,
-        classes: Sequence[str],
-        size: Size | None,
-        keep_ratio: bool = True,
-        mean: Sequence[float] = (0, 0, 0),
-    ):
+    def __init__(self, classes: Sequence[str], input_size: InputSize, mean: Sequence[float]):
         self.classes = tuple(classes)
-        self.input_size = size
-        self.keep_ratio = keep_ratio
+        self.input_size = input_size
         self.mean = tuple(mean)
 
     def metrics(self) -> DetectionMetrics:
@@ -76,7 +69,13 @@ class Detection:
 
     @torch.inference_mode()
     def predict(self, engine: Any, image: Tensor) -> Detections:
-        return detect(engine, image, self.input_size, self.keep_ratio, self.mean)
+        own = image.shape[1], image.shape[2]
+        scaled = self.input_size.of(own)
+        box = Letterbox(own, scaled, (max(scaled[0], MIN_SIZE), max(scaled[1], MIN_SIZE)))
+        # The image is scaled as it was read, so that all engines see the same.
+        x = box.place(image, [round(value) for value in self.mean])
+        (found,) = engine.detections(x[None])
+        return Detections(box.to_image(found.boxes.cpu()), found.scores.cpu(), found.classes.cpu())
 
     def count(self, found: Detections, truth: Objects) -> Tensor:
         return self.metrics().count(found, truth)
@@ -94,30 +93,11 @@ class Detection:
         return len(found)
 
 
-def detect(
-    engine: DetectingEngine,
-    image: Tensor,
-    size: Size | None,
-    keep_ratio: bool,
-    mean: Sequence[float],
-) -> Detections:
-    """The objects that an engine finds in an image, uint8 [3, H, W]; arguments as of `Detection`.
-
-    The image is scaled and padded as it was read, so that all engines see the same.
-    """
-    own = image.shape[1], image.shape[2]
-    box = (Letterbox.fit if keep_ratio else Letterbox.stretch)(own, size or own)
-    (found,) = engine.detections(box.place(image, [round(value) for value in mean])[None])
-    boxes = box.to_image(found.boxes.cpu())
-    return Detections(boxes, found.scores.cpu(), found.classes.cpu())
-
-
 def evaluate_detection(
     model: nn.Module | Callable[[Tensor], Sequence[Detections]],
     data: Any,
     *,
-    size: Size | None = None,
-    keep_ratio: bool = True,
+    input_size: InputSize | None = None,
     progress: bool = True,
 ) -> DetectionResult:
     """COCO's average precision of a model.
@@ -132,9 +112,7 @@ def evaluate_detection(
             that gives their `Detections`.
         data: a `DetectionData`: (image, objects) by index, with `samples`, which have names,
             `classes`, `mean` and `std`.
-        size: height and width at which the network sees images; their own if None.
-        keep_ratio: whether images keep their ratio in that size, padded by the mean right and
-            below; else they are stretched.
+        input_size: of the network; that of the image if None.
         progress: whether there is a bar on a terminal, by rich, if that is installed.
 
     Raises:
@@ -148,7 +126,7 @@ def evaluate_detection(
         raise ValueError(
             f"Expected a model of {count} classes, as the data has, got one of {classes}."
         )
-    task = Detection(data.classes, size, keep_ratio, data.mean)
+    task = Detection(data.classes, input_size or InputSize(), data.mean)
     engine: Any = (
         TorchEngine("model", model, data.mean, data.std)
         if isinstance(model, nn.Module)

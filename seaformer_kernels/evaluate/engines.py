@@ -98,9 +98,9 @@ class TorchEngine:
             return self.to_labels(self.logits(x), size)
         return predict(self.input(x), size)
 
-    def detections(self, x: Tensor) -> list[Detections]:
-        """The objects in each image, of a detector."""
-        return self.model.predict(self.input(x))  # type: ignore[operator]
+    def detections(self, x: Tensor, **thresholds: float) -> list[Detections]:
+        """The objects in each image, of a detector; thresholds as its `predict` takes them."""
+        return self.model.predict(self.input(x), **thresholds)  # type: ignore[operator]
 
     def to_labels(self, logits: Tensor, size: Size) -> Tensor:
         """Labels `[B, *size]` of logits."""
@@ -214,9 +214,12 @@ class _Recorder:
     def labels(self, x: Tensor, size: Size) -> Tensor:
         raise _Seen(x)
 
+    def detections(self, x: Tensor) -> list[Detections]:
+        raise _Seen(x)
+
 
 def inputs_of(
-    predict: Callable[[Engine, Tensor], Tensor], images: Iterable[Tensor]
+    predict: Callable[[Engine, Tensor], object], images: Iterable[Tensor]
 ) -> Iterator[Tensor]:
     """What a network is first given of each image, to calibrate it on.
 

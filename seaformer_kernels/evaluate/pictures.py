@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from seaformer_kernels.data import Dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,13 +13,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from seaformer_kernels import ModelFacts, create_model, from_pretrained, load_checkpoint
+from seaformer_kernels.data.files import some
 from seaformer_kernels.data.transforms import (
     ClassificationTransform,
     DetectionTransform,
     SegmentationTransform,
 )
-from seaformer_kernels.data.files import some
 from seaformer_kernels.evaluate import InputSize
+from seaformer_kernels.evaluate.average_precision import NEEDS_COCO_EVAL
 from seaformer_kernels.models import SeaFormerSegmenter
 from seaformer_kernels.models.pretrained.config import WEIGHTS
 from seaformer_kernels.training.class_weights import counted_once
@@ -29,6 +31,7 @@ from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import (
     AnyRecipe,
     ClassificationRecipe,
+    DetectionAugmentation,
     DetectionRecipe,
     DistillationRecipe,
     Recipe,
@@ -61,7 +64,8 @@ def make_task(
     check_teacher(recipe)
     if training.task != recipe.task:
         raise TrainingError(
-            f"Expected a data set for {recipe.task}, got {recipe.data}, which is for {training.task}."
+            f"Expected a data set for {recipe.task}, got {recipe.data}, which is for "
+            f"{training.task}."
         )
     if isinstance(recipe, ClassificationRecipe):
         return _classification(recipe, training, validation)
@@ -184,6 +188,8 @@ def _detection(recipe: DetectionRecipe, training: Any, validation: Any) -> Task:
             "Expected annotations with the same categories to train and to validate, got "
             f"{some(training.classes)} and {some(validation.classes)}, or other ids of them."
         )
+    if importlib.util.find_spec("faster_coco_eval") is None:
+        raise TrainingError(NEEDS_COCO_EVAL)
     augment, loss = recipe.augment, recipe.loss
     transform = DetectionTransform(
         augment.size,
@@ -203,7 +209,7 @@ def _detection(recipe: DetectionRecipe, training: Any, validation: Any) -> Task:
         training,
         transform,
         Supervised(DetectionLoss(model.strides, loss.box, loss.box_weight, loss.alpha, loss.gamma)),
-        DetectionValidation(validation, augment.size, augment.keep_ratio),
+        DetectionValidation(validation, _validation_size(augment)),
         ModelFacts(
             classes=training.classes,
             colors=training.colors,
@@ -213,6 +219,12 @@ def _detection(recipe: DetectionRecipe, training: Any, validation: Any) -> Task:
             other={"category_ids": list(training.category_ids)},
         ),
     )
+
+
+def _validation_size(augment: DetectionAugmentation) -> InputSize:
+    if not augment.keep_ratio:
+        return InputSize(augment.size)
+    return InputSize(short_side=min(augment.size), long_side=max(augment.size))
 
 
 def _augmented(
