@@ -84,7 +84,8 @@ class Detection:
         return hits(counts)
 
     def differing(self, found: Detections, first: Detections) -> int:
-        nothing = Objects(*(torch.empty(shape) for shape in ((0, 4), 0, 0, 0)))
+        labels, flags = (torch.empty(0, dtype=dtype) for dtype in (torch.int64, torch.bool))
+        nothing = Objects(torch.empty(0, 4), labels, flags, torch.empty(0))
         metrics = self.metrics()
         mine, its = (metrics.count(each, nothing) for each in (found, first))
         return len(its) - matched(its, mine, _ALIKE)
