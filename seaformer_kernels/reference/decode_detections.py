@@ -64,14 +64,16 @@ def _of_level(
 
 
 def _nms(boxes: Tensor, scores: Tensor, classes: Tensor, threshold: float) -> Tensor:
-    order = scores.argsort(descending=True, stable=True).tolist()
+    """The boxes that no better one of their class overlaps, best first."""
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    kept: list[int] = []
-    for i in order:
-        others = [j for j in kept if classes[j] == classes[i]]
-        low = torch.maximum(boxes[others, :2], boxes[i, :2])
-        high = torch.minimum(boxes[others, 2:], boxes[i, 2:])
+    left = scores.argsort(descending=True, stable=True)
+    kept: list[Tensor] = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        low = torch.maximum(boxes[left, :2], boxes[best, :2])
+        high = torch.minimum(boxes[left, 2:], boxes[best, 2:])
         shared = (high - low).clamp(min=0).prod(1)
-        if not (shared / (area[others] + area[i] - shared) > threshold).any():
-            kept.append(i)
-    return torch.tensor(kept, dtype=torch.int64)
+        overlap = shared / (area[left] + area[best] - shared) > threshold
+        left = left[~(overlap & (classes[left] == classes[best]))]
+    return torch.stack(kept) if kept else left
