@@ -94,7 +94,7 @@ def _look(
             raise DataError(f"Expected an image file, got none at {sample.image}.")
     except DataError as error:
         unreadable.append(str(error))
-    if None not in (size, said) and size != said:
+    if size is not None and said is not None and size != said:
         mismatch = "{} ({}x{}, not {}x{})".format(sample.image, *size, *said)
     if data is not None:
         try:

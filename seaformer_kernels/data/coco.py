@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 import torch
 
-from seaformer_kernels.data.detection import DetectionData, Objects
+from seaformer_kernels.data.detection import DetectionData
 from seaformer_kernels.data.files import find_folder, some
+from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.data.reading import DataError, Sample
 
 _LARGEST_ID = 1 << 53  # of those that float64 tells apart
@@ -229,7 +230,7 @@ def _no_number(text: str) -> NoReturn:
 def _is_number(value: object) -> bool:
     if type(value) not in (int, float):
         return False
-    return abs(value) <= _LARGEST  # type: ignore[operator, arg-type]  # NaN compares false
+    return abs(value) <= _LARGEST  # type: ignore[arg-type]  # NaN compares false
 
 
 def _stem(name: str) -> str:

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seaformer_kernels.data.datasets import IMAGENET_MEAN, IMAGENET_STD, Color, voc_colors
+from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.data.reading import DataError, Sample, read_image
-
-
-class Objects(NamedTuple):
-    """The objects in an image.
-
-    Attributes:
-        boxes: float32 [N, 4]: left, top, right and bottom in pixels of the image.
-        classes: int64 [N].
-        crowd: bool [N], whether a box is of many objects that were not told apart: it is not
-            trained on, and what a model finds in it counts for nothing.
-        areas: float32 [N], pixels of the objects, which may fill a part of their boxes.
-        image: id of the image in its annotations.
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    crowd: Tensor
-    areas: Tensor
-    image: int = 0
 
 
 class DetectionData(torch.utils.data.Dataset):

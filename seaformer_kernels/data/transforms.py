@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-from seaformer_kernels.data.detection import Objects
+from seaformer_kernels.data.objects import Objects
 
 _CROPS_TRIED = 10  # as everybody who uses the rule
 _LEAST_LEFT = 0.25  # of a box, where the rest is outside

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from seaformer_kernels.data.detection import Objects
+from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.evaluate import sharding
 from seaformer_kernels.models import Detections
 
@@ -19,7 +18,6 @@ NEEDS_COCO_EVAL = "Average precision needs faster-coco-eval: pip install 'seafor
 _FOUND, _TRUE, _CROWD = 0.0, 1.0, 2.0  # what a row is of
 _COLUMNS = 9  # image, what it is of, class, score, left, top, right, bottom, area
 _IOU_50, _IOU_75 = 0, 5  # among the thresholds 0.5, 0.55, ... 0.95
-_AREAS = ("all", "small", "medium", "large")
 
 
 @dataclass(frozen=True)
@@ -116,19 +114,18 @@ class DetectionMetrics:
         Raises:
             ImportError: faster-coco-eval is not installed.
         """
-        precision = _precision(self.counts, self.num_classes)  # [IoUs, recalls, classes, areas]
+        precision = _precision(
+            self.counts, self.num_classes
+        )  # [IoUs, recalls, classes, areas: all, small, medium, large]
         return DetectionResult(
-            *(
-                _mean(part)
-                for part in (
-                    precision[..., 0],
-                    precision[_IOU_50, ..., 0],
-                    precision[_IOU_75, ..., 0],
-                )
-            ),
-            *(_mean(precision[..., area]) for area in range(1, len(_AREAS))),
-            tuple(_mean(precision[:, :, label, 0]) for label in range(self.num_classes)),
-            self.names,
+            ap=_mean(precision[..., 0]),
+            ap50=_mean(precision[_IOU_50, ..., 0]),
+            ap75=_mean(precision[_IOU_75, ..., 0]),
+            ap_small=_mean(precision[..., 1]),
+            ap_medium=_mean(precision[..., 2]),
+            ap_large=_mean(precision[..., 3]),
+            class_ap=tuple(_mean(precision[:, :, c, 0]) for c in range(self.num_classes)),
+            names=self.names,
         )
 
 
@@ -176,12 +173,11 @@ def _rows(
     return rows
 
 
-def _mean(precision: np.ndarray) -> float:
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else math.nan
+def _mean(precision: Tensor) -> float:
+    return precision[precision > -1].mean().item()  # NaN where there is nothing
 
 
-def _precision(counts: Tensor, classes: int) -> np.ndarray:
+def _precision(counts: Tensor, classes: int) -> Tensor:
     """Precision [IoUs, recalls, classes, areas], -1 where there is nothing to find."""
     try:
         from faster_coco_eval import COCO, COCOeval_faster
@@ -204,10 +200,10 @@ def _precision(counts: Tensor, classes: int) -> np.ndarray:
     evaluation.print_function = _quiet  # it forgets the argument
     evaluation.params.imgIds = images
     if not images:
-        return np.full((10, 101, classes, len(_AREAS)), -1.0)
+        return torch.full((10, 101, classes, 4), -1.0)
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval["precision"][..., -1]
+    return torch.from_numpy(evaluation.eval["precision"][..., -1])
 
 
 def _entry(row: list[float]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from seaformer_kernels.data.detection import Objects
 from seaformer_kernels.data.letterbox import Letterbox
+from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.evaluate.average_precision import (
     DetectionMetrics,
     DetectionResult,

@@ -179,9 +179,7 @@ class _Labelled:
     counts: Tensor
 
 
-def _labelled(
-    task: Segmentation | Detection, engine: Any, data: Any, names: Sequence[str]
-) -> list[_Labelled]:
+def _labelled(task: Any, engine: Any, data: Any, names: Sequence[str]) -> list[_Labelled]:
     if not names:
         raise ValueError("Expected images for a sheet, got none.")
     index = {sample.name: i for i, sample in enumerate(data.samples)}

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from seaformer_kernels.data.detection import DetectionData, Objects
+from seaformer_kernels.data.detection import DetectionData
+from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.data.reading import Sample
 
 CLASSES = ("disc", "square")

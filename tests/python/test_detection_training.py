@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 
 pytest.importorskip("yaml")
 pytest.importorskip("lightning_fabric")

@@ -141,7 +141,7 @@ def test_engines_beside_each_other_and_a_state(tmp_path):
 
     resumed = run(task, engines, data, StateFile(file, {"of": 1}), track)
     assert seen == [2, 3]
-    assert resumed == whole
+    assert repr(resumed) == repr(whole)  # NaN is not NaN
 
 
 def test_a_small_image_is_padded():
