@@ -39,6 +39,7 @@ CONTENTS = """
 docs/start/try
 docs/start/research
 docs/start/train
+docs/start/detection
 docs/start/checkpoints
 docs/start/sharing
 docs/start/many-pictures

@@ -12,10 +12,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seaformer_kernels.evaluate import ClassificationResult, SegmentationResult
+from seaformer_kernels.evaluate import (
+    ClassificationResult,
+    DetectionResult,
+    SegmentationResult,
+)
 from seaformer_kernels.evaluate.run import Evaluation
 
 Row = tuple[str, ...]
+Result = SegmentationResult | ClassificationResult | DetectionResult
+
+_COLUMNS = {
+    SegmentationResult: ("mIoU", "pixel accuracy", "mean accuracy"),
+    ClassificationResult: ("top-1", "top-5"),
+    DetectionResult: ("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
+}
+_METRICS = {
+    SegmentationResult: ("miou", "pixel_accuracy", "mean_accuracy"),
+    ClassificationResult: ("top1", "top5"),
+    DetectionResult: ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+}
 
 
 def tell(found: Evaluation) -> None:
@@ -25,6 +41,9 @@ def tell(found: Evaluation) -> None:
     first = next(iter(found.results.values()))
     if isinstance(first, SegmentationResult):
         tables.append((("class", "IoU", "accuracy"), _class_rows(first)))
+    elif isinstance(first, DetectionResult):
+        rows = [(first.name(i), _percent(ap)) for i, ap in enumerate(first.class_ap)]
+        tables.append((("class", "AP"), rows))
     for columns, rows in tables:
         if console.is_terminal:
             console.print(_table(columns, rows))
@@ -45,13 +64,12 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
 
 def _engine_columns(found: Evaluation) -> Row:
     result = next(iter(found.results.values()))
-    metrics = (
-        ("mIoU", "pixel accuracy", "mean accuracy")
-        if isinstance(result, SegmentationResult)
-        else ("top-1", "top-5")
-    )
-    compared = (f"labels unlike {next(iter(found.results))}",) if len(found.results) > 1 else ()
-    return ("engine", *metrics, *compared)
+    compared: Row = ()
+    if len(found.results) > 1:
+        first = next(iter(found.results))
+        objects = isinstance(result, DetectionResult)
+        compared = (f"objects of {first} not found" if objects else f"labels unlike {first}",)
+    return ("engine", *_COLUMNS[type(result)], *compared)
 
 
 def _engine_rows(found: Evaluation) -> list[Row]:
@@ -74,14 +92,8 @@ def _class_rows(result: SegmentationResult) -> list[Row]:
     ]
 
 
-def _metrics(result: SegmentationResult | ClassificationResult) -> dict[str, float]:
-    if isinstance(result, ClassificationResult):
-        return {"top1": result.top1, "top5": result.top5}
-    return {
-        "miou": result.miou,
-        "pixel_accuracy": result.pixel_accuracy,
-        "mean_accuracy": result.mean_accuracy,
-    }
+def _metrics(result: Result) -> dict[str, float]:
+    return {name: getattr(result, name) for name in _METRICS[type(result)]}
 
 
 def _percent(share: float) -> str:
@@ -106,6 +118,11 @@ def to_json(found: Evaluation, about: dict[str, Any]) -> dict[str, Any]:
                 )
             ]
             engine["confusion"] = result.confusion.tolist()
+        elif isinstance(result, DetectionResult):
+            engine["classes"] = [
+                {"name": result.name(label), "ap": _number(ap)}
+                for label, ap in enumerate(result.class_ap)
+            ]
         engines[name] = {**engine, "labels_unlike_first": found.differing[name]}
     return {
         **about,

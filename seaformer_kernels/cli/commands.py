@@ -8,6 +8,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.cli.bench import bench
 from seaformer_kernels.cli.classify import classify
 from seaformer_kernels.cli.demo import demo
+from seaformer_kernels.cli.detect import detect
 from seaformer_kernels.cli.evaluate import evaluate
 from seaformer_kernels.cli.export import export
 from seaformer_kernels.cli.info import info
@@ -29,6 +30,7 @@ def seaformer() -> None:
 seaformer.add_command(info)
 seaformer.add_command(segment)
 seaformer.add_command(classify)
+seaformer.add_command(detect)
 seaformer.add_command(demo)
 seaformer.add_command(evaluate)
 seaformer.add_command(bench)

@@ -27,7 +27,9 @@ from seaformer_kernels.cli.weights import load_shared, load_weights
 from seaformer_kernels.data.opening import LAYOUT_NAMES, open_data
 from seaformer_kernels.data.reading import DataError
 from seaformer_kernels.evaluate import InputSize, SlidingWindow, Views, pictures, sharding
+from seaformer_kernels.evaluate.average_precision import NEEDS_COCO_EVAL
 from seaformer_kernels.evaluate.classification import CROP, SHORTER_SIDE, Classification
+from seaformer_kernels.evaluate.detection import Detection
 from seaformer_kernels.evaluate.engines import (
     ENGINES,
     HALF_ENGINES,
@@ -42,6 +44,9 @@ from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.state import StateFile, digest_of
 from seaformer_kernels.evaluate.views import usual_scale
 from seaformer_kernels.models import ModelFacts
+from seaformer_kernels.models.create import TASKS
+
+Task = Segmentation | Classification | Detection
 
 _ALL = "all"
 _LISTED = 20  # failures
@@ -122,7 +127,8 @@ class EvaluateOptions:
     @property
     def layout(self) -> str:
         """How the data lies in its folder."""
-        return self.dataset or ("imagenet" if self.task == "classification" else "folder")
+        usual = {"classification": "imagenet", "detection": "coco"}
+        return self.dataset or usual.get(self.task or "", "folder")
 
     @property
     def results(self) -> list[Path]:
@@ -138,31 +144,43 @@ class EvaluateOptions:
             crop = self.crop[::-1]
             stride = self.stride[::-1] if self.stride else tuple(-(-2 * side // 3) for side in crop)
             window = SlidingWindow(crop, stride)
+        views = Views(self.input_size(model), window, self.flip, self.scales or (1.0,))
+        return Segmentation(data.facts, views)
+
+    def input_size(self, model: torch.nn.Module) -> InputSize:
+        """The size at which the network sees images."""
         long_side = self.long_side
         if self.facts and not (self.resize or self.short_side or self.long_side):
             long_side = self.facts.input_longer_side
-        size = InputSize(
+        return InputSize(
             self.resize and self.resize[::-1],
             self.short_side,
             long_side,
             self.input_scale or usual_scale(model),
             self.divisor or 1,
         )
-        return Segmentation(data.facts, Views(size, window, self.flip, self.scales or (1.0,)))
+
+    def detection(self, data: Any, model: torch.nn.Module) -> Detection:
+        """How objects are found."""
+        self._check_unused(("crop", "stride", "flip", "scales", "confusion"), "detection")
+        if importlib.util.find_spec("faster_coco_eval") is None:
+            raise click.ClickException(NEEDS_COCO_EVAL)
+        return Detection(data.classes, self.input_size(model), (self.facts or data).mean)
 
     def classification(self, data: Any) -> Classification:
         """How images are classified."""
-        for name in (
-            *("resize", "long_side", "divisor", "input_scale", "stride", "flip", "scales"),
-            *("confusion", "worst", "overlays"),
-        ):
-            if getattr(self, name):
-                option = name.replace("_", "-")
-                raise click.UsageError(f"--{option} is for segmentation, got classification.")
+        sizes = "resize", "long_side", "divisor", "input_scale", "stride", "flip", "scales"
+        self._check_unused((*sizes, "confusion", "worst", "overlays"), "classification")
         width, height = self.crop or (CROP, CROP)
         if width != height:
             raise click.UsageError(f"--crop is a square in classification, got {width}x{height}.")
         return Classification(len(data.classes), self.short_side or SHORTER_SIDE, width)
+
+    def _check_unused(self, names: tuple[str, ...], task: str) -> None:
+        for name in names:
+            if getattr(self, name):
+                option = name.replace("_", "-")
+                raise click.UsageError(f"--{option} is for segmentation, got {task}.")
 
 
 @click.command()
@@ -173,7 +191,7 @@ class EvaluateOptions:
     "--dataset",
     type=click.Choice(LAYOUT_NAMES),
     help="How the data lies in the folder, and what its classes are.  [default: folder, which is "
-    "images/ and masks/; imagenet for classification]",
+    "images/ and masks/; imagenet for classification; coco, boxes in its format, for detection]",
 )
 @click.option("--split", default="val", show_default=True, help="Part of the data.")
 @click.option(
@@ -184,7 +202,7 @@ class EvaluateOptions:
 )
 @click.option(
     "--task",
-    type=click.Choice(["segmentation", "classification"]),
+    type=click.Choice(list(TASKS)),
     help="[default: that of the data]",
 )
 @MODEL
@@ -279,7 +297,7 @@ class EvaluateOptions:
     "--worst",
     type=LocalPath(),
     metavar="FILE",
-    help="Draw the images with the lowest mIoU beside truth and prediction.",
+    help="Draw the images with the lowest mIoU, or F1 of objects, beside truth and prediction.",
 )
 @click.option(
     "--worst-count", type=click.IntRange(min=1), default=6, show_default=True, help="How many."
@@ -288,7 +306,7 @@ class EvaluateOptions:
     "--overlays",
     type=LocalPath(),
     metavar="FILE",
-    help="Draw images with their labels laid over them.",
+    help="Draw images with their labels laid over them, or with the objects found.",
 )
 @click.option(
     "--overlay-image",
@@ -302,7 +320,8 @@ def evaluate(**given: Any) -> None:
     """Tell how right a model is on a data set.
 
     Segmentation: mIoU, the IoU of each class, pixel and mean accuracy, at the size of each image;
-    classification: top-1 and top-5. Several engines are held beside each other. Started by
+    classification: top-1 and top-5; detection: COCO's AP at all IoUs and at 0.5 and 0.75, by size
+    and of each class. Several engines are held beside each other. Started by
     `torchrun --nproc-per-node N -m seaformer_kernels.cli evaluate ...`, processes share the images.
     Images that fail do not stop the others; they are listed at the end, and the exit code is 1.
     """
@@ -342,12 +361,15 @@ def _check_files(options: EvaluateOptions) -> None:
 def _evaluate(options: EvaluateOptions) -> None:
     first = sharding.rank() == 0
     data = _open(options, options.split)
-    segments = hasattr(data, "facts")
-    facts = data.facts if segments else data
+    facts = getattr(data, "facts", data)
     normalised = options.facts or facts
-    model = _load(options, "segmentation" if segments else "classification", len(facts.classes))
+    model = _load(options, data.task, len(facts.classes))
     try:
-        task = options.segmentation(data, model) if segments else options.classification(data)
+        task: Task = (
+            options.classification(data)
+            if data.task == "classification"
+            else getattr(options, data.task)(data, model)
+        )
         engines = [
             make_engine(
                 *(name, model, normalised.mean, normalised.std),
@@ -376,9 +398,7 @@ def _evaluate(options: EvaluateOptions) -> None:
         sys.exit(1)
 
 
-def _calibration(
-    options: EvaluateOptions, task: Segmentation | Classification
-) -> Iterator[torch.Tensor]:
+def _calibration(options: EvaluateOptions, task: Task) -> Iterator[torch.Tensor]:
     """What the network will be given of the images to calibrate on."""
     data = _open(options, options.calibrate)
     count = min(len(data), _CALIBRATED)
@@ -393,11 +413,10 @@ def _open(options: EvaluateOptions, split: str) -> Any:
         raise click.ClickException(str(error)) from None
     if not len(data):
         raise click.ClickException(f"Expected images in {show(options.root)}, got none.")
-    kind = "segmentation" if hasattr(data, "facts") else "classification"
-    if options.task not in (None, kind):
+    if options.task not in (None, data.task):
         raise click.UsageError(
             f"--task {options.task}: expected data for it, got {options.layout}, which is for "
-            f"{kind}."
+            f"{data.task}."
         )
     return data
 
@@ -416,19 +435,18 @@ def _load(options: EvaluateOptions, task: str, classes: int) -> torch.nn.Module:
     return model
 
 
-def _about(
-    options: EvaluateOptions, task: Segmentation | Classification, data: Any, model: Any
-) -> dict[str, Any]:
+def _about(options: EvaluateOptions, task: Task, data: Any, model: Any) -> dict[str, Any]:
     """What is evaluated, and how: a state of the same can be gone on from."""
     names = hashlib.sha256("\n".join(sample.name for sample in data.samples).encode())
-    how = (
-        dataclasses.asdict(task.views)
-        if isinstance(task, Segmentation)
-        else {"shorter_side": task.shorter_side, "crop": task.crop}
-    )
-    classes = data.facts.classes if isinstance(task, Segmentation) else data.classes
+    if isinstance(task, Segmentation):
+        how = dataclasses.asdict(task.views)
+    elif isinstance(task, Detection):
+        how = dataclasses.asdict(task.input_size)
+    else:
+        how = {"shorter_side": task.shorter_side, "crop": task.crop}
+    classes = getattr(data, "facts", data).classes
     return {
-        "task": "segmentation" if isinstance(task, Segmentation) else "classification",
+        "task": data.task,
         "data set": options.layout,
         "split": options.split,
         "names of images": names.hexdigest(),
@@ -452,7 +470,7 @@ def _check_overlays(options: EvaluateOptions, data: Any) -> None:
 
 def _write(
     options: EvaluateOptions,
-    task: Segmentation | Classification,
+    task: Task,
     engine: Engine,
     data: Any,
     found: Evaluation,
@@ -460,21 +478,25 @@ def _write(
 ) -> None:
     if options.json:
         outputs.write_json(options.json, accuracy.to_json(found, about))
-    if not isinstance(task, Segmentation) or not found.scores:
+    if isinstance(task, Classification) or not found.scores:
         return
+    detects = isinstance(task, Detection)
     files = {}
     if options.confusion:
         result, kind = found.results[engine.name], options.confusion.suffix[1:]
         files[options.confusion] = lambda path: pictures.draw_confusion(result, path, kind)
     if options.worst:
         if worst := pictures.worst(found.scores, options.worst_count):
-            sheet = pictures.draw_comparison(task, engine, data, worst)
+            draw = pictures.draw_detections if detects else pictures.draw_comparison
+            sheet = draw(task, engine, data, worst)
             files[options.worst] = _saving(sheet, options.worst)
         else:
-            click.echo(f"{show(options.worst)} is not drawn: all pixels are ignored.", err=True)
+            why = "there are no objects" if detects else "all pixels are ignored"
+            click.echo(f"{show(options.worst)} is not drawn: {why}.", err=True)
     if options.overlays:
         names = options.overlay_images or _spread([*found.scores])
-        sheet = pictures.draw_overlays(task, engine, data, names)
+        draw = pictures.draw_detections if detects else pictures.draw_overlays
+        sheet = draw(task, engine, data, names)
         files[options.overlays] = _saving(sheet, options.overlays)
     try:
         write_whole(files)

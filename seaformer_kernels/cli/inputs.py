@@ -13,7 +13,7 @@ from PIL import Image
 
 from seaformer_kernels.cli import heic
 from seaformer_kernels.cli.errors import reason
-from seaformer_kernels.cli.outputs import LABELS, OVERLAY, show
+from seaformer_kernels.cli.outputs import BOXES, LABELS, OVERLAY, show
 
 # Pillow tells these from others and cannot read them; EPS would run Ghostscript.
 _UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -56,6 +56,19 @@ def find(paths: Iterable[Path], recursive: bool) -> list[Input]:
     return list(found.values())
 
 
+def check_names(files: Iterable[Input]) -> None:
+    """Raises click.UsageError if the results of two images would have the same name."""
+    owners: dict[str, Input] = {}
+    for file in files:
+        # Some file systems do not tell upper from lower case.
+        owner = owners.setdefault(str(file.name).casefold(), file)
+        if owner is not file:
+            raise click.UsageError(
+                f"The results of {show(owner.path)} and {show(file.path)} would have the same "
+                "name; write them to different folders."
+            )
+
+
 def _inputs_of(path: Path, recursive: bool) -> list[Input]:
     if not path.is_dir():
         return [Input(path, Path(path.stem))]
@@ -77,7 +90,7 @@ def _is_image(path: Path) -> bool:
     return (
         path.suffix.lower() in suffixes()
         and not path.name.startswith(".")
-        and not path.name.endswith((LABELS, OVERLAY))
+        and not path.name.endswith((LABELS, OVERLAY, BOXES))
         and path.is_file()
     )
 

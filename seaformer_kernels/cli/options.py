@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,13 +23,16 @@ from seaformer_kernels.cli.params import (
     WeightsSource,
 )
 from seaformer_kernels.data import ADE20K, DATASETS, Dataset
+from seaformer_kernels.data.datasets import voc_colors
 from seaformer_kernels.evaluate.views import InputSize, usual_scale
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.backbone import MIN_SIZE
+from seaformer_kernels.models.create import TASKS
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 DEFAULT_MODEL = "seaformer_base"
 _IMAGENET_CLASSES = 1000
+_COCO_CLASSES = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,22 @@ class ModelOptions:
         """Width and height at which the network sees an image of this width and height."""
         return self.resize or size
 
+    def trained_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height at which the network sees an image of this width and height.
+
+        Without `--resize`, that of the image, or what the weights were trained for: the longer
+        side then gets their length, half of it for a network that upsamples, unless the shorter
+        one would be too short for the network.
+        """
+        config = self.weights.config if self.weights else None
+        if self.resize or not config:
+            return self.resize or size
+        usual = InputSize(long_side=config.facts.input_longer_side, scale=usual_scale(config))
+        found = usual.of(size)
+        if min(found) >= MIN_SIZE or found == size:
+            return found
+        return InputSize(short_side=MIN_SIZE).of(size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationOptions(ModelOptions):
@@ -154,20 +173,8 @@ class SegmentationOptions(ModelOptions):
         return super().normalisation if self.facts else (self.data.mean, self.data.std)
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height at which the network sees an image of this width and height.
-
-        Without `--resize`, that of the image, or what the weights were trained for: the longer
-        side then gets their length, half of it for a network that upsamples, unless the shorter
-        one would be too short for the network.
-        """
-        config = self.weights.config if self.weights else None
-        if self.resize or not config:
-            return super().input_size(size)
-        usual = InputSize(long_side=config.facts.input_longer_side, scale=usual_scale(config))
-        found = usual.of(size)
-        if min(found) >= MIN_SIZE or found == size:
-            return found
-        return InputSize(short_side=MIN_SIZE).of(size)
+        """Width and height at which the network sees an image of this width and height."""
+        return self.trained_size(size)
 
     @property
     def classes(self) -> Classes:
@@ -208,6 +215,47 @@ class ClassificationOptions(ModelOptions):
         return self.class_names.names if self.class_names else self.facts and self.facts.classes
 
 
+@dataclass(frozen=True, kw_only=True)
+class DetectionOptions(ModelOptions):
+    """What commands that find objects take."""
+
+    task = "detection"
+
+    score: float
+    iou: float
+
+    def _usual_class_count(self) -> int:
+        return _COCO_CLASSES
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height at which the network sees an image of this width and height."""
+        return self.trained_size(size)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """What `predict` takes of them."""
+        return {"score_threshold": self.score, "iou_threshold": self.iou}
+
+    @property
+    def classes(self) -> Classes:
+        """Names and colours of the objects."""
+        facts, count = self.facts, self.class_count
+        names = None
+        if self.weights is not None:  # objects of random weights are not worth naming
+            names = self.class_names.names if self.class_names else facts and facts.classes
+        colors = (facts and facts.colors) or voc_colors(count + 1)[1:]  # the first is black
+        return Classes(names, np.array(colors, np.uint8))
+
+    @property
+    def category_ids(self) -> Sequence[int]:
+        """The ids that annotations have for the classes; else their labels."""
+        ids = self.facts.other.get("category_ids") if self.facts else None
+        count = self.class_count
+        if isinstance(ids, list) and len(ids) == count and all(type(key) is int for key in ids):
+            return ids
+        return range(count)
+
+
 MODEL = click.option(
     "--model",
     type=click.Choice(sk.list_models()),
@@ -243,14 +291,14 @@ PRECISION = (
 _TASK = (
     click.option(
         "--task",
-        type=click.Choice(["segmentation", "classification"]),
+        type=click.Choice(list(TASKS)),
         help="What it is for.  [default: that of the weights, if they say so, else segmentation]",
     ),
     click.option(
         "--num-classes",
         type=click.IntRange(1, 1 << 16),
         help="Classes of the model.  [default: those of the weights, if they say so, else 150 for "
-        "segmentation, 1000 for classification]",
+        "segmentation, 1000 for classification, 80 for detection]",
     ),
 )
 _READING = (
@@ -345,6 +393,32 @@ _CLASSIFICATION = (
     ),
     *_READING,
 )
+_DETECTION = (
+    MODEL,
+    WEIGHTS,
+    _classes("those of the weights, else numbers"),
+    _num_classes(str(_COCO_CLASSES)),
+    click.option(
+        "--score",
+        type=click.FloatRange(0, 1),
+        default=0.3,
+        show_default=True,
+        help="What the score of an object must exceed.",
+    ),
+    click.option(
+        "--iou",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Of two boxes of a class that overlap by more than this, as intersection over union, "
+        "the surer one stays.",
+    ),
+    _resize(
+        "Size the network sees; boxes keep that of the image.  [default: that of the image, or, "
+        "if the folder of --weights says what its longer side should be, scaled to that]"
+    ),
+    *_READING,
+)
 _BATCH = (
     click.argument("paths", metavar="IMAGE...", type=LocalPath(), nargs=-1, required=True),
     click.option("--recursive", is_flag=True, help="Look into the folders below a folder, too."),
@@ -375,4 +449,5 @@ precision_options = _adding(PRECISION)
 task_options = _adding(_TASK)  # of commands that write a model
 segmentation_options = _adding(_SEGMENTATION)
 classification_options = _adding(_CLASSIFICATION)
+detection_options = _adding(_DETECTION)
 batch_options = _adding(_BATCH)  # of commands that work through many images

@@ -14,7 +14,7 @@ import click
 from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli.errors import reason
 
-LABELS, OVERLAY = "_labels.png", "_overlay.png"
+LABELS, OVERLAY, BOXES = "_labels.png", "_overlay.png", "_boxes.png"
 
 
 class Outputs(NamedTuple):
@@ -28,6 +28,12 @@ def outputs_of(name: Path, out: Path) -> Outputs:
     """What the results of an image of this name, which may lie in folders, are called."""
     path = out / name
     return Outputs(path.with_name(path.name + LABELS), path.with_name(path.name + OVERLAY))
+
+
+def boxes_of(name: Path, out: Path) -> Path:
+    """What the picture of the objects in an image of this name is called."""
+    path = out / name
+    return path.with_name(path.name + BOXES)
 
 
 def check(results: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:

@@ -1,8 +1,9 @@
-"""From an image file to its labels or classes and the files made of them, each step timed."""
+"""From an image file to its labels, classes or objects, and files of them, each step timed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +18,18 @@ from seaformer_kernels.cli import drawing, images, outputs
 from seaformer_kernels.cli.classes import Share, shares_of
 from seaformer_kernels.cli.depth import Photo
 from seaformer_kernels.cli.errors import ImageError, check_memory, out_of_memory, reason
-from seaformer_kernels.cli.options import ClassificationOptions, ModelOptions, SegmentationOptions
+from seaformer_kernels.cli.options import (
+    ClassificationOptions,
+    DetectionOptions,
+    ModelOptions,
+    SegmentationOptions,
+)
 from seaformer_kernels.cli.times import Times
+from seaformer_kernels.data.letterbox import Letterbox
+from seaformer_kernels.evaluate.boxes import draw_boxes
 from seaformer_kernels.evaluate.classification import centre
 from seaformer_kernels.evaluate.engines import TorchEngine
+from seaformer_kernels.models import Detections
 from seaformer_kernels.models.backbone import MIN_SIZE
 
 
@@ -44,6 +53,15 @@ class Classified:
 
     photo: Photo
     scores: np.ndarray  # float32 [classes]: softmax; of one class, sigmoid
+    times: Times
+
+
+@dataclass
+class Detected:
+    """An image and the objects in it, boxes in its pixels."""
+
+    photo: Photo
+    found: Detections
     times: Times
 
 
@@ -81,6 +99,25 @@ def classify(engine: TorchEngine, path: Path, options: ClassificationOptions) ->
         logits = engine.logits(x)
         scores = logits.softmax(1) if options.class_count > 1 else logits.sigmoid()
     return Classified(photo, scores[0].numpy(), times)
+
+
+@torch.inference_mode()
+def detect(engine: TorchEngine, path: Path, options: DetectionOptions) -> Detected:
+    """Reads an image, and finds the objects in it.
+
+    Raises:
+        ImageError: the image cannot be read, is too small, or memory runs out.
+    """
+    times = Times()
+    with times.step("read"):
+        photo = images.read(path, options.reading)
+        x = _scaled(photo.image, options)
+    height, width = x.shape[-2:]
+    box = Letterbox.stretch((photo.image.height, photo.image.width), (height, width))
+    with out_of_memory(width, height), times.step("predict"):
+        (found,) = engine.detections(x, **options.thresholds)
+        found = Detections(box.to_image(found.boxes), found.scores, found.classes)
+    return Detected(photo, found, times)
 
 
 def _labels(
@@ -131,13 +168,32 @@ def save(result: Segmented, options: SegmentationOptions, paths: outputs.Outputs
         overlay = Image.blend(image, coloured, options.alpha)
         if options.legend:
             drawing.draw_legend(overlay, classes, result.shares)
-        try:
-            paths.labels.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(
-                {
-                    paths.labels: lambda path: indexed.save(path, "PNG"),
-                    paths.overlay: lambda path: overlay.save(path, "PNG"),
-                }
-            )
-        except OSError as error:
-            raise ImageError(f"results cannot be written: {reason(error)}") from None
+        _write(
+            {
+                paths.labels: lambda path: indexed.save(path, "PNG"),
+                paths.overlay: lambda path: overlay.save(path, "PNG"),
+            }
+        )
+
+
+def save_boxes(result: Detected, options: DetectionOptions, path: Path) -> None:
+    """Writes the image with a box around each object.
+
+    Raises:
+        ImageError: it cannot be written, or memory runs out.
+    """
+    image, classes = result.photo.image, options.classes
+    with out_of_memory(*image.size), result.times.step("write"):
+        picture = image.copy()
+        colours = [(int(r), int(g), int(b)) for r, g, b in classes.colours]
+        draw_boxes(picture, result.found, classes.names, colours)
+        _write({path: lambda temporary: picture.save(temporary, "PNG")})
+
+
+def _write(files: dict[Path, Callable[[Path], None]]) -> None:
+    try:
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(files)
+    except OSError as error:
+        raise ImageError(f"results cannot be written: {reason(error)}") from None

@@ -135,15 +135,7 @@ def _check(
     overwrite: bool,
     resuming: bool,
 ) -> None:
-    owners: dict[str, Input] = {}
-    for file in files:
-        # Some file systems do not tell upper from lower case.
-        owner = owners.setdefault(str(file.name).casefold(), file)
-        if owner is not file:
-            raise click.UsageError(
-                f"The results of {show(owner.path)} and {show(file.path)} would have the same "
-                "name; write them to different folders."
-            )
+    inputs.check_names(files)
     results = [path for file in files for path in outputs.outputs_of(file.name, out)]
     read = [*(file.path for file in files), *options.files]
     outputs.check(results + ([json_file] if json_file else []), read, overwrite or resuming)

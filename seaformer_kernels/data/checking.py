@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seaformer_kernels.data.classification import ClassificationData
+from seaformer_kernels.data.detection import DetectionData
 from seaformer_kernels.data.files import some
 from seaformer_kernels.data.reading import DataError, Sample, image_size
 from seaformer_kernels.data.segmentation import SegmentationData
+
+Data = SegmentationData | ClassificationData | DetectionData
 
 
 class _Finding(NamedTuple):
@@ -19,7 +22,7 @@ class _Finding(NamedTuple):
 
     Attributes:
         unreadable: sentences about files that cannot be read.
-        sizes: what does not fit, if image and mask have different sizes.
+        sizes: what does not fit, if the image has another size than its mask or annotations say.
         wrong: how many pixels have each value that is not a label.
         empty: whether no pixel counts.
     """
@@ -31,7 +34,7 @@ class _Finding(NamedTuple):
 
 
 def check(
-    data: SegmentationData | ClassificationData,
+    data: Data,
     *,
     sizes: bool = True,
     workers: int = 2,
@@ -39,8 +42,9 @@ def check(
 ) -> None:
     """Reads all masks, and the headers of all images, and tells everything that is wrong.
 
-    Warns of masks in which no pixel counts. Pixels of images are decoded where the file does not
-    end as a whole one does.
+    Warns of masks in which no pixel counts. Of boxes, which were read with their file, it looks at
+    their images' sizes, and that there are any. Pixels of images are decoded where the file does
+    not end as a whole one does.
 
     Args:
         data: the data set.
@@ -49,17 +53,19 @@ def check(
         progress: is called with how many samples were read, and of how many.
 
     Raises:
-        DataError: files cannot be read, masks have another size than their images or values that
-            are not labels; the message says how many, and names the first few.
+        DataError: files cannot be read, masks or annotations are of another size than their images,
+            masks have values that are not labels, or there is no box; the message says how many,
+            and names the first few.
     """
     with_masks = data if isinstance(data, SegmentationData) else None
+    said = data.sizes if isinstance(data, DetectionData) else [None] * len(data)
 
-    def look(sample: Sample) -> _Finding:
-        return _look(with_masks, sample, sizes)
+    def look(sample: Sample, size: tuple[int, int] | None) -> _Finding:
+        return _look(with_masks, sample, size, sizes)
 
     findings: list[_Finding] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for finding in pool.map(look, data.samples):
+        for finding in pool.map(look, data.samples, said):
             findings.append(finding)
             if progress is not None:
                 progress(len(findings), len(data.samples))
@@ -74,7 +80,10 @@ def check(
         )
 
 
-def _look(data: SegmentationData | None, sample: Sample, sizes: bool) -> _Finding:
+def _look(
+    data: SegmentationData | None, sample: Sample, said: tuple[int, int] | None, sizes: bool
+) -> _Finding:
+    """What a sample's files are like; `said` is the size that its annotations say."""
     unreadable, size, mismatch = [], None, None
     wrong: dict[int, int] = {}
     empty = False
@@ -85,6 +94,8 @@ def _look(data: SegmentationData | None, sample: Sample, sizes: bool) -> _Findin
             raise DataError(f"Expected an image file, got none at {sample.image}.")
     except DataError as error:
         unreadable.append(str(error))
+    if size is not None and said is not None and size != said:
+        mismatch = "{} ({}x{}, not {}x{})".format(sample.image, *size, *said)
     if data is not None:
         try:
             labels, wrong = data.read_labels(sample)
@@ -98,7 +109,7 @@ def _look(data: SegmentationData | None, sample: Sample, sizes: bool) -> _Findin
     return _Finding(unreadable, mismatch, wrong, empty)
 
 
-def _problems(data: SegmentationData | ClassificationData, findings: list[_Finding]) -> list[str]:
+def _problems(data: Data, findings: list[_Finding]) -> list[str]:
     """A sentence for each kind of fault."""
     total = len(data)
     problems = []
@@ -109,10 +120,13 @@ def _problems(data: SegmentationData | ClassificationData, findings: list[_Findi
         head = f"Files of {count} of {total} samples cannot be used. " if count > 1 else ""
         problems.append(head + _sentences(unreadable))
     if sizes := [finding.sizes for finding in findings if finding.sizes]:
+        kind = "annotations" if isinstance(data, DetectionData) else "masks"
         problems.append(
-            "Expected masks of their images' size, upright as EXIF says, got another in "
+            f"Expected {kind} of their images' size, upright as EXIF says, got another in "
             f"{len(sizes)} of {total}: {some(sizes)}."
         )
+    if isinstance(data, DetectionData) and not data.most_objects:
+        problems.append("Expected boxes in the data set, got none.")
     wrong = [
         (sample.mask, finding.wrong)
         for sample, finding in zip(data.samples, findings, strict=True)

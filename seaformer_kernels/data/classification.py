@@ -27,6 +27,7 @@ class ClassificationData(torch.utils.data.Dataset):
         mean, std: of R, G and B in the range 0..255.
     """
 
+    task = "classification"
     mean = IMAGENET_MEAN
     std = IMAGENET_STD
 

@@ -31,6 +31,8 @@ class SegmentationData(torch.utils.data.Dataset):
         labels: as given, with the ignored label.
     """
 
+    task = "segmentation"
+
     def __init__(
         self, facts: Dataset, samples: Sequence[Sample], labels: Mapping[int, int] | None = None
     ):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,11 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from seaformer_kernels.data.objects import Objects
+
 _CROPS_TRIED = 10  # as everybody who uses the rule
+_LEAST_LEFT = 0.25  # of a box, where the rest is outside
+_THINNEST = 0.5  # pixels
 _KORNIA = threading.Lock()
 
 
@@ -183,6 +188,125 @@ class SegmentationTransform:
         return bool(counts.max() < self.max_share * counts.sum())
 
 
+class DetectionTransform:
+    """Scales, crops, flips, changes colours, normalises and pads an image and its boxes.
+
+    Boxes are cut at the edges of what is shown; those of which less than a quarter is left are not
+    shown. Crowds are not, either, as nothing is trained on them.
+
+    Args:
+        size: height and width of the result.
+        scale: least and greatest factor, uniformly drawn, by which the image that fits into the
+            size is scaled; at 1 all of it is seen.
+        keep_ratio: whether the image keeps its ratio; else it is stretched to the size.
+        flip: probability of a left-right flip.
+        distort: whether brightness, contrast, saturation and hue are changed, each half the time.
+        mosaic: probability of four images in one, each in a quarter of the size (YOLOv4, 2020).
+        data: of (image, objects) by index, which a mosaic takes its others of.
+        most: how many objects an image has at most; a mosaic has up to four times as many.
+        mean, std: of R, G and B in the range 0..255.
+
+    Raises:
+        ValueError: a size, range or probability makes no sense, or a mosaic has no data.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        scale: tuple[float, float] = (1.0, 1.0),
+        keep_ratio: bool = True,
+        flip: float = 0.5,
+        distort: bool = True,
+        mosaic: float = 0.0,
+        data: Any = None,
+        most: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ):
+        _check_size("size", size)
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"Expected scale as two positive factors, least first, got {scale}.")
+        _check_share("flip", flip)
+        _check_share("mosaic", mosaic)
+        if mosaic and (data is None or min(size) < 2):
+            raise ValueError("Expected data for a mosaic, and a size of 2 a side, got less.")
+        self.size = size
+        self.scale = scale
+        self.keep_ratio = keep_ratio
+        self.flip = flip
+        self.distort = distort
+        self.mosaic = mosaic
+        self.data = data
+        self.most = max(1, 4 * most if mosaic else most)  # so that batches have no empty tensors
+        self._normalize = _Normalize(mean, std)
+
+    def __call__(
+        self, image: Tensor, objects: Objects, seed: int, of_batch: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """What the network sees, and what it should find.
+
+        Args:
+            image: uint8 [3, H, W], RGB.
+            objects: in it.
+            seed: what everything random follows from, not negative.
+            of_batch: is not used.
+
+        Returns:
+            (float32 [3, *size], normalised, 0 outside of the image; float32 [most, 5] of left, top,
+            right, bottom and class, in rows of -1 behind the last object).
+        """
+        draws = _Draws(seed)
+        if self.mosaic and draws.happens(self.mosaic):
+            x, found = self._of_four(image, objects, draws)
+        else:
+            x, found = self._of_one(image, objects, self.size, draws)
+        target = torch.full((self.most, 5), -1.0)
+        target[: len(found)] = found
+        return x, target
+
+    def _of_four(self, image: Tensor, objects: Objects, draws: _Draws) -> tuple[Tensor, Tensor]:
+        height, width = self.size
+        x, found = torch.zeros(3, height, width), []
+        middle = height // 2, width // 2
+        rows = (0, middle[0]), (middle[0], height)
+        columns = (0, middle[1]), (middle[1], width)
+        for top, bottom in rows:
+            for left, right in columns:
+                if top or left:  # the first quarter has the image itself
+                    image, objects = self.data[draws.integer(len(self.data) - 1)]
+                part, boxes = self._of_one(image, objects, (bottom - top, right - left), draws)
+                x[:, top:bottom, left:right] = part
+                found.append(boxes + torch.tensor([left, top, left, top, 0]))
+        return x, torch.cat(found)
+
+    def _of_one(
+        self, image: Tensor, objects: Objects, size: tuple[int, int], draws: _Draws
+    ) -> tuple[Tensor, Tensor]:
+        """An image and its objects [N, 5] in a part of the input."""
+        _check_image(image)
+        factors = [wanted / length for wanted, length in zip(size, image.shape[1:], strict=True)]
+        if self.keep_ratio:
+            factors = 2 * [min(factors)]
+        factor = draws.uniform(*self.scale)
+        (rows, high), (columns, wide) = (
+            _window(length, wanted, factor * fitted, draws)
+            for length, wanted, fitted in zip(image.shape[1:], size, factors, strict=True)
+        )
+        pixels = _scaled(image[:, rows, columns], (high, wide))
+        found = _shown_boxes(objects, rows, columns, (high, wide))
+        if draws.happens(self.flip):
+            pixels = pixels.flip(2)
+            found[:, [0, 2]] = wide - found[:, [2, 0]]
+        below, right = size[0] - high, size[1] - wide
+        top, left = draws.integer(below), draws.integer(right)
+        if self.distort:
+            pixels = _distorted(pixels, draws)
+        # Zero is the mean once it is normalised.
+        padded = F.pad(self._normalize(pixels), (left, right - left, top, below - top))
+        return padded, found + torch.tensor([left, top, left, top, 0])
+
+
 class ClassificationTransform:
     """Crops, flips, changes, normalises and erases parts of an image.
 
@@ -267,6 +391,28 @@ def _scaled(pixels: Tensor, size: tuple[int, int]) -> Tensor:
         return x[0]
     # Rounding errors leave the range.
     return F.interpolate(x, size, mode="bilinear", antialias=True)[0].clamp_(0, 255)
+
+
+def _window(length: int, wanted: int, factor: float, draws: _Draws) -> tuple[slice, int]:
+    """What of an axis is shown, and the length that it gets, of at most `wanted`."""
+    shown = min(length, math.ceil(wanted / factor))
+    first = draws.integer(length - shown)
+    return slice(first, first + shown), min(wanted, max(1, round(shown * factor)))
+
+
+def _shown_boxes(objects: Objects, rows: slice, columns: slice, size: tuple[int, int]) -> Tensor:
+    """Boxes and classes [N, 5] of the objects in a part of an image, scaled to a size."""
+    boxes = objects.boxes[~objects.crowd]
+    classes = objects.classes[~objects.crowd].float()
+    first = torch.tensor([columns.start, rows.start], dtype=torch.float32)
+    last = torch.tensor([columns.stop, rows.stop], dtype=torch.float32)
+    cut = torch.cat([boxes[:, :2].clamp(first, last), boxes[:, 2:].clamp(first, last)], 1)
+    areas, left = ((b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, cut))
+    factor = torch.tensor([size[1], size[0]]) / (last - first)
+    scaled = torch.cat([(cut[:, :2] - first) * factor, (cut[:, 2:] - first) * factor], 1)
+    # A box that is thinner than a part of a pixel has no shape to learn.
+    kept = (left >= _LEAST_LEFT * areas) & ((scaled[:, 2:] - scaled[:, :2]).amin(1) >= _THINNEST)
+    return torch.cat([scaled, classes[:, None]], 1)[kept]
 
 
 def _distorted(pixels: Tensor, draws: _Draws) -> Tensor:

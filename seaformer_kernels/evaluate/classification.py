@@ -25,6 +25,8 @@ class Classification:
         crop: side of the square in the middle that the network sees.
     """
 
+    rows = False
+
     def __init__(self, num_classes: int, shorter_side: int | None = SHORTER_SIDE, crop: int = CROP):
         self.num_classes = num_classes
         self.shorter_side = shorter_side
@@ -46,7 +48,7 @@ class Classification:
     def differing(self, found: Tensor, first: Tensor) -> int:
         return int((found.argmax(1) != first.argmax(1)).sum())
 
-    def size(self, truth: int) -> int:
+    def size(self, found: Tensor) -> int:
         return 1
 
 

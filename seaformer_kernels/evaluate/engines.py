@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import seaformer_kernels as sk
 from seaformer_kernels import data
+from seaformer_kernels.models import Detections
 from seaformer_kernels.models.evaluating import evaluating
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.reference import upsample_argmax as reference
@@ -96,6 +97,10 @@ class TorchEngine:
         if predict is None:
             return self.to_labels(self.logits(x), size)
         return predict(self.input(x), size)
+
+    def detections(self, x: Tensor, **thresholds: float) -> list[Detections]:
+        """The objects in each image, of a detector; thresholds as its `predict` takes them."""
+        return self.model.predict(self.input(x), **thresholds)  # type: ignore[operator]
 
     def to_labels(self, logits: Tensor, size: Size) -> Tensor:
         """Labels `[B, *size]` of logits."""
@@ -209,9 +214,12 @@ class _Recorder:
     def labels(self, x: Tensor, size: Size) -> Tensor:
         raise _Seen(x)
 
+    def detections(self, x: Tensor) -> list[Detections]:
+        raise _Seen(x)
+
 
 def inputs_of(
-    predict: Callable[[Engine, Tensor], Tensor], images: Iterable[Tensor]
+    predict: Callable[[Engine, Tensor], object], images: Iterable[Tensor]
 ) -> Iterator[Tensor]:
     """What a network is first given of each image, to calibrate it on.
 

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from seaformer_kernels.data import Dataset
+from seaformer_kernels.evaluate.boxes import draw_boxes
+from seaformer_kernels.evaluate.detection import Detection
 from seaformer_kernels.evaluate.engines import Engine
 from seaformer_kernels.evaluate.metrics import SegmentationResult, class_iou
 from seaformer_kernels.evaluate.segmentation import Segmentation
+from seaformer_kernels.models import Detections
 
 NEEDS_MATPLOTLIB = (
     "A picture of the confusion matrix needs matplotlib: pip install 'seaformer-kernels[train]'"
@@ -119,6 +123,35 @@ def draw_overlays(
     return _sheet(rows)
 
 
+def draw_detections(
+    task: Detection, engine: Any, data: Any, names: Sequence[str], least_score: float = 0.3
+) -> Image.Image:
+    """A sheet of images with the objects found in them, beside those that there are.
+
+    Args:
+        task: how objects are found.
+        engine: what finds them.
+        data: a `DetectionData`.
+        names: of samples.
+        least_score: objects of lower scores are left out.
+
+    Raises:
+        ValueError: as `draw_comparison`.
+    """
+    rows = []
+    for one in _labelled(task, engine, data, names):
+        score = task.score(one.counts)
+        told = "" if math.isnan(score) else f"   F1 {score:.3f}"
+        truth = Detections(one.truth.boxes, torch.ones_like(one.truth.areas), one.truth.classes)
+        cells = []
+        for caption, objects in ("truth", truth), ("prediction", one.labels):
+            picture = _photo(one.image)
+            draw_boxes(picture, objects, data.classes, data.colors, least_score)
+            cells.append((caption, picture))
+        rows.append(_Row(cells, f"{one.name}{told}"))
+    return _sheet(rows)
+
+
 def overlay(image: Tensor, labels: Tensor, facts: Dataset, alpha: float = 0.6) -> Image.Image:
     """An image with the colours of its labels laid over it; what is no class is black.
 
@@ -141,14 +174,12 @@ def _photo(image: Tensor) -> Image.Image:
 class _Labelled:
     name: str
     image: Tensor
-    truth: Tensor
-    labels: Tensor
+    truth: Any
+    labels: Any
     counts: Tensor
 
 
-def _labelled(
-    task: Segmentation, engine: Engine, data: Any, names: Sequence[str]
-) -> list[_Labelled]:
+def _labelled(task: Any, engine: Any, data: Any, names: Sequence[str]) -> list[_Labelled]:
     if not names:
         raise ValueError("Expected images for a sheet, got none.")
     index = {sample.name: i for i, sample in enumerate(data.samples)}

@@ -28,7 +28,7 @@ class Images(Protocol):
 
 
 class Metrics(Protocol[Result]):
-    """Counts that add up, such as `SegmentationMetrics`."""
+    """Counts that add up, such as `SegmentationMetrics`, or rows, such as `DetectionMetrics`."""
 
     counts: Tensor
 
@@ -36,25 +36,31 @@ class Metrics(Protocol[Result]):
 
 
 class Task(Protocol[Result]):
-    """What is asked of the engines."""
+    """What is asked of the engines.
+
+    Attributes:
+        rows: whether counts are rows that are put behind each other; else they are added.
+    """
+
+    rows: bool
 
     def metrics(self) -> Metrics[Result]:
         """Empty metrics."""
 
-    def predict(self, engine: Engine, image: Tensor) -> Tensor:
+    def predict(self, engine: Any, image: Tensor) -> Any:
         """What an engine finds in an image."""
 
-    def count(self, found: Tensor, truth: Any) -> Tensor:
+    def count(self, found: Any, truth: Any) -> Tensor:
         """What that adds to the counts; ValueError if the truth is none."""
 
     def score(self, counts: Tensor) -> float:
         """How right an image with these counts is, 0..1; NaN if there is nothing to tell."""
 
-    def differing(self, found: Tensor, first: Tensor) -> int:
-        """How many labels two engines do not agree on."""
+    def differing(self, found: Any, first: Any) -> int:
+        """How many labels two engines do not agree on; of objects, those that only `first` has."""
 
-    def size(self, truth: Any) -> int:
-        """How many labels an image gets."""
+    def size(self, found: Any) -> int:
+        """How many labels an image gets, or how many objects were found in it."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,10 @@ class Evaluation(Generic[Result]):
     Attributes:
         results: by engine.
         differing: by engine, how many labels are not the first engine's.
-        compared: how many labels there are: pixels, or images in classification.
-        scores: of each image by name, the first engine's: the mIoU of the image, or 1 where its
-            class is the likeliest, else 0; NaN where all is ignored.
+        compared: how many labels there are: pixels, images in classification, or objects that the
+            first engine found.
+        scores: of each image by name, the first engine's: the mIoU of the image; 1 where its class
+            is the likeliest, else 0; or F1 of objects. NaN where there is nothing to tell.
         failures: why images failed, by name; they count for nothing.
     """
 
@@ -136,7 +143,7 @@ def run(
     results = {}
     for name, counts in total.counts.items():
         metrics = task.metrics()
-        metrics.counts.copy_(counts)
+        metrics.counts = counts
         results[name] = metrics.compute()
     order = [sample.name for sample in images.samples]
     return Evaluation(
@@ -152,7 +159,9 @@ def _empty(task: Task, engines: Sequence[Engine]) -> Tally:
     names = [engine.name for engine in engines]
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"Expected engines, each once, got {', '.join(names) or 'none'}.")
-    return Tally({name: task.metrics().counts for name in names}, dict.fromkeys(names, 0))
+    return Tally(
+        {name: task.metrics().counts for name in names}, dict.fromkeys(names, 0), rows=task.rows
+    )
 
 
 def _one(task: Task, engines: Sequence[Engine], name: str, image: Tensor, truth: Any) -> Tally:
@@ -161,4 +170,5 @@ def _one(task: Task, engines: Sequence[Engine], name: str, image: Tensor, truth:
     counts = {engine: task.count(each, truth) for engine, each in found.items()}
     first = engines[0].name
     differing = {engine: task.differing(each, found[first]) for engine, each in found.items()}
-    return Tally(counts, differing, task.size(truth), {name: task.score(counts[first])})
+    size, score = task.size(found[first]), task.score(counts[first])
+    return Tally(counts, differing, size, {name: score}, task.rows)

@@ -23,6 +23,8 @@ class Segmentation:
         views: what is averaged to label an image.
     """
 
+    rows = False
+
     def __init__(self, facts: Dataset, views: Views):
         self.facts = facts
         self.views = views
@@ -52,8 +54,8 @@ class Segmentation:
     def differing(self, found: Tensor, first: Tensor) -> int:
         return int((found != first).sum())
 
-    def size(self, truth: Tensor) -> int:
-        return truth.numel()
+    def size(self, found: Tensor) -> int:
+        return found.numel()
 
 
 def evaluate_segmentation(

@@ -32,17 +32,20 @@ class Tally:
         differing: by engine, how many labels are not the first engine's.
         compared: how many labels there are.
         scores: of the images that are done, by name; the first engine's.
+        rows: whether counts are rows, of which more images have more; else they are added.
     """
 
     counts: dict[str, Tensor]
     differing: dict[str, int]
     compared: int = 0
     scores: dict[str, float] = field(default_factory=dict)
+    rows: bool = False
 
     def add(self, other: Tally) -> None:
         """Adds what was counted on other images, by the same engines."""
         for name, counts in other.counts.items():
-            self.counts[name] += counts
+            mine = self.counts[name]
+            self.counts[name] = torch.cat([mine, counts]) if self.rows else mine + counts
             self.differing[name] += other.differing[name]
         self.compared += other.compared
         self.scores |= other.scores
@@ -122,10 +125,11 @@ class StateFile:
                 raise ValueError(content["format"])
             of = dict(content["of"])
             tally = Tally(
-                {name: torch.tensor(counts) for name, counts in content["counts"].items()},
+                {name: _tensor(counts, like, name) for name, counts in content["counts"].items()},
                 {name: int(count) for name, count in content["differing"].items()},
                 int(content["compared"]),
                 {name: float(score) for name, score in content["scores"].items()},
+                like.rows,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StateError(
@@ -138,11 +142,19 @@ class StateFile:
                 f"{', '.join(other)}."
             )
         shapes = (
-            {name: counts.shape for name, counts in each.counts.items()} for each in (tally, like)
+            {name: counts.shape[like.rows :] for name, counts in each.counts.items()}
+            for each in (tally, like)
         )
         if next(shapes) != next(shapes) or tally.differing.keys() != like.differing.keys():
             raise StateError(f"Expected a whole state, got {path}, which is damaged.")
         return tally
+
+
+def _tensor(counts: Any, like: Tally, name: str) -> Tensor:
+    """Counts that were read, of the type and, without a row, the shape of empty ones."""
+    empty = like.counts[name]
+    read = torch.tensor(counts, dtype=empty.dtype)
+    return read if len(read) or not like.rows else empty[:0]
 
 
 def digest_of(model: nn.Module) -> str:

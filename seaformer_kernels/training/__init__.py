@@ -1,5 +1,6 @@
 """Training by recipes, which resumes to the same curve: pip install 'seaformer-kernels[train]'."""
 
+from seaformer_kernels.training.detection import DetectionLoss
 from seaformer_kernels.training.distillation import DistillationLoss, halved
 from seaformer_kernels.training.errors import RecipeError, Stopped, TrainingError
 from seaformer_kernels.training.losses import ClassificationLoss, LossSum, SegmentationLoss
@@ -8,6 +9,9 @@ from seaformer_kernels.training.recipe import (
     ClassificationAugmentation,
     ClassificationLossRecipe,
     ClassificationRecipe,
+    DetectionAugmentation,
+    DetectionLossRecipe,
+    DetectionRecipe,
     DistillationRecipe,
     HardExamples,
     OptimizerRecipe,
@@ -23,6 +27,7 @@ from seaformer_kernels.training.tasks import check_teacher, make_task
 from seaformer_kernels.training.trainer import Observer, Task, Trainer
 from seaformer_kernels.training.validation import (
     ClassificationValidation,
+    DetectionValidation,
     SegmentationValidation,
     Validation,
 )
@@ -33,6 +38,11 @@ __all__ = [
     "ClassificationLossRecipe",
     "ClassificationRecipe",
     "ClassificationValidation",
+    "DetectionAugmentation",
+    "DetectionLoss",
+    "DetectionLossRecipe",
+    "DetectionRecipe",
+    "DetectionValidation",
     "DistillationLoss",
     "DistillationRecipe",
     "HardExamples",

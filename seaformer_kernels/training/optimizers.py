@@ -11,7 +11,7 @@ from torch.optim import AdamW, Optimizer
 
 from seaformer_kernels.training.recipe import OptimizerRecipe
 
-_HEADS = ("decode_head.", "linear.")
+_HEADS = ("decode_head.", "linear.", "neck.", "head.")
 
 
 class RMSpropTF(Optimizer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,27 @@ class ClassificationAugmentation:
 
 
 @dataclass(frozen=True)
+class DetectionAugmentation:
+    """How a training sample is made of an image and its boxes.
+
+    Attributes:
+        size: height and width that the network sees, in training and in validation.
+        scale: range of the random scale; at 1 all of the image is seen, above it a part.
+        keep_ratio: whether images keep their ratio, with padding; else they are stretched.
+        flip: probability of a flip.
+        distort: whether brightness, contrast, saturation and hue change.
+        mosaic: probability of four images in one.
+    """
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    keep_ratio: bool = True
+    flip: float = 0.5
+    distort: bool = True
+    mosaic: float = 0.0
+
+
+@dataclass(frozen=True)
 class OptimizerRecipe:
     """The optimiser; parameters of one dimension and position embeddings do not decay.
 
@@ -84,14 +105,17 @@ class ScheduleRecipe:
     """The learning rate over the steps: a linear warm-up, then the decay.
 
     Attributes:
-        name: "poly" is (1 - t) ** power, "cosine" half a period, of the share t that is done.
+        name: "poly" is (1 - t) ** power, "cosine" half a period, of the share t that is done;
+            "step" falls to a tenth at each of some shares.
         power: of "poly".
+        drops: of "step": those shares.
         warmup_steps: length of the warm-up.
         warmup_ratio: share of the learning rate at which the warm-up begins.
     """
 
-    name: Literal["poly", "cosine"]
+    name: Literal["poly", "cosine", "step"]
     power: float = 1.0
+    drops: tuple[float, ...] = (2 / 3, 11 / 12)
     warmup_steps: int = 0
     warmup_ratio: float = 1e-6
 
@@ -155,9 +179,25 @@ class ClassificationLossRecipe:
     label_smoothing: float = 0.0
 
 
+@dataclass(frozen=True)
+class DetectionLossRecipe:
+    """Focal loss of the classes and a loss of the boxes; see `DetectionLoss`.
+
+    Attributes:
+        box: "smooth_l1" of deltas, or "giou" of boxes.
+        box_weight: what it counts beside the classes.
+        alpha, gamma: of the focal loss.
+    """
+
+    box: Literal["smooth_l1", "giou"] = "smooth_l1"
+    box_weight: float = 1.0
+    alpha: float = 0.25
+    gamma: float = 2.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What both tasks have in common.
+    """What all tasks have in common.
 
     Attributes:
         data: name of the data set, as ``open_data`` takes it.
@@ -217,15 +257,32 @@ class ClassificationRecipe(Recipe):
     loss: ClassificationLossRecipe = field(default_factory=ClassificationLossRecipe)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DetectionRecipe(Recipe):
+    """Training a detector.
+
+    Attributes:
+        head: "retina", or "light" for small processors (`create_model`).
+    """
+
+    augment: DetectionAugmentation
+    task: Literal["detection"] = "detection"
+    loss: DetectionLossRecipe = field(default_factory=DetectionLossRecipe)
+    head: Literal["retina", "light"] = "retina"
+
+
+AnyRecipe = SegmentationRecipe | ClassificationRecipe | DetectionRecipe
+
 _TASKS: dict[str, type[Recipe]] = {
     "segmentation": SegmentationRecipe,
     "classification": ClassificationRecipe,
+    "detection": DetectionRecipe,
 }
 
 
 def load_recipe(
     path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None
-) -> SegmentationRecipe | ClassificationRecipe:
+) -> AnyRecipe:
     """The recipe of a YAML file, for the one model that it names.
 
     Args:
@@ -244,13 +301,11 @@ def load_recipe(
     return parse_recipe(content, path)
 
 
-def parse_recipe(
-    content: Mapping[str, Any], path: Path
-) -> SegmentationRecipe | ClassificationRecipe:
+def parse_recipe(content: Mapping[str, Any], path: Path) -> AnyRecipe:
     """As `load_recipe`, of what the file at `path` holds."""
     task = content.get("task", "(none)")
     if not isinstance(task, str) or task not in _TASKS:
-        raise RecipeError(f"{path}: task: expected {' or '.join(_TASKS)}, got {task!r}.")
+        raise RecipeError(f"{path}: task: expected {', '.join(_TASKS)}, got {task!r}.")
     recipe: Any = build(_TASKS[task], content, str(path))
     recipe = _for_model(recipe, path)
     _check(recipe, path)
@@ -314,7 +369,10 @@ def _for_model(recipe: Recipe, path: Path) -> Recipe:
     return dataclasses.replace(recipe, optimizer=optimizer)
 
 
-def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> None:
+Check = Callable[[bool, str, str], None]  # of whether a key is fine, the key, and what is
+
+
+def _check(recipe: AnyRecipe, path: Path) -> None:
     """Raises RecipeError for a value that is out of its range."""
 
     def check(fine: bool, key: str, expected: str) -> None:
@@ -349,42 +407,66 @@ def _check(recipe: SegmentationRecipe | ClassificationRecipe, path: Path) -> Non
     check(schedule.warmup_steps >= 0, "schedule.warmup_steps", "an integer from 0 up")
     check(0 <= schedule.warmup_ratio <= 1, "schedule.warmup_ratio", "a number from 0 to 1")
     check(schedule.power > 0, "schedule.power", "a positive number")
-    augment = recipe.augment
-    check(0 <= augment.flip <= 1, "augment.flip", "a number from 0 to 1")
-    if isinstance(augment, SegmentationAugmentation):
-        check(min(augment.crop) >= 32, "augment.crop", "a height and width from 32 up")
-        fine = 0 < augment.scale[0] <= augment.scale[1]
-        check(fine, "augment.scale", "a positive range, the lower end first")
-        fine = len(augment.sizes) > 0 and min(augment.sizes, default=1) > 0
-        check(fine, "augment.sizes", "positive factors, at least one")
-        fine = augment.resize is None or min(augment.resize) > 0
-        check(fine, "augment.resize", "a positive height and width")
-        check(0 < augment.max_share <= 1, "augment.max_share", "a number from 0 to 1")
-    else:
-        check(augment.size >= 32, "augment.size", "an integer from 32 up")
-        check(0 <= augment.erasing <= 1, "augment.erasing", "a number from 0 to 1")
-        check(0 <= augment.randaugment <= 30, "augment.randaugment", "an integer from 0 to 30")
+    fine = all(0 < share < 1 for share in schedule.drops)
+    check(fine, "schedule.drops", "numbers between 0 and 1")
+    check(0 <= recipe.augment.flip <= 1, "augment.flip", "a number from 0 to 1")
     if isinstance(recipe, SegmentationRecipe):
-        fine = not recipe.half or min(recipe.augment.crop) * min(recipe.augment.sizes) >= 64
-        expected = "a height and width from 64 up, of which the model reads half"
-        check(fine, "augment.crop", f"{expected}, at each of augment.sizes")
-        if recipe.distillation is not None:
-            teacher = recipe.distillation.teacher_model
-            fine = teacher is None or teacher in list_models()
-            check(fine, "distillation.teacher_model", f"one of {', '.join(list_models())}")
-            check(recipe.half, "half", "true with distillation")
-            try:
-                distillation_loss(recipe.distillation)
-            except ValueError as error:
-                raise RecipeError(f"{path}: distillation: {error}") from None
-        weights, hard = recipe.loss.class_weights, recipe.loss.hard_examples
-        fine = not isinstance(weights, tuple) or (min(weights, default=0) >= 0 < sum(weights))
-        check(fine, "loss.class_weights", "numbers from 0 up that are not all 0")
-        if hard is not None:
-            fine = 0 < hard.threshold <= 1
-            check(fine, "loss.hard_examples.threshold", "a number from 0 to 1")
-            fine = 0 < hard.min_share <= 1
-            check(fine, "loss.hard_examples.min_share", "a number from 0 to 1")
+        _check_segmentation(recipe, check, path)
+    elif isinstance(recipe, DetectionRecipe):
+        _check_detection(recipe, check)
     else:
-        smoothing = recipe.loss.label_smoothing
-        check(0 <= smoothing < 1, "loss.label_smoothing", "a number from 0 below 1")
+        _check_classification(recipe, check)
+
+
+def _check_segmentation(recipe: SegmentationRecipe, check: Check, path: Path) -> None:
+    augment = recipe.augment
+    check(min(augment.crop) >= 32, "augment.crop", "a height and width from 32 up")
+    _check_scale(augment.scale, check)
+    fine = len(augment.sizes) > 0 and min(augment.sizes, default=1) > 0
+    check(fine, "augment.sizes", "positive factors, at least one")
+    fine = augment.resize is None or min(augment.resize) > 0
+    check(fine, "augment.resize", "a positive height and width")
+    check(0 < augment.max_share <= 1, "augment.max_share", "a number from 0 to 1")
+    fine = not recipe.half or min(augment.crop) * min(augment.sizes) >= 64
+    expected = "a height and width from 64 up, of which the model reads half"
+    check(fine, "augment.crop", f"{expected}, at each of augment.sizes")
+    if recipe.distillation is not None:
+        teacher = recipe.distillation.teacher_model
+        fine = teacher is None or teacher in list_models()
+        check(fine, "distillation.teacher_model", f"one of {', '.join(list_models())}")
+        check(recipe.half, "half", "true with distillation")
+        try:
+            distillation_loss(recipe.distillation)
+        except ValueError as error:
+            raise RecipeError(f"{path}: distillation: {error}") from None
+    weights, hard = recipe.loss.class_weights, recipe.loss.hard_examples
+    fine = not isinstance(weights, tuple) or (min(weights, default=0) >= 0 < sum(weights))
+    check(fine, "loss.class_weights", "numbers from 0 up that are not all 0")
+    if hard is not None:
+        fine = 0 < hard.threshold <= 1
+        check(fine, "loss.hard_examples.threshold", "a number from 0 to 1")
+        fine = 0 < hard.min_share <= 1
+        check(fine, "loss.hard_examples.min_share", "a number from 0 to 1")
+
+
+def _check_classification(recipe: ClassificationRecipe, check: Check) -> None:
+    augment, smoothing = recipe.augment, recipe.loss.label_smoothing
+    check(augment.size >= 32, "augment.size", "an integer from 32 up")
+    check(0 <= augment.erasing <= 1, "augment.erasing", "a number from 0 to 1")
+    check(0 <= augment.randaugment <= 30, "augment.randaugment", "an integer from 0 to 30")
+    check(0 <= smoothing < 1, "loss.label_smoothing", "a number from 0 below 1")
+
+
+def _check_detection(recipe: DetectionRecipe, check: Check) -> None:
+    augment, loss = recipe.augment, recipe.loss
+    check(min(augment.size) >= 32, "augment.size", "a height and width from 32 up")
+    _check_scale(augment.scale, check)
+    check(0 <= augment.mosaic <= 1, "augment.mosaic", "a number from 0 to 1")
+    check(0 <= loss.alpha <= 1, "loss.alpha", "a number from 0 to 1")
+    check(loss.gamma >= 0, "loss.gamma", "a number from 0 up")
+    check(loss.box_weight >= 0, "loss.box_weight", "a number from 0 up")
+
+
+def _check_scale(scale: tuple[float, float], check: Check) -> None:
+    fine = 0 < scale[0] <= scale[1]
+    check(fine, "augment.scale", "a positive range, the lower end first")

@@ -16,8 +16,10 @@ def lr_factor(schedule: ScheduleRecipe, step: int, steps: int) -> float:
     done = step / steps
     if schedule.name == "poly":
         factor = (1 - done) ** schedule.power
-    else:
+    elif schedule.name == "cosine":
         factor = (1 + math.cos(math.pi * done)) / 2
+    else:
+        factor = 0.1 ** sum(done >= share for share in schedule.drops)
     if step < schedule.warmup_steps:
         share = step / schedule.warmup_steps
         factor *= schedule.warmup_ratio + (1 - schedule.warmup_ratio) * share

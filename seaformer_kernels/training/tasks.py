@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,16 +13,26 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from seaformer_kernels import ModelFacts, create_model, from_pretrained, load_checkpoint
-from seaformer_kernels.data.transforms import ClassificationTransform, SegmentationTransform
+from seaformer_kernels.data.files import some
+from seaformer_kernels.data.transforms import (
+    ClassificationTransform,
+    DetectionTransform,
+    SegmentationTransform,
+)
 from seaformer_kernels.evaluate import InputSize
+from seaformer_kernels.evaluate.average_precision import NEEDS_COCO_EVAL
 from seaformer_kernels.models import SeaFormerSegmenter
 from seaformer_kernels.models.pretrained.config import WEIGHTS
 from seaformer_kernels.training.class_weights import counted_once
+from seaformer_kernels.training.detection import DetectionLoss
 from seaformer_kernels.training.errors import TrainingError
 from seaformer_kernels.training.losses import ClassificationLoss, SegmentationLoss, mean_of
 from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import (
+    AnyRecipe,
     ClassificationRecipe,
+    DetectionAugmentation,
+    DetectionRecipe,
     DistillationRecipe,
     Recipe,
     SegmentationRecipe,
@@ -32,12 +43,13 @@ from seaformer_kernels.training.samples import seed_of
 from seaformer_kernels.training.trainer import Task
 from seaformer_kernels.training.validation import (
     ClassificationValidation,
+    DetectionValidation,
     SegmentationValidation,
 )
 
 
 def make_task(
-    recipe: SegmentationRecipe | ClassificationRecipe,
+    recipe: AnyRecipe,
     training: Any,
     validation: Any,
     folder: RunFolder,
@@ -50,13 +62,15 @@ def make_task(
         CheckpointError: the initial weights cannot be read, or do not fit.
     """
     check_teacher(recipe)
-    classifies = isinstance(recipe, ClassificationRecipe)
-    if classifies == hasattr(training, "facts"):
+    if training.task != recipe.task:
         raise TrainingError(
-            f"Expected a data set for {recipe.task}, got {recipe.data}, which is for another task."
+            f"Expected a data set for {recipe.task}, got {recipe.data}, which is for "
+            f"{training.task}."
         )
     if isinstance(recipe, ClassificationRecipe):
         return _classification(recipe, training, validation)
+    if isinstance(recipe, DetectionRecipe):
+        return _detection(recipe, training, validation)
     return _segmentation(recipe, training, validation, folder, fabric)
 
 
@@ -168,15 +182,58 @@ def _classification(recipe: ClassificationRecipe, training: Any, validation: Any
     )
 
 
+def _detection(recipe: DetectionRecipe, training: Any, validation: Any) -> Task:
+    if (training.classes, training.category_ids) != (validation.classes, validation.category_ids):
+        raise TrainingError(
+            "Expected annotations with the same categories to train and to validate, got "
+            f"{some(training.classes)} and {some(validation.classes)}, or other ids of them."
+        )
+    if importlib.util.find_spec("faster_coco_eval") is None:
+        raise TrainingError(NEEDS_COCO_EVAL)
+    augment, loss = recipe.augment, recipe.loss
+    transform = DetectionTransform(
+        augment.size,
+        scale=augment.scale,
+        keep_ratio=augment.keep_ratio,
+        flip=augment.flip,
+        distort=augment.distort,
+        mosaic=augment.mosaic,
+        data=training,
+        most=training.most_objects,
+        mean=training.mean,
+        std=training.std,
+    )
+    model: Any = _model(recipe, len(training.classes), head=recipe.head)
+    return Task(
+        model,
+        training,
+        transform,
+        Supervised(DetectionLoss(model.strides, loss.box, loss.box_weight, loss.alpha, loss.gamma)),
+        DetectionValidation(validation, _validation_size(augment)),
+        ModelFacts(
+            classes=training.classes,
+            colors=training.colors,
+            mean=training.mean,
+            std=training.std,
+            input_longer_side=max(augment.size),
+            other={"category_ids": list(training.category_ids)},
+        ),
+    )
+
+
+def _validation_size(augment: DetectionAugmentation) -> InputSize:
+    if not augment.keep_ratio:
+        return InputSize(augment.size)
+    return InputSize(short_side=min(augment.size), long_side=max(augment.size))
+
+
 def _augmented(
     transform: Any, image: Tensor, label: int, seed: int, _of_batch: int
 ) -> tuple[Tensor, int]:
     return transform(image, seed), label
 
 
-def _model(
-    recipe: SegmentationRecipe | ClassificationRecipe, classes: int, **options: bool
-) -> nn.Module:
+def _model(recipe: AnyRecipe, classes: int, **options: Any) -> nn.Module:
     """The model with its initial weights, the same in all processes."""
     torch.manual_seed(seed_of(recipe.seed))
     model = create_model(recipe.model, recipe.task, classes, **options)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from PIL import Image
 from torch import nn
 
-from seaformer_kernels.evaluate import InputSize, evaluate_classification, evaluate_segmentation
+from seaformer_kernels.evaluate import (
+    InputSize,
+    evaluate_classification,
+    evaluate_detection,
+    evaluate_segmentation,
+)
+from seaformer_kernels.evaluate.detection import Detection
 from seaformer_kernels.evaluate.engines import TorchEngine
-from seaformer_kernels.evaluate.pictures import draw_overlays
+from seaformer_kernels.evaluate.pictures import draw_detections, draw_overlays
 from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.views import Views
 
@@ -52,11 +59,10 @@ class SegmentationValidation:
 
     def draw(self, model: nn.Module) -> Image.Image:
         """The labels that a model finds in images from all over the set, laid over them."""
-        facts, samples = self.data.facts, self.data.samples
-        shown = samples[:: max(1, len(samples) // _SHOWN)][:_SHOWN]
+        facts = self.data.facts
         engine = TorchEngine("model", model, facts.mean, facts.std)
         task = Segmentation(facts, Views(self.input_size))
-        return draw_overlays(task, engine, self.data, [sample.name for sample in shown])
+        return draw_overlays(task, engine, self.data, _spread(self.data))
 
 
 class ClassificationValidation:
@@ -82,3 +88,37 @@ class ClassificationValidation:
 
     def draw(self, model: nn.Module) -> None:
         """Nothing."""
+
+
+class DetectionValidation:
+    """COCO's average precision of a detector.
+
+    Args:
+        data: a `DetectionData`.
+        input_size: of the network; that of the image if None.
+    """
+
+    metrics = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+
+    def __init__(self, data: Any, input_size: InputSize | None = None):
+        self.data = data
+        self.input_size = input_size or InputSize()
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """The metrics of a model; 0 where there is nothing to find."""
+        found = evaluate_detection(model, self.data, input_size=self.input_size, progress=False)
+        values = {name: getattr(found, name) for name in self.metrics}
+        return {name: 0.0 if math.isnan(value) else value for name, value in values.items()}
+
+    def draw(self, model: nn.Module) -> Image.Image:
+        """The objects that a model finds in images from all over the set, and those there are."""
+        data = self.data
+        engine = TorchEngine("model", model, data.mean, data.std)
+        task = Detection(data.classes, self.input_size, data.mean)
+        return draw_detections(task, engine, data, _spread(data))
+
+
+def _spread(data: Any) -> list[str]:
+    """Names of some images from all over a data set."""
+    samples = data.samples[:: max(1, len(data.samples) // _SHOWN)][:_SHOWN]
+    return [sample.name for sample in samples]
