@@ -124,6 +124,8 @@ def _norm_relu(channels: int) -> nn.Sequential:
 def _init_outputs(class_out: nn.Conv2d, box_out: nn.Conv2d) -> None:
     for conv in class_out, box_out:
         nn.init.normal_(conv.weight, std=_STD)
+    assert class_out.bias is not None
+    assert box_out.bias is not None
     nn.init.constant_(class_out.bias, -math.log((1 - _PRIOR) / _PRIOR))
     nn.init.zeros_(box_out.bias)
 

@@ -24,7 +24,7 @@ def batched_nms(
     """
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     suppressed = torch.zeros_like(classes, dtype=torch.bool)
-    kept = []
+    kept: list[int] = []
     for i in scores.argsort(descending=True, stable=True).tolist():
         if len(kept) == most:
             break
