@@ -1,8 +1,9 @@
-// A whole network from image to logits or labels, in one block of memory.
+// A whole network from image to maps, logits or labels, in one block of memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "blocks/stem.h"
 #include "core/parallel.h"
@@ -10,6 +11,12 @@
 #include "network/step.h"
 
 namespace seaformer {
+
+// Where a map goes that comes out of a network: dense, elements of a type.
+struct OutputMap {
+  void* data;
+  Element element;
+};
 
 // Runs a plan; any number of threads may at once. Results do not depend on `parallel`.
 class Network {
@@ -19,13 +26,18 @@ class Network {
 
   const Plan& plan() const { return plan_; }
 
-  // Of the logits for such images; a classifier's are a map of one pixel. Throws
-  // std::invalid_argument when the images are empty or too large.
-  MapSize logits_size(const MapShape& shape) const;
+  // Of the maps that come out for such images, in their order; a classifier's is one of one pixel.
+  // Throws std::invalid_argument when the images are empty or too large.
+  std::vector<MapSize> output_sizes(const MapShape& shape) const;
 
-  // To dense logits of that size as elements of a type, that of the plan's without conversion.
-  // Throws std::bad_alloc, and std::invalid_argument, like logits_size, and when the images are
+  // To as many maps as come out, of these sizes, those of the plan's types without conversion.
+  // Throws std::bad_alloc, and std::invalid_argument, like output_sizes, and when the images are
   // bytes and the plan does not normalise.
+  void maps(const MapShape& shape, const StemImages& images, const std::vector<OutputMap>& outputs,
+            const Parallel& parallel) const;
+
+  // The same of a network of which one map comes out.
+  MapSize logits_size(const MapShape& shape) const;
   void logits(const MapShape& shape, const StemImages& images, Element element, void* logits,
               const Parallel& parallel) const;
 
@@ -36,6 +48,7 @@ class Network {
               Label* labels, const Parallel& parallel) const;
 
  private:
+  void check_one_output() const;
   void check_images(const MapShape& shape, const StemImages& images) const;
 
   Plan plan_;

@@ -38,7 +38,7 @@ Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_cl
   constexpr const char* kOp = "network_logits";
   const ImageTensor image(kOp, given);
   const Network network = network_of(kOp, plan, num_classes);
-  const Element element = network.plan().logits_element();
+  const Element element = network.plan().output_element(0);
   check_result_type(kOp, dtype, element);
   const MapShape shape = image.shape();
   const MapSize size = network.logits_size(at_least_one(shape));
