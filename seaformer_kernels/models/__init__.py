@@ -9,6 +9,8 @@ from seaformer_kernels.models.checkpoint import (
 from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import SeaFormerConfig
 from seaformer_kernels.models.create import create_model, list_models
+from seaformer_kernels.models.detections import Detections
+from seaformer_kernels.models.detector import SeaFormerDetector
 from seaformer_kernels.models.pretrained import (
     ModelFacts,
     from_pretrained,
@@ -20,10 +22,12 @@ from seaformer_kernels.models.segmenter import SeaFormerSegmenter
 __all__ = [
     "CheckpointError",
     "CheckpointReport",
+    "Detections",
     "ModelFacts",
     "SeaFormerBackbone",
     "SeaFormerClassifier",
     "SeaFormerConfig",
+    "SeaFormerDetector",
     "SeaFormerSegmenter",
     "create_model",
     "from_pretrained",

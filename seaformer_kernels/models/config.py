@@ -1,5 +1,6 @@
 """The tables that tell the members of the family apart."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +46,18 @@ class SeaFormerConfig:
         """Widths of the backbone's feature maps: 1/8 scale, then after each SEA stage."""
         widths = [blocks[-1].out_channels for blocks in self.stages]
         return (widths[1], *(widths[sea.after_stage - 1] for sea in self.sea_stages))
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Widths of the maps after stage 2 and each later one."""
+        return tuple(blocks[-1].out_channels for blocks in self.stages[1:])
+
+    @property
+    def stage_strides(self) -> tuple[int, ...]:
+        """Pixels of the image a side of a cell of those maps: 8, 16, 32 and 64 in the family."""
+        strides = [math.prod(block.stride for block in blocks) for blocks in self.stages]
+        stem = 2
+        return tuple(stem * math.prod(strides[:number]) for number in range(2, len(strides) + 1))
 
 
 def _stages(*stages: tuple[tuple[int, int, int, int], ...]) -> tuple[tuple[BlockConfig, ...], ...]:

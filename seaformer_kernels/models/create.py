@@ -4,9 +4,15 @@ from typing import Any
 
 from seaformer_kernels.models.classifier import SeaFormerClassifier
 from seaformer_kernels.models.config import FAMILY
+from seaformer_kernels.models.detector import SeaFormerDetector
 from seaformer_kernels.models.segmenter import SeaFormerSegmenter
+from seaformer_kernels.modules.retina_head import HEADS
 
-TASKS = {"segmentation": SeaFormerSegmenter, "classification": SeaFormerClassifier}
+TASKS = {
+    "segmentation": SeaFormerSegmenter,
+    "classification": SeaFormerClassifier,
+    "detection": SeaFormerDetector,
+}
 
 
 def list_models() -> list[str]:
@@ -19,23 +25,25 @@ def create_model(
     task: str = "segmentation",
     num_classes: int | None = None,
     upsample: bool = False,
-) -> SeaFormerSegmenter | SeaFormerClassifier:
+    head: str | None = None,
+) -> SeaFormerSegmenter | SeaFormerClassifier | SeaFormerDetector:
     """A freshly initialised model of the family, in eval mode; call ``.train()`` to train it.
 
     Weights come from torch's global random generator, so `torch.manual_seed` repeats them.
 
     Args:
         name: one of `list_models()`.
-        task: "segmentation" or "classification".
-        num_classes: number of classes; 150 for segmentation (ADE20K) and 1000 for
-            classification (ImageNet-1K) if None.
+        task: "segmentation", "classification" or "detection".
+        num_classes: number of classes; 150 for segmentation (ADE20K), 1000 for classification
+            (ImageNet-1K) and 80 for detection (COCO) if None.
         upsample: for segmentation, a head that lifts its map to twice the size: logits at 1/4 of
             the image, for a model that reads it at half the resolution it is to be labelled at
             (`predict(image, size)`), as the students of distillation do.
+        head: for detection, "retina" (None is that, too), or "light" for small processors.
 
     Raises:
-        ValueError: name or task is unknown, or num_classes is not a positive integer, or upsample
-            is asked of another task.
+        ValueError: name, task or head is unknown, or num_classes is not a positive integer, or
+            upsample or head is asked of another task.
     """
     if name not in FAMILY:
         raise ValueError(f"Expected a model name among {', '.join(FAMILY)}, got {name!r}.")
@@ -50,4 +58,10 @@ def create_model(
         if task != "segmentation":
             raise ValueError(f"Expected upsample for segmentation only, got it for {task}.")
         options["upsample"] = True
+    if head is not None:
+        if task != "detection":
+            raise ValueError(f"Expected head for detection only, got {head!r} for {task}.")
+        if head not in HEADS:
+            raise ValueError(f"Expected a head among {', '.join(HEADS)}, got {head!r}.")
+        options["head"] = head
     return TASKS[task](FAMILY[name], **options).eval()

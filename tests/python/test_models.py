@@ -132,7 +132,7 @@ def test_other_inputs_are_refused(tiny, x, error, message):
     "arguments, message",
     [
         (("seaformer_huge",), "seaformer_tiny, seaformer_small, seaformer_base, seaformer_large"),
-        (("seaformer_tiny", "detection"), "segmentation, classification, got 'detection'"),
+        (("seaformer_tiny", "pose"), "segmentation, classification, detection, got 'pose'"),
         (("seaformer_tiny", "segmentation", 0), "positive integer, got 0"),
         (("seaformer_tiny", "classification", 1.5), "positive integer, got 1.5"),
         (("seaformer_tiny", "classification", 5, True), "upsample for segmentation only"),

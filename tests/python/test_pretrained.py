@@ -293,7 +293,7 @@ def architecture(**values: object) -> dict[str, object]:
         ({"architecture": None}, "got nothing"),
         ({"architecture": {}}, "an object of stem_channels"),
         ({"architectures": ["BertModel"]}, "['SeaFormerSegmenter'] for segmentation"),
-        ({"task": "detection"}, "task among segmentation, classification, got 'detection'"),
+        ({"task": "pose"}, "task among segmentation, classification, detection, got 'pose'"),
         ({"task": {}}, "task among"),
         ({"upsample": 1}, "upsample as true or false, and true for segmentation only, got 1"),
         ({"num_classes": 7}, "names of 7 classes, as the model has, got 8"),

@@ -9,8 +9,8 @@ from torch import Tensor
 from seaformer_kernels.models.checkpoint.error import CheckpointError, shorten, summarize
 from seaformer_kernels.models.checkpoint.tensors import StoredTensor
 
-_HEADS = ("decode_head.", "linear.")
-_CLASSIFIERS = ("decode_head.conv_seg", "linear")
+_HEADS = ("decode_head.", "linear.", "neck.", "head.")
+_CLASSIFIERS = ("decode_head.conv_seg", "linear", "head.class_out")
 _UPSAMPLER = "decode_head.upsampler."  # what a student has and other models lack
 _COUNTER = "num_batches_tracked"  # unused at inference, and older checkpoints lack it
 _WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -15,6 +15,7 @@ from seaformer_kernels.models.checkpoint.error import CheckpointError, shorten
 from seaformer_kernels.models.config import FAMILY, BlockConfig, SeaFormerConfig, SeaStageConfig
 from seaformer_kernels.models.create import TASKS
 from seaformer_kernels.models.pretrained.facts import ModelFacts
+from seaformer_kernels.modules.retina_head import HEADS
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 1
@@ -34,21 +35,24 @@ class PretrainedConfig:
 
     Attributes:
         config: which member of the family.
-        task: "segmentation" or "classification".
+        task: "segmentation", "classification" or "detection".
         num_classes: number of classes.
-        dropout: probability of dropping a feature before the classifier, in training only.
+        dropout: probability of dropping a feature before the classifier, in training only; None of
+            detection, which has none.
         dtype: of the weights in the file.
         facts: what users need beside the weights.
         upsample: of segmentation, whether the head lifts its map to twice the size.
+        head: of detection, which head.
     """
 
     config: SeaFormerConfig
     task: str
     num_classes: int
-    dropout: float
+    dropout: float | None
     dtype: str
     facts: ModelFacts
     upsample: bool = False
+    head: str | None = None
 
     @property
     def name(self) -> str | None:
@@ -57,9 +61,10 @@ class PretrainedConfig:
 
     def build(self) -> nn.Module:
         """The model on the meta device, where its parameters take no memory."""
-        options: dict[str, Any] = {"upsample": True} if self.upsample else {}
+        given = {"dropout": self.dropout, "upsample": self.upsample or None, "head": self.head}
+        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         with torch.device("meta"):
-            return TASKS[self.task](self.config, self.num_classes, self.dropout, **options)
+            return TASKS[self.task](self.config, self.num_classes, **options)
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -75,6 +80,7 @@ class PretrainedConfig:
             "num_classes": self.num_classes,
             "dropout": self.dropout,
             "upsample": self.upsample or None,
+            "head": self.head,
             "id2label": names and {str(label): name for label, name in enumerate(names)},
             # Of classes of one name the first.
             "label2id": names and {name: names.index(name) for name in names},
@@ -125,8 +131,8 @@ def _no_number(text: str) -> None:
 # What is no fact of `ModelFacts.other`.
 _KEYS = (
     "architectures", "model_type", "library_name", "format_version", "architecture", "task",
-    "num_classes", "dropout", "upsample", "id2label", "label2id", "colors", "ignore_label", "mean",
-    "std", "input_longer_side", "dataset", "torch_dtype",
+    "num_classes", "dropout", "upsample", "head", "id2label", "label2id", "colors", "ignore_label",
+    "mean", "std", "input_longer_side", "dataset", "torch_dtype",
 )  # fmt: skip
 _FACTS = ("colors", "ignore_label", "mean", "std", "input_longer_side", "dataset")
 
@@ -167,6 +173,7 @@ def _parse(content: object) -> PretrainedConfig:
         dtype=_choice("torch_dtype", known["torch_dtype"] or "float32", list(DTYPES)),
         facts=facts,
         upsample=_upsample(known["upsample"], task),
+        head=_head(known["head"], task),
     )
 
 
@@ -180,7 +187,19 @@ def _upsample(value: object, task: str) -> bool:
     return bool(value)
 
 
-def _dropout(value: object, task: str) -> float:
+def _head(value: object, task: str) -> str | None:
+    if task == "detection":
+        return _choice("head", "retina" if value is None else value, list(HEADS))
+    if value is not None:
+        raise ValueError(f"Expected head for detection only, got {_shown(value)} for {task}.")
+    return None
+
+
+def _dropout(value: object, task: str) -> float | None:
+    if task == "detection":
+        if value is not None:
+            raise ValueError(f"Expected no dropout for detection, got {_shown(value)}.")
+        return None
     if value is None:
         return {"segmentation": 0.1, "classification": 0.2}[task]
     if type(value) not in (int, float) or not 0 <= value < 1:

@@ -12,6 +12,7 @@ from seaformer_kernels.models.checkpoint.error import CheckpointError, shorten, 
 from seaformer_kernels.models.checkpoint.matching import match
 from seaformer_kernels.models.checkpoint.reader import damage_told, open_checkpoint
 from seaformer_kernels.models.classifier import SeaFormerClassifier
+from seaformer_kernels.models.detector import SeaFormerDetector
 from seaformer_kernels.models.pretrained import packaged
 from seaformer_kernels.models.pretrained.config import (
     CONFIG,
@@ -24,7 +25,7 @@ from seaformer_kernels.models.segmenter import SeaFormerSegmenter
 
 def from_pretrained(
     name: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32
-) -> SeaFormerSegmenter | SeaFormerClassifier:
+) -> SeaFormerSegmenter | SeaFormerClassifier | SeaFormerDetector:
     """A trained model, in eval mode, from a folder or from what comes with the package.
 
     Nothing is fetched from a network. The folder holds `config.json` and `model.safetensors`, as
@@ -98,7 +99,7 @@ def _advice(text: str, path: Path) -> str:
 
 def load_folder(
     folder: Path, config: PretrainedConfig, dtype: torch.dtype = torch.float32
-) -> SeaFormerSegmenter | SeaFormerClassifier:
+) -> SeaFormerSegmenter | SeaFormerClassifier | SeaFormerDetector:
     """The model of a folder whose config.json was read; as `from_pretrained`."""
     path = folder / WEIGHTS
     if not path.exists():

@@ -109,20 +109,26 @@ def _describe(
             f"{type(facts).__name__}."
         )
     facts.check_count(model.num_classes)
-    head = model.decode_head if task == "segmentation" else model.linear
     dtype = _dtype(model, dtype)
     config = PretrainedConfig(
         config=model.config,
         task=task,
         num_classes=model.num_classes,
-        dropout=float(head.dropout.p),
+        dropout=_dropout(model),
         dtype=str(dtype).removeprefix("torch."),
         facts=facts,
         upsample=getattr(model, "upsample", False),
+        head=getattr(model, "head_name", None),
     )
     state = model.state_dict()
     _check_layout(config, state)
     return config, {name: _stored(name, tensor, dtype) for name, tensor in state.items()}
+
+
+def _dropout(model: nn.Module) -> float | None:
+    """That of a model that classifies images or pixels."""
+    head = getattr(model, "decode_head", None) or getattr(model, "linear", None)
+    return float(head.dropout.p) if head is not None else None
 
 
 def _dtype(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype:
