@@ -1,9 +1,11 @@
-// The ops seaformer::network_logits and network_labels. Their fake kernels, autograd and
+// The ops seaformer::network_logits, network_maps and network_labels. Their fake kernels, autograd and
 // documentation are in Python.
 #include "network/network.h"
 
 #include <torch/csrc/stable/library.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "../image_tensor.h"
@@ -14,13 +16,17 @@
 namespace seaformer {
 namespace {
 
-Network network_of(const char* op, const Tensor& plan, int64_t num_classes) {
+Network network_of(const char* op, const Tensor& plan) {
   require(plan.scalar_type() == ScalarType::Byte && plan.dim() == 1 && plan.is_contiguous(), op,
           ": expected plan as a contiguous one-dimensional uint8 tensor, got shape ",
           shape_text(plan.sizes()),
           plan.scalar_type() == ScalarType::Byte ? "" : " of another dtype");
   // Its checksum was for the way through files; here this takes microseconds a call.
-  const Network network(Plan(plan.const_data_ptr<uint8_t>(), static_cast<uint64_t>(plan.size(0))));
+  return Network(Plan(plan.const_data_ptr<uint8_t>(), static_cast<uint64_t>(plan.size(0))));
+}
+
+Network network_of(const char* op, const Tensor& plan, int64_t num_classes) {
+  const Network network = network_of(op, plan);
   require(network.plan().header().classes == num_classes, op, ": expected a plan for ", num_classes,
           " classes, got ", network.plan().header().classes);
   return network;
@@ -63,6 +69,47 @@ Tensor network_logits_op(const Tensor& given, const Tensor& plan, int64_t num_cl
   return logits;
 }
 
+// How long a side of a map is said to be, of an image's; see ops.network_maps.
+int64_t told_side(const char* op, int64_t side, const int64_t* numbers) {
+  const int64_t add = numbers[0], divide = numbers[1], times = numbers[2];
+  require(std::abs(add) <= kMaxImageSide && divide >= 0 && times >= 1 && times <= kMaxImageSide, op,
+          ": expected outputs of positive sizes, got one of ", add, ", ", divide, " and ", times);
+  if (divide == 0) return times;
+  const int64_t sum = std::max<int64_t>(side + add, 0);
+  return sum / divide * times;
+}
+
+std::vector<Tensor> network_maps_op(const Tensor& given, const Tensor& plan,
+                                    const std::vector<int64_t>& outputs) {
+  constexpr const char* kOp = "network_maps";
+  constexpr std::size_t kNumbers = 8;  // of each map
+  const ImageTensor image(kOp, given);
+  const Network network = network_of(kOp, plan);
+  const MapShape shape = image.shape();
+  const std::vector<MapSize> sizes = network.output_sizes(at_least_one(shape));
+  require(outputs.size() == kNumbers * sizes.size(), kOp, ": expected outputs as ", kNumbers,
+          " numbers of each of the plan's ", sizes.size(), " maps, got ", outputs.size());
+  std::vector<Tensor> maps;
+  std::vector<OutputMap> places;
+  for (std::size_t k = 0; k < sizes.size(); ++k) {
+    const int64_t* const numbers = &outputs[kNumbers * k];
+    const MapSize& size = sizes[k];
+    const Element element = network.plan().output_element(static_cast<int64_t>(k));
+    const int64_t height = told_side(kOp, shape.height, numbers + 2),
+                  width = told_side(kOp, shape.width, numbers + 5);
+    require(numbers[0] == size.channels && numbers[1] == static_cast<int64_t>(element) &&
+                height == size.height && width == size.width,
+            kOp, ": expected outputs as the plan has them, map ", k, " of ", size.channels,
+            " channels, ", element_name(element), " and ", size.height, "x", size.width, ", got ",
+            numbers[0], " channels, type ", numbers[1], " and ", height, "x", width);
+    maps.push_back(
+        empty_map(image.tensor(), element, shape.batch, size.channels, size.height, size.width));
+    places.push_back({maps.back().mutable_data_ptr(), element});
+  }
+  if (shape.batch > 0) network.maps(shape, image.view(), places, TorchParallel());
+  return maps;
+}
+
 Tensor network_labels_op(const Tensor& given, const Tensor& plan, int64_t num_classes,
                          const std::vector<int64_t>& size) {
   constexpr const char* kOp = "network_labels";
@@ -91,9 +138,11 @@ STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
   m.def(
       "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling, int "
       "upsampling=1, ScalarType? dtype=None) -> Tensor");
+  m.def("network_maps(Tensor image, Tensor plan, int[] outputs) -> Tensor[]");
   m.def("network_labels(Tensor image, Tensor plan, int num_classes, SymInt[2] size) -> Tensor");
 }
 STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
   m.impl("network_logits", TORCH_BOX(&seaformer::network_logits_op));
+  m.impl("network_maps", TORCH_BOX(&seaformer::network_maps_op));
   m.impl("network_labels", TORCH_BOX(&seaformer::network_labels_op));
 }
