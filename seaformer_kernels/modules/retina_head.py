@@ -47,10 +47,10 @@ class RetinaHead(nn.Module):
             nn.init.zeros_(layer.conv.bias)
         _init_outputs(self.class_out, self.box_out)
         layers = [(str(layer),) for layer in range(depth)]
-        self.graph = _shared_towers([layers] * levels)
+        self.graph = shared_towers([layers] * levels)
 
     def forward(self, levels: Sequence[Tensor]) -> Maps:
-        return _classes_and_boxes(self.graph.run(self, *levels))
+        return classes_and_boxes(self.graph.run(self, *levels))
 
 
 class LightHead(nn.Module):
@@ -76,7 +76,7 @@ class LightHead(nn.Module):
         self.box_out = nn.Conv2d(channels, ANCHORS_PER_CELL * 4, 1)
         _init_outputs(self.class_out, self.box_out)
         parts = ("depthwise", "depthwise_norm.{}", "pointwise", "pointwise_norm.{}")
-        self.graph = _shared_towers(
+        self.graph = shared_towers(
             [
                 [tuple(f"{layer}.{part.format(level)}" for part in parts) for layer in range(depth)]
                 for level in range(levels)
@@ -84,7 +84,7 @@ class LightHead(nn.Module):
         )
 
     def forward(self, levels: Sequence[Tensor]) -> Maps:
-        return _classes_and_boxes(self.graph.run(self, *levels))
+        return classes_and_boxes(self.graph.run(self, *levels))
 
 
 class SeparableLayer(nn.Module):
@@ -128,7 +128,7 @@ def _init_outputs(class_out: nn.Conv2d, box_out: nn.Conv2d) -> None:
     nn.init.zeros_(box_out.bias)
 
 
-def _shared_towers(layers: Sequence[Sequence[Sequence[str]]]) -> Graph:
+def shared_towers(layers: Sequence[Sequence[Sequence[str]]]) -> Graph:
     """For each level, the paths of each layer in both towers, then the outputs.
 
     Args:
@@ -147,5 +147,6 @@ def _shared_towers(layers: Sequence[Sequence[Sequence[str]]]) -> Graph:
     return Graph(tuple(steps), tuple(outputs), len(layers))
 
 
-def _classes_and_boxes(maps: list[Tensor]) -> Maps:
+def classes_and_boxes(maps: list[Tensor]) -> Maps:
+    """What a head returns, of the outputs of its graph."""
     return maps[: len(maps) // 2], maps[len(maps) // 2 :]

@@ -37,12 +37,12 @@ def optimize(
 
     Batch norms, also SyncBatchNorm and frozen ones of any class, are folded into the convolutions
     before them, and what one op can do becomes that op: each Stem, InvertedResidual, SeaAttention,
-    Mlp, FusionGate, SegmentationHead, UpsamplingHead and ClassificationHead of this package, and in
-    anyone's model whatever has the structure of one, of a convolution or of an `argmax` of resized
-    logits. Each part that is found by structure is tried on random maps, and the model on a random
-    image, before it is kept. What no kernel can serve (forward hooks, parametrizations, grouped
-    convolutions, code that cannot be traced) stays as it is; `report()` of the result names it with
-    the reason.
+    Mlp, FusionGate, SegmentationHead, UpsamplingHead, ClassificationHead and LightHead of this
+    package, and in anyone's model whatever has the structure of one, of a convolution or of an
+    `argmax` of resized logits. Each part that is found by structure is tried on random maps, and
+    the model on a random image, before it is kept. What no kernel can serve (forward hooks,
+    parametrizations, grouped convolutions, code that cannot be traced) stays as it is; `report()`
+    of the result names it with the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain

@@ -14,6 +14,7 @@ from seaformer_kernels.fused import (
     FusedClassificationHead,
     FusedFusionGate,
     FusedInvertedResidual,
+    FusedLightHead,
     FusedMlp,
     FusedSeaAttention,
     FusedSegmentationHead,
@@ -29,6 +30,7 @@ from seaformer_kernels.modules import (
     ConvBN,
     FusionGate,
     InvertedResidual,
+    LightHead,
     Mlp,
     SeaAttention,
     SeaLayer,
@@ -84,6 +86,7 @@ class Converter:
             SegmentationHead: FusedSegmentationHead.of,
             ClassificationHead: FusedClassificationHead.of,
             SeaAttention: FusedSeaAttention.of,
+            LightHead: FusedLightHead.of,
             ConvBN: lambda block, dtype: folded_convolution(block),
         }
 
@@ -219,7 +222,7 @@ _in_float32.only_converts = True  # what traces look for
 
 
 def _entry(path: str, kind: type[nn.Module], result: nn.Module) -> Entry:
-    dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
+    dtype = result.dtype if isinstance(result, FusedBlock | FusedLightHead) else torch.float32
     return Entry(path, kind.__name__, dtype=name_of(dtype))
 
 

@@ -132,7 +132,9 @@ def _key(name: str) -> str:
 
 
 def _find_prefix(file: str, state: dict[str, StoredTensor], ours: set[str]) -> str:
-    """The prefix under which most of the model's names are found; "" if that is not even half.
+    """The prefix under which most of the model's names are found.
+
+    "" if that is not even half of those that are not in heads.
 
     Raises:
         CheckpointError: there are several models of this kind in the file.
@@ -149,7 +151,7 @@ def _find_prefix(file: str, state: dict[str, StoredTensor], ours: set[str]) -> s
             if not end:
                 break
     best = max(found, key=lambda prefix: (len(found[prefix]), -len(prefix)), default="")
-    if 2 * len(found[best]) < sum(not key.endswith(_COUNTER) for key in ours):
+    if 2 * len(found[best]) < sum(not key.endswith(_COUNTER) for key in ours if not _in_head(key)):
         return ""
     # Prefixes of the same names differ by a "backbone." only.
     rivals = [
@@ -186,6 +188,10 @@ def _differing_heads(
             fresh.update(keys)
             ignored.update(keys)
     return fresh, ignored
+
+
+def _in_head(key: str) -> bool:
+    return key.startswith(_HEADS)
 
 
 def _convertible(tensor: StoredTensor, target: Tensor) -> bool:
