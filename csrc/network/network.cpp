@@ -1,6 +1,7 @@
 #include "network/network.h"
 
 #include "blocks/convert_elements.h"
+#include "blocks/two_maps.h"
 #include "core/require.h"
 #include "kernels/upsample_argmax/upsample_argmax.h"
 #include "network/arena.h"
@@ -55,6 +56,44 @@ void run_steps(const Plan& plan, const Schedule& schedule, const StemImages& ima
               plan.is_output(i + 1) ? winners : nullptr, block + schedule.workspace(i)},
              parallel);
   }
+}
+
+void check_detection(const DetectionShape& how, const DetectionShape& plan) {
+  require(how.batch == plan.batch && how.anchors == plan.anchors && how.classes == plan.classes,
+          "network: expected detections of ", plan.batch, " images with ", plan.anchors,
+          " anchors of ", plan.classes, " classes, got ", how.batch, ", ", how.anchors, " and ",
+          how.classes);
+  check_side("boxes within a height", how.height);
+  check_side("boxes within a width", how.width);
+  require(how.top_k >= 1 && how.max_detections >= 1 && how.max_detections <= kMaxDetections,
+          "network: expected 1 box of a level or more and 1 to ", kMaxDetections,
+          " of an image, got ", how.top_k, " and ", how.max_detections);
+  require(how.score_threshold >= 0 && how.score_threshold <= 1 && how.iou_threshold >= 0 &&
+              how.iou_threshold <= 1,
+          "network: expected thresholds from 0 to 1, got ", how.score_threshold, " and ",
+          how.iou_threshold);
+}
+
+// The levels of a detector, whose maps lie nowhere yet.
+std::vector<DetectionLevel> detection_levels(const Plan& plan, const Schedule& schedule) {
+  const OutputsRecord& record = plan.detection();
+  std::vector<DetectionLevel> levels;
+  for (int64_t level = 0; level < record.levels; ++level) {
+    const auto view = [&](int64_t k) {
+      const MapSize& size = schedule.size(plan.output(k));
+      return dense_maps(nullptr, size, size.channels, plan.output_element(k));
+    };
+    const PixelMaps classes = view(level), boxes = view(record.levels + level);
+    require(same_shape(classes.shape, boxes.shape), "network: expected two maps of one size of level ",
+            level, ", got ", classes.shape.height, "x", classes.shape.width, " and ",
+            boxes.shape.height, "x", boxes.shape.width);
+    require(classes.shape.height * classes.shape.width <= kMostLogits / classes.channels,
+            "network: expected at most ", kMostLogits, " logits of level ", level, ", got ",
+            classes.channels, " of ", classes.shape.height, "x", classes.shape.width, " pixels");
+    levels.push_back({classes, boxes, plan.anchors() + level * record.anchors * 2,
+                      plan.strides()[level]});
+  }
+  return levels;
 }
 
 }  // namespace
@@ -142,6 +181,39 @@ void Network::labels(const MapShape& shape, const StemImages& images, int64_t he
   view.winners = winners;
   upsample_argmax(schedule.upsampling(), view, labels, block + schedule.workspace(plan_.steps()),
                   parallel);
+}
+
+DetectionShape Network::detection_shape(const MapShape& shape) const {
+  check_shape(shape);
+  require(plan_.task() == Task::kDetection,
+          "network: expected a detector for detections, got a network of another task");
+  const OutputsRecord& plan = plan_.detection();
+  DetectionShape how{shape.batch, plan.anchors, plan_.header().classes, shape.height, shape.width};
+  how.score_threshold = plan.score_threshold;
+  how.top_k = plan.top_k;
+  how.iou_threshold = double{plan.iou_threshold};
+  how.max_detections = plan.most;
+  return how;
+}
+
+void Network::detections(const MapShape& shape, const StemImages& images, const DetectionShape& how,
+                         const Detections& detections, const Parallel& parallel) const {
+  check_images(shape, images);
+  check_detection(how, detection_shape(shape));
+  Schedule schedule(plan_, shape, parallel.threads());
+  for (int64_t k = 0; k < plan_.outputs(); ++k) schedule.keep(plan_.output(k));
+  std::vector<DetectionLevel> levels = detection_levels(plan_, schedule);
+  const auto count = static_cast<int64_t>(levels.size());
+  schedule.add_step(detections_workspace(how, levels.data(), count, parallel.threads()));
+  const Arena arena(schedule.place());
+  const std::vector<void*> maps = places(plan_, schedule, arena.data());
+  for (int64_t level = 0; level < count; ++level) {
+    levels[level].class_map.data = maps[plan_.output(level)];
+    levels[level].box_map.data = maps[plan_.output(count + level)];
+  }
+  run_steps(plan_, schedule, images, arena.data(), maps, nullptr, parallel);
+  decode_detections(how, levels.data(), count, detections,
+                    arena.data() + schedule.workspace(plan_.steps()), parallel);
 }
 
 template void Network::labels(const MapShape&, const StemImages&, int64_t, int64_t, uint8_t*,

@@ -1,10 +1,11 @@
-// A whole network from image to maps, logits or labels, in one block of memory.
+// A whole network from image to maps, logits, labels or detections, in one block of memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "blocks/detections.h"
 #include "blocks/stem.h"
 #include "core/parallel.h"
 #include "network/plan.h"
@@ -46,6 +47,15 @@ class Network {
   template <class Label>
   void labels(const MapShape& shape, const StemImages& images, int64_t height, int64_t width,
               Label* labels, const Parallel& parallel) const;
+
+  // How detections are made of such images, as the plan has it: boxes are clipped to the images.
+  // Of a detector only; throws as output_sizes does.
+  DetectionShape detection_shape(const MapShape& shape) const;
+
+  // To detections that are made in this way, which may differ from the plan's but in `batch`,
+  // `anchors` and `classes`. Throws as maps does, and when two maps of a level differ in size.
+  void detections(const MapShape& shape, const StemImages& images, const DetectionShape& how,
+                  const Detections& detections, const Parallel& parallel) const;
 
  private:
   void check_one_output() const;

@@ -238,6 +238,11 @@ void Plan::check_ends() const {
   }
   const int64_t levels = outputs_->levels, anchors = outputs_->anchors;
   for (int64_t level = 0; level < levels; ++level) {
+    require(output_element(level) == output_element(levels + level) &&
+                output_element(level) != Element::kI8,
+            "plan: expected level ", level, " to have maps of one type of floats, got ",
+            element_name(output_element(level)), " and ",
+            element_name(output_element(levels + level)));
     require(header_->classes >= 1 && channels(level) == anchors * header_->classes &&
                 channels(levels + level) == anchors * 4,
             "plan: expected level ", level, " to have ", header_->classes,

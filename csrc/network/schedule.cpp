@@ -98,7 +98,12 @@ void Schedule::add_labels(int64_t height, int64_t width, bool with_winners) {
   winners_ = add(with_winners ? size.pixels() * sizeof(int32_t) : 0, map - 1, step);
   upsampling_ = {size.batch, size.channels, size.height, size.width, height, width};
   const Logits view = channels_last(nullptr, upsampling_, plan_.output_element(0));
-  workspaces_.push_back(add(upsample_argmax_workspace(upsampling_, view, threads_), step, step));
+  add_step(upsample_argmax_workspace(upsampling_, view, threads_));
+}
+
+void Schedule::add_step(std::size_t workspace) {
+  const auto step = static_cast<int64_t>(steps_.size());
+  workspaces_.push_back(add(workspace, step, step));
 }
 
 std::size_t Schedule::bytes(int64_t map, Element element) const {

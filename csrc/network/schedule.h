@@ -25,7 +25,10 @@ class Schedule {
   // Has an output lie in the block, too, until all steps have run.
   void keep(int64_t map);
 
-  // Adds a last step that makes labels of the only output.
+  // Adds a last step, which reads outputs that are kept, by its workspace.
+  void add_step(std::size_t workspace);
+
+  // The same of a step that makes labels of the only output.
   void add_labels(int64_t height, int64_t width, bool with_winners);
 
   // Places everything; returns the size of the block.

@@ -1,4 +1,4 @@
-// The ops seaformer::network_logits, network_maps and network_labels. Their fake kernels, autograd and
+// The ops seaformer::network_logits, _maps, _labels and _detections. Their fake kernels, autograd and
 // documentation are in Python.
 #include "network/network.h"
 
@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
+#include <tuple>
 #include <vector>
 
 #include "../image_tensor.h"
@@ -131,6 +133,37 @@ Tensor network_labels_op(const Tensor& given, const Tensor& plan, int64_t num_cl
   return labels;
 }
 
+std::tuple<Tensor, Tensor, Tensor, Tensor> network_detections_op(
+    const Tensor& given, const Tensor& plan, int64_t num_classes, const std::vector<int64_t>& size,
+    double score_threshold, int64_t top_k, double iou_threshold, int64_t max_detections) {
+  constexpr const char* kOp = "network_detections";
+  require(size.size() == 2, kOp, ": expected size to be (height, width), got ", shape_text(size));
+  require(max_detections >= 1 && max_detections <= kMaxDetections, kOp, ": expected 1 to ",
+          kMaxDetections, " detections, got ", max_detections);
+  const ImageTensor image(kOp, given);
+  const Network network = network_of(kOp, plan, num_classes);
+  const MapShape shape = image.shape();
+  DetectionShape how = network.detection_shape(at_least_one(shape));
+  how.height = size[0], how.width = size[1];
+  how.score_threshold = static_cast<float>(score_threshold), how.top_k = top_k;
+  how.iou_threshold = iou_threshold, how.max_detections = max_detections;
+  const auto empty = [&](std::initializer_list<int64_t> sizes, ScalarType type) {
+    return torch::stable::empty({sizes.begin(), sizes.size()}, type, std::nullopt,
+                                image.tensor().device());
+  };
+  Tensor boxes = empty({shape.batch, max_detections, 4}, ScalarType::Float);
+  Tensor scores = empty({shape.batch, max_detections}, ScalarType::Float);
+  Tensor classes = empty({shape.batch, max_detections}, ScalarType::Long);
+  Tensor counts = empty({shape.batch}, ScalarType::Long);
+  if (shape.batch > 0) {
+    network.detections(shape, image.view(), how,
+                       {boxes.mutable_data_ptr<float>(), scores.mutable_data_ptr<float>(),
+                        classes.mutable_data_ptr<int64_t>(), counts.mutable_data_ptr<int64_t>()},
+                       TorchParallel());
+  }
+  return {boxes, scores, classes, counts};
+}
+
 }  // namespace
 }  // namespace seaformer
 
@@ -139,10 +172,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(seaformer, m) {
       "network_logits(Tensor image, Tensor plan, int num_classes, int downsampling, int "
       "upsampling=1, ScalarType? dtype=None) -> Tensor");
   m.def("network_maps(Tensor image, Tensor plan, int[] outputs) -> Tensor[]");
+  m.def(
+      "network_detections(Tensor image, Tensor plan, int num_classes, SymInt[2] size, float "
+      "score_threshold, int top_k, float iou_threshold, int max_detections) -> (Tensor, Tensor, "
+      "Tensor, Tensor)");
   m.def("network_labels(Tensor image, Tensor plan, int num_classes, SymInt[2] size) -> Tensor");
 }
 STABLE_TORCH_LIBRARY_IMPL(seaformer, CPU, m) {
   m.impl("network_logits", TORCH_BOX(&seaformer::network_logits_op));
   m.impl("network_maps", TORCH_BOX(&seaformer::network_maps_op));
+  m.impl("network_detections", TORCH_BOX(&seaformer::network_detections_op));
   m.impl("network_labels", TORCH_BOX(&seaformer::network_labels_op));
 }

@@ -6,7 +6,7 @@ gradients. Each block op takes its weights packed, from the `pack_*` function of
 
 from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._packed import ACTIVATIONS, POSITIONS
-from seaformer_kernels.ops._plan import Anchors, Step, Task, memory_of, pack_plan
+from seaformer_kernels.ops._plan import Anchors, Step, Task, common_dtype, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
 from seaformer_kernels.ops.convolution import convolution, pack_convolution
@@ -34,7 +34,13 @@ from seaformer_kernels.ops.map_steps import (
     pack_scale,
     pack_upsample,
 )
-from seaformer_kernels.ops.network import network_labels, network_logits, network_maps, release_memory
+from seaformer_kernels.ops.network import (
+    network_detections,
+    network_labels,
+    network_logits,
+    network_maps,
+    release_memory,
+)
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import (
     pack_int8_sea_attention,
@@ -64,12 +70,14 @@ __all__ = [
     "Task",
     "axial_mean",
     "classification_head",
+    "common_dtype",
     "convolution",
     "depthwise",
     "detail_enhancement",
     "fusion_gate",
     "inverted_residual",
     "memory_of",
+    "network_detections",
     "network_labels",
     "network_logits",
     "network_maps",

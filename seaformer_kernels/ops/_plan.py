@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import functools
 import struct
 import zlib
 from collections.abc import Sequence
@@ -202,6 +203,17 @@ def _reads_pixels(step: Step) -> bool:
     kind = kind_of(step.packed)
     inputs = step.inputs[:1] if kind == Kind.RESIZE else step.inputs
     return kind != Kind.STEM and 0 in inputs
+
+
+def common_dtype(steps: Sequence[Step], maps: Sequence[int]) -> torch.dtype:
+    """The type that PyTorch gives to what is made of these maps of steps."""
+    dtypes = [
+        WITH_INT8[element_at(memory_of(steps[map_ - 1].packed))] if map_ else torch.float32
+        for map_ in maps
+    ]
+    if torch.int8 in dtypes:
+        return torch.float32
+    return functools.reduce(torch.promote_types, dtypes)
 
 
 def kind_of(packed: Tensor) -> Kind:

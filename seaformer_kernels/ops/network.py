@@ -122,6 +122,27 @@ def _fake_labels(image: Tensor, plan: Tensor, num_classes: int, size: Sequence[i
     return image.new_empty((image.shape[0], *size), dtype=label_dtype(num_classes))
 
 
+def _fake_detections(
+    image: Tensor,
+    plan: Tensor,
+    num_classes: int,
+    size: Sequence[int],
+    score_threshold: float,
+    top_k: int,
+    iou_threshold: float,
+    max_detections: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    op = "network_detections"
+    _check(op, image, plan, num_classes)
+    check_size(op, size)
+    _maps.check_positive(op, "max_detections", max_detections)
+    batch = image.shape[0]
+    boxes = image.new_empty((batch, max_detections, 4), dtype=torch.float32)
+    scores = image.new_empty((batch, max_detections), dtype=torch.float32)
+    classes = image.new_empty((batch, max_detections), dtype=torch.int64)
+    return boxes, scores, classes, image.new_empty((batch,), dtype=torch.int64)
+
+
 def _plain(image: Tensor, *_: object) -> Tensor:
     raise RuntimeError(
         "A whole network in one op needs the native extension and images on the CPU, got images on "
@@ -151,6 +172,16 @@ _network_maps = register(
     plain=_plain,
     fake=_fake_maps,
     differentiable_output=True,
+    needs_extension=True,
+)
+
+
+_network_detections = register(
+    "network_detections(Tensor image, Tensor plan, int num_classes, SymInt[2] size, float "
+    "score_threshold, int top_k, float iou_threshold, int max_detections) -> (Tensor, Tensor, "
+    "Tensor, Tensor)",
+    plain=_plain,
+    fake=_fake_detections,
     needs_extension=True,
 )
 
@@ -239,6 +270,39 @@ def network_labels(image: Tensor, plan: Tensor, num_classes: int, size: Size) ->
         logits = _network_logits(image, plan, num_classes, *scale_of(plan), dtype_of(plan))
         return upsample_argmax(logits, sides)
     return _network_labels(image, plan, num_classes, sides)
+
+
+def network_detections(
+    image: Tensor,
+    plan: Tensor,
+    num_classes: int,
+    size: Size,
+    score_threshold: float = 0.05,
+    top_k: int = 1000,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The objects that a whole detector finds, without its maps.
+
+    Args:
+        image, plan, num_classes: as for `network_logits`.
+        size: height and width that boxes are clipped to, such as those of the image.
+        score_threshold, top_k, iou_threshold: as for `decode_detections`.
+        max_detections: likewise, up to 65536.
+
+    Returns:
+        Boxes [B, max_detections, 4], scores, classes and counts as of `decode_detections`. They have
+        no gradient.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as `network_logits`, but for gradients; or the plan is
+            of another task.
+    """
+    op = "network_detections"
+    _maps.check_image_call(op, image, {"plan": plan}, num_classes=num_classes, top_k=top_k)
+    sides = read_size(op, size)
+    thresholds = float(score_threshold), top_k, float(iou_threshold), max_detections
+    return _network_detections(image, plan, num_classes, sides, *thresholds)
 
 
 def release_memory() -> int:

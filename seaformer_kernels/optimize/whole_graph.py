@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from seaformer_kernels import _extension, ops
 from seaformer_kernels.fused import (
     FusedBlock,
+    FusedLightHead,
     FusedSegmentationHead,
     FusedUpsamplingHead,
     SelfDescribing,
@@ -17,11 +19,18 @@ from seaformer_kernels.fused import (
     check_forward,
 )
 from seaformer_kernels.graph import Graph, chain
-from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
+from seaformer_kernels.models import (
+    Detections,
+    SeaFormerBackbone,
+    SeaFormerClassifier,
+    SeaFormerDetector,
+    SeaFormerSegmenter,
+)
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
-from seaformer_kernels.modules import SeaStage
-from seaformer_kernels.ops._facts import plan_facts
+from seaformer_kernels.modules import FeaturePyramid, RetinaHead, SeaStage
+from seaformer_kernels.modules.feature_pyramid import TopDownSum
+from seaformer_kernels.ops._facts import packed_facts, plan_facts
 from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, outputs_of, scale_of
 from seaformer_kernels.optimize.report import Report
 from seaformer_kernels.optimize.structure.plan import Output, PlannedModel, parts_of
@@ -274,7 +283,17 @@ class _Steps:
     """
 
     # What runs its graph and nothing else.
-    _COMPOSED = (SeaFormerSegmenter, SeaFormerClassifier, SeaFormerBackbone, SeaStage)
+    _COMPOSED = (
+        SeaFormerSegmenter,
+        SeaFormerClassifier,
+        SeaFormerDetector,
+        SeaFormerBackbone,
+        SeaStage,
+        FeaturePyramid,
+        RetinaHead,
+        FusedLightHead,
+    )
+    _PLAIN = (TopDownSum, nn.ReLU, nn.Identity)
 
     def __init__(self) -> None:
         self.steps: list[ops.Step] = []
@@ -285,7 +304,7 @@ class _Steps:
         if isinstance(module, FusedBlock):
             kind = type(module)
         else:
-            kinds = (*self._COMPOSED, nn.Sequential, nn.Identity)
+            kinds = (*self._COMPOSED, *self._PLAIN, nn.Sequential)
             kind = next((kind for kind in kinds if isinstance(module, kind)), FusedBlock)
         _check(path or "the model", module, kind)
         graph = chain(list(module._modules)) if kind is nn.Sequential else None
@@ -293,7 +312,23 @@ class _Steps:
             graph = module.graph
         if graph is not None:
             maps = self._run(graph, path, module, maps)
+        if kind is nn.ReLU:
+            return [self._step(ops.pack_activate, maps, "relu")]
+        if kind is TopDownSum:
+            coarse, fine = maps
+            resized = self._step(ops.pack_resize, maps, self._width(fine), mode="nearest")
+            return [self._step(ops.pack_add, [fine, resized])]
         return [self._block(module, maps)] if isinstance(module, FusedBlock) else maps
+
+    def _step(self, pack: Callable[..., Tensor], maps: list[int], *args: object, **how: str) -> int:
+        """Adds a step without weights, of the first map's width and type."""
+        dtype = ops.common_dtype(self.steps, maps)
+        packed = pack(self._width(maps[0]), *args, dtype=dtype, **how)
+        self.steps.append(ops.Step(packed, tuple(maps)))
+        return len(self.steps)
+
+    def _width(self, map_: int) -> int:
+        return int(packed_facts(self.steps[map_ - 1].packed)["out_channels"])
 
     def _run(self, graph: Graph, path: str, module: nn.Module, given: list[int]) -> list[int]:
         """As `Graph.run`, with lists of numbers in the place of maps."""

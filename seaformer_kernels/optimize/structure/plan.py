@@ -159,7 +159,9 @@ class PlannedModel:
             return self._sum(value, "none")
         if isinstance(value, Activated):
             number, channels = self._map(value.inputs[0])
-            return self._step(ops.pack_activate(channels, value.activation), (number,)), channels
+            dtype = ops.common_dtype(self.steps, [number])
+            packed = ops.pack_activate(channels, value.activation, dtype=dtype)
+            return self._step(packed, (number,)), channels
         if isinstance(value, Mean):
             number, channels = self._map(value.inputs[0])
             return self._step(ops.pack_global_pool(channels), (number,)), channels
@@ -188,12 +190,16 @@ class PlannedModel:
 
     def _sum(self, value: Sum, activation: str) -> tuple[int, int]:
         (first, channels), (second, _) = map(self._map, value.inputs)
-        return self._step(ops.pack_add(channels, activation=activation), (first, second)), channels
+        dtype = ops.common_dtype(self.steps, [first, second])
+        packed = ops.pack_add(channels, activation=activation, dtype=dtype)
+        return self._step(packed, (first, second)), channels
 
     def _resized(self, value: Resized) -> tuple[int, int]:
         source, *questions = value.inputs
         number, channels = self._map(source)
         how = {"mode": value.mode, "align_corners": value.align_corners}
+        if value.mode == "nearest":  # which rounds nothing on the way
+            how["dtype"] = ops.common_dtype(self.steps, [number])
         if value.scale is not None:
             times, other = value.scale
             if times != other or times > ops.MOST_TIMES:
