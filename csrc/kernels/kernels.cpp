@@ -3,6 +3,7 @@
 #include "kernels/activate/variants.h"
 #include "kernels/axial/variants.h"
 #include "kernels/bilinear/variants.h"
+#include "kernels/box_overlap/variants.h"
 #include "kernels/convert/variants.h"
 #include "kernels/depthwise/variants.h"
 #include "kernels/fma_peak/variants.h"
@@ -10,6 +11,7 @@
 #include "kernels/int8_depthwise/variants.h"
 #include "kernels/int8_gate/variants.h"
 #include "kernels/int8_pointwise/variants.h"
+#include "kernels/logit_scan/variants.h"
 #include "kernels/pointwise/variants.h"
 #include "kernels/squeeze_excite/variants.h"
 #include "kernels/stem/variants.h"
@@ -45,12 +47,14 @@ std::vector<KernelStatus> kernel_statuses() {
   add_typed(all, "activate", kActivateVariants);
   add_typed(all, "axial", kAxialVariants);
   add_typed(all, "bilinear", kBilinearVariants);
+  add(all, "box_overlap", kBoxOverlapVariants);
   add_typed(all, "convert", kConvertVariants);
   add_typed(all, "depthwise", kDepthwiseVariants);
   add(all, "int8_convert", kInt8ConvertVariants, Element::kI8);
   add(all, "int8_depthwise", kInt8DepthwiseVariants, Element::kI8);
   add(all, "int8_gate", kInt8GateVariants, Element::kI8);
   add(all, "int8_pointwise", kInt8PointwiseVariants, Element::kI8);
+  add_typed(all, "logit_scan", kLogitScanVariants);
   add_typed(all, "pointwise", kPointwiseVariants);
   add_typed(all, "squeeze_excite", kSqueezeExciteVariants);
   add_typed(all, "stem", kStemVariants);
