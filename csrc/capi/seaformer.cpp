@@ -1,5 +1,6 @@
 #include "capi/seaformer.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "blocks/pointwise.h"
 #include "capi/model_file.h"
@@ -171,6 +173,10 @@ seaformer_status seaformer_info(const seaformer_model* model, seaformer_model_in
     info->computes_bfloat16 = calculates_in(Element::kBF16);
     info->int8 = has_maps_of(Element::kI8, model->network.plan());
     info->computes_int8 = calculates_in(Element::kI8);
+    const Plan& plan = model->network.plan();
+    info->outputs = static_cast<int32_t>(plan.outputs());
+    const bool detects = plan.task() == Task::kDetection;
+    info->max_detections = detects ? static_cast<int32_t>(plan.detection().most) : 0;
   });
 }
 
@@ -233,6 +239,65 @@ seaformer_status seaformer_labels(const seaformer_model* model, const uint8_t* r
       network.labels(image.shape, image.view, labels_height, labels_width,
                      static_cast<int32_t*>(labels), *parallel);
     }
+  });
+}
+
+seaformer_status seaformer_detect(const seaformer_model* model, const uint8_t* rgb, int64_t height,
+                                  int64_t width, int64_t row_stride,
+                                  seaformer_detection* detections, size_t capacity,
+                                  size_t* count) {
+  return guarded([&] {
+    constexpr const char* kFunction = "seaformer_detect";
+    require_pointers(kFunction, model, rgb, detections, count);
+    const Image image = checked_image(kFunction, *model, rgb, height, width, row_stride);
+    DetectionShape how = model->network.detection_shape(image.shape);
+    require(capacity >= 1, kFunction, ": expected room for a detection or more, got none");
+    how.max_detections = std::min(how.max_detections, static_cast<int64_t>(
+                                      std::min<size_t>(capacity, kMaxDetections)));
+    std::vector<float> boxes(4 * how.max_detections), scores(how.max_detections);
+    std::vector<int64_t> labels(how.max_detections);
+    int64_t found = 0;
+    model->network.detections(image.shape, image.view, how,
+                              {boxes.data(), scores.data(), labels.data(), &found},
+                              *model->parallel());
+    for (int64_t i = 0; i < found; ++i) {
+      const float* const box = &boxes[4 * i];
+      detections[i] = {box[0], box[1], box[2], box[3], scores[i], static_cast<int32_t>(labels[i])};
+    }
+    *count = static_cast<size_t>(found);
+  });
+}
+
+seaformer_status seaformer_map_size(const seaformer_model* model, int32_t output, int64_t height,
+                                    int64_t width, int64_t* map_channels, int64_t* map_height,
+                                    int64_t* map_width) {
+  return guarded([&] {
+    constexpr const char* kFunction = "seaformer_map_size";
+    require_pointers(kFunction, model, map_channels, map_height, map_width);
+    const std::vector<MapSize> sizes = model->network.output_sizes({1, height, width});
+    require(output >= 0 && output < static_cast<int64_t>(sizes.size()), kFunction,
+            ": expected a map from 0 to ", sizes.size() - 1, ", got ", output);
+    const MapSize& size = sizes[output];
+    *map_channels = size.channels, *map_height = size.height, *map_width = size.width;
+  });
+}
+
+seaformer_status seaformer_maps(const seaformer_model* model, const uint8_t* rgb, int64_t height,
+                                int64_t width, int64_t row_stride, float* const* maps,
+                                const size_t* counts) {
+  return guarded([&] {
+    constexpr const char* kFunction = "seaformer_maps";
+    require_pointers(kFunction, model, rgb, maps, counts);
+    const Image image = checked_image(kFunction, *model, rgb, height, width, row_stride);
+    std::vector<OutputMap> outputs;
+    for (const MapSize& size : model->network.output_sizes(image.shape)) {
+      const std::size_t k = outputs.size();
+      require_pointers(kFunction, maps[k]);
+      check_room(kFunction, "numbers of a map", static_cast<std::size_t>(size.elements()),
+                 counts[k]);
+      outputs.push_back({maps[k], Element::kF32});
+    }
+    model->network.maps(image.shape, image.view, outputs, *model->parallel());
   });
 }
 

@@ -1,4 +1,4 @@
-/* SeaFormer networks without torch or Python: model files in, labels out. C99 and later.
+/* SeaFormer networks without torch or Python: model files in, labels or boxes out. C99 and later.
  *
  * A function that can fail returns a seaformer_status; seaformer_error() then tells, in one
  * sentence, what was expected and what came. No exception leaves the library. Any number of threads
@@ -33,7 +33,8 @@ typedef enum {
 typedef enum {
   SEAFORMER_SEGMENTATION = 1,
   SEAFORMER_CLASSIFICATION = 2,
-  SEAFORMER_MAP = 3 /* any other: what seaformer_logits gives is a map */
+  SEAFORMER_MAP = 3, /* any other: what comes out are maps */
+  SEAFORMER_DETECTION = 4
 } seaformer_task;
 
 typedef struct {
@@ -49,7 +50,16 @@ typedef struct {
   int32_t computes_bfloat16;
   int32_t int8;          /* the same of int8, in which all processors calculate, */
   int32_t computes_int8; /* 1: by dot products, which make it fast */
+  int32_t outputs;       /* maps that come out, for seaformer_maps */
+  int32_t max_detections; /* of a detector: as many as seaformer_detect finds at most; else 0 */
 } seaformer_model_info;
+
+/* An object in an image. */
+typedef struct {
+  float x1, y1, x2, y2; /* left, top, right and bottom, in pixels of the image, from 0 */
+  float score;          /* from 0 to 1 */
+  int32_t label;        /* its class, from 0 */
+} seaformer_detection;
 
 /* The version of the library, such as "0.1.0". */
 SEAFORMER_API const char* seaformer_version(void);
@@ -84,7 +94,8 @@ SEAFORMER_API seaformer_status seaformer_info(const seaformer_model* model,
  * Calls that are running keep those they have. */
 SEAFORMER_API seaformer_status seaformer_set_threads(seaformer_model* model, int32_t threads);
 
-/* Height and width of the logits for an image of height x width pixels; 1 and 1 of a classifier. */
+/* Height and width of the logits for an image of height x width pixels; 1 and 1 of a classifier. Of
+ * models of which one map comes out, as the next. */
 SEAFORMER_API seaformer_status seaformer_logits_size(const seaformer_model* model, int64_t height,
                                                      int64_t width, int64_t* logits_height,
                                                      int64_t* logits_width);
@@ -104,6 +115,31 @@ SEAFORMER_API seaformer_status seaformer_labels(const seaformer_model* model, co
                                                 int64_t height, int64_t width, int64_t row_stride,
                                                 void* labels, size_t bytes, int64_t labels_height,
                                                 int64_t labels_width);
+
+/* The objects in an image, of a detection model, the surest first; with the thresholds that the
+ * model was exported with. The model sees the image as it is: who wants it to see all images at one
+ * size resizes them and brings the boxes back.
+ *
+ * detections: room for `capacity` of them, which is all that are told; none are lost if it is
+ * info.max_detections. count: how many there are. */
+SEAFORMER_API seaformer_status seaformer_detect(const seaformer_model* model, const uint8_t* rgb,
+                                                int64_t height, int64_t width, int64_t row_stride,
+                                                seaformer_detection* detections, size_t capacity,
+                                                size_t* count);
+
+/* Channels, height and width of map `output`, from 0 to info.outputs - 1, for an image of height x
+ * width pixels. */
+SEAFORMER_API seaformer_status seaformer_map_size(const seaformer_model* model, int32_t output,
+                                                  int64_t height, int64_t width,
+                                                  int64_t* map_channels, int64_t* map_height,
+                                                  int64_t* map_width);
+
+/* All maps that come out for an image, of any model. maps: info.outputs of them, each
+ * [map_height][map_width][map_channels] float32; counts: of each, how many numbers there is room
+ * for. */
+SEAFORMER_API seaformer_status seaformer_maps(const seaformer_model* model, const uint8_t* rgb,
+                                              int64_t height, int64_t width, int64_t row_stride,
+                                              float* const* maps, const size_t* counts);
 
 /* Gives memory that is kept for the next call back to the system; returns how many bytes. As many
  * blocks are kept as calls ever ran at once. */

@@ -1,15 +1,23 @@
-// A whole network from image to logits or labels, in one block of memory.
+// A whole network from image to maps, logits, labels or detections, in one block of memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "blocks/detections.h"
 #include "blocks/stem.h"
 #include "core/parallel.h"
 #include "network/plan.h"
 #include "network/step.h"
 
 namespace seaformer {
+
+// Where a map goes that comes out of a network: dense, elements of a type.
+struct OutputMap {
+  void* data;
+  Element element;
+};
 
 // Runs a plan; any number of threads may at once. Results do not depend on `parallel`.
 class Network {
@@ -19,13 +27,18 @@ class Network {
 
   const Plan& plan() const { return plan_; }
 
-  // Of the logits for such images; a classifier's are a map of one pixel. Throws
-  // std::invalid_argument when the images are empty or too large.
-  MapSize logits_size(const MapShape& shape) const;
+  // Of the maps that come out for such images, in their order; a classifier's is one of one pixel.
+  // Throws std::invalid_argument when the images are empty or too large.
+  std::vector<MapSize> output_sizes(const MapShape& shape) const;
 
-  // To dense logits of that size as elements of a type, that of the plan's without conversion.
-  // Throws std::bad_alloc, and std::invalid_argument, like logits_size, and when the images are
+  // To as many maps as come out, of these sizes, those of the plan's types without conversion.
+  // Throws std::bad_alloc, and std::invalid_argument, like output_sizes, and when the images are
   // bytes and the plan does not normalise.
+  void maps(const MapShape& shape, const StemImages& images, const std::vector<OutputMap>& outputs,
+            const Parallel& parallel) const;
+
+  // The same of a network of which one map comes out.
+  MapSize logits_size(const MapShape& shape) const;
   void logits(const MapShape& shape, const StemImages& images, Element element, void* logits,
               const Parallel& parallel) const;
 
@@ -35,7 +48,17 @@ class Network {
   void labels(const MapShape& shape, const StemImages& images, int64_t height, int64_t width,
               Label* labels, const Parallel& parallel) const;
 
+  // How detections are made of such images, as the plan has it: boxes are clipped to the images.
+  // Of a detector only; throws as output_sizes does.
+  DetectionShape detection_shape(const MapShape& shape) const;
+
+  // To detections that are made in this way, which may differ from the plan's but in `batch`,
+  // `anchors` and `classes`. Throws as maps does, and when two maps of a level differ in size.
+  void detections(const MapShape& shape, const StemImages& images, const DetectionShape& how,
+                  const Detections& detections, const Parallel& parallel) const;
+
  private:
+  void check_one_output() const;
   void check_images(const MapShape& shape, const StemImages& images) const;
 
   Plan plan_;

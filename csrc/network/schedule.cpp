@@ -11,7 +11,8 @@ namespace {
 // Whether the first two steps run as one, as nobody else reads the stem's map.
 bool joins_stem(const Plan& plan) {
   if (static_cast<PackedKind>(plan.step(0).kind) != PackedKind::kStem ||
-      plan.step(1).inputs[0] != 1 || !joins(plan.weights(0), plan.weights(1))) {
+      plan.step(1).inputs[0] != 1 || plan.is_output(1) ||
+      !joins(plan.weights(0), plan.weights(1))) {
     return false;
   }
   for (int64_t i = 2; i < plan.steps(); ++i) {
@@ -49,7 +50,7 @@ std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images) {
 Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
     : threads_(threads),
       begin_(joins_stem(plan) ? 1 : 0),
-      logits_element_(plan.logits_element()),
+      plan_(plan),
       sizes_(map_sizes(plan, images)) {
   const int64_t count = plan.steps();
   for (int64_t i = 0; i < count; ++i) {
@@ -65,8 +66,8 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
       steps_.back().stem = &plan.weights(0);
       steps_.back().image = images;
     }
-    // The stem's map does not exist when it is joined, and the last one is the caller's.
-    const bool none = i < begin_ || i == count - 1;
+    // The stem's map does not exist when it is joined, and those that come out are the caller's.
+    const bool none = i < begin_ || plan.is_output(i + 1);
     maps_.push_back(add(none ? 0 : bytes(i + 1, plan.map_type(i + 1).element), i, i));
     workspaces_.push_back(add(i < begin_ ? 0 : step_workspace(steps_.back(), threads), i, i));
     std::array<std::size_t, 2> converted;
@@ -83,19 +84,26 @@ Schedule::Schedule(const Plan& plan, const MapShape& images, int64_t threads)
   }
 }
 
-void Schedule::keep_logits() {
-  slots_[maps_.back()].bytes = bytes(static_cast<int64_t>(steps_.size()), logits_element_);
-  slots_[maps_.back()].last = static_cast<int64_t>(steps_.size());
+void Schedule::keep(int64_t map) {
+  Slot& slot = slots_[maps_[map]];
+  slot.bytes = bytes(map, plan_.map_type(map).element);
+  slot.last = static_cast<int64_t>(steps_.size());
 }
 
 void Schedule::add_labels(int64_t height, int64_t width, bool with_winners) {
-  const MapSize& size = logits();
+  const int64_t map = plan_.output(0);
+  const MapSize& size = sizes_[map];
   const auto step = static_cast<int64_t>(steps_.size());
-  keep_logits();
-  winners_ = add(with_winners ? size.pixels() * sizeof(int32_t) : 0, step - 1, step);
+  keep(map);
+  winners_ = add(with_winners ? size.pixels() * sizeof(int32_t) : 0, map - 1, step);
   upsampling_ = {size.batch, size.channels, size.height, size.width, height, width};
-  const Logits view = channels_last(nullptr, upsampling_, logits_element_);
-  workspaces_.push_back(add(upsample_argmax_workspace(upsampling_, view, threads_), step, step));
+  const Logits view = channels_last(nullptr, upsampling_, plan_.output_element(0));
+  add_step(upsample_argmax_workspace(upsampling_, view, threads_));
+}
+
+void Schedule::add_step(std::size_t workspace) {
+  const auto step = static_cast<int64_t>(steps_.size());
+  workspaces_.push_back(add(workspace, step, step));
 }
 
 std::size_t Schedule::bytes(int64_t map, Element element) const {

@@ -13,7 +13,7 @@
 
 namespace seaformer {
 
-// Of every map of a plan, the images first and the logits last. Throws std::invalid_argument when a
+// Of every map of a plan, the images first. Throws std::invalid_argument when a
 // step cannot read what such images lead to.
 std::vector<MapSize> map_sizes(const Plan& plan, const MapShape& images);
 
@@ -22,10 +22,13 @@ class Schedule {
   // Refers to the plan's bytes.
   Schedule(const Plan& plan, const MapShape& images, int64_t threads);
 
-  // Has the logits lie in the block, too, as another step converts them.
-  void keep_logits();
+  // Has an output lie in the block, too, until all steps have run.
+  void keep(int64_t map);
 
-  // Adds a last step that makes labels of them.
+  // Adds a last step, which reads outputs that are kept, by its workspace.
+  void add_step(std::size_t workspace);
+
+  // The same of a step that makes labels of the only output.
   void add_labels(int64_t height, int64_t width, bool with_winners);
 
   // Places everything; returns the size of the block.
@@ -38,7 +41,6 @@ class Schedule {
   int64_t begin() const { return begin_; }
   const std::vector<Step>& steps() const { return steps_; }
   const MapSize& size(int64_t map) const { return sizes_[map]; }
-  const MapSize& logits() const { return sizes_.back(); }
   const UpsampleArgmaxShape& upsampling() const { return upsampling_; }
 
   // Where the maps and workspaces of a step begin, once they are placed.
@@ -55,7 +57,7 @@ class Schedule {
 
   const int64_t threads_;
   const int64_t begin_;
-  const Element logits_element_;
+  const Plan plan_;
   const std::vector<MapSize> sizes_;
   std::vector<Step> steps_;
   std::vector<Slot> slots_;                            // maps, workspaces and winners

@@ -7,7 +7,7 @@ block op takes its weights packed, from the `pack_*` function of its name.
 
 from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._packed import ACTIVATIONS, POSITIONS
-from seaformer_kernels.ops._plan import Step, Task, memory_of, pack_plan
+from seaformer_kernels.ops._plan import Anchors, Step, Task, common_dtype, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head
 from seaformer_kernels.ops.convolution import convolution, pack_convolution
@@ -27,6 +27,7 @@ from seaformer_kernels.ops.inverted_residual import (
 )
 from seaformer_kernels.ops.map_steps import (
     MOST_TIMES,
+    pack_activate,
     pack_add,
     pack_concat,
     pack_global_pool,
@@ -35,7 +36,13 @@ from seaformer_kernels.ops.map_steps import (
     pack_scale,
     pack_upsample,
 )
-from seaformer_kernels.ops.network import network_labels, network_logits, release_memory
+from seaformer_kernels.ops.network import (
+    network_detections,
+    network_labels,
+    network_logits,
+    network_maps,
+    release_memory,
+)
 from seaformer_kernels.ops.pointwise import pack_pointwise, pointwise
 from seaformer_kernels.ops.sea_attention import (
     pack_int8_sea_attention,
@@ -58,6 +65,7 @@ __all__ = [
     "ACTIVATIONS",
     "MOST_TIMES",
     "POSITIONS",
+    "Anchors",
     "Int8Layer",
     "SqueezeExcite",
     "Step",
@@ -65,6 +73,7 @@ __all__ = [
     "axial_mean",
     "batched_nms",
     "classification_head",
+    "common_dtype",
     "convolution",
     "decode_detections",
     "depthwise",
@@ -72,8 +81,11 @@ __all__ = [
     "fusion_gate",
     "inverted_residual",
     "memory_of",
+    "network_detections",
     "network_labels",
     "network_logits",
+    "network_maps",
+    "pack_activate",
     "pack_add",
     "pack_classification_head",
     "pack_concat",

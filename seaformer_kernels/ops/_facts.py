@@ -82,6 +82,7 @@ def plan_facts(plan: Tensor) -> Facts:
     memory = _plan.memory_of(plan)
     magic, length, _, version, task, classes, steps, raw, *_ = _plan.HEADER.unpack_from(memory)
     end = _plan.HEADER.size + steps * _plan.STEP.size
+    end += _plan.OUTPUTS.size if version == _plan.VERSION else 0
     if (
         magic != _plan.MAGIC
         or not 1 <= version <= _plan.VERSION
@@ -97,6 +98,8 @@ def plan_facts(plan: Tensor) -> Facts:
         "mean and std": "yes" if raw else "no",
         "steps": steps,
     }
+    if version == _plan.VERSION:
+        facts["outputs"] = str(_plan.output_maps(plan))
     for number in range(steps):
         record = _plan.STEP.unpack_from(memory, _plan.HEADER.size + number * _plan.STEP.size)
         _, *inputs, residual, offset, size = record

@@ -63,6 +63,7 @@ class Kind(enum.IntEnum):
     POOL = 15
     RESIZE = 16
     UPSAMPLE = 17
+    ACTIVATE = 18
 
 
 class Activation(enum.IntEnum):
@@ -622,6 +623,7 @@ _KINDS: dict[int, _Facts] = {
             Kind.POOL,
             Kind.RESIZE,
             Kind.UPSAMPLE,
+            Kind.ACTIVATE,
         )
     },
     Kind.DEPTHWISE: _Facts(

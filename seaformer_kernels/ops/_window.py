@@ -80,10 +80,11 @@ class Window:
                 f"reaches, got {list(self.padding)}"
             )
 
-    def keeps_size(self) -> bool:
-        """Whether it has an output for every `stride` inputs, rounded up, of any map."""
-        axes = enumerate(self.padding)
-        return all(2 * padding == self._reach(axis) - 1 for axis, padding in axes)
+    def rounding(self, axis: int) -> int:
+        """What a side grows by before it is divided by the stride and rounded down."""
+        if not self.padding:
+            return self.stride - 1
+        return 2 * self.padding[axis] - self._reach(axis) + self.stride
 
     def out(self, op: str, x: Tensor) -> tuple[int, int]:
         """Rows and columns of what it makes of a map; raises ValueError if it does not fit."""

@@ -26,6 +26,28 @@ _MODES = {"bilinear": 0, "bilinear, aligned corners": 1, "nearest": 2}
 MOST_TIMES = 16
 
 
+def pack_activate(
+    channels: int, activation: str, *, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A step that is an activation by itself; most are part of the step in front of them.
+
+    Args:
+        channels: of the map.
+        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
+            "gelu".
+        dtype: of the map; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number, the activation or dtype is not one of these.
+    """
+    element = code_of("pack_activate", dtype)
+    code = Activation.of("pack_activate", activation)
+    return _pack("pack_activate", Kind.ACTIVATE, channels, 0, element, expand_activation=code)
+
+
 def pack_add(
     channels: int, *, activation: str = "none", dtype: torch.dtype = torch.float32
 ) -> Tensor:

@@ -14,6 +14,7 @@ from seaformer_kernels import ops
 from seaformer_kernels._files import write_whole
 from seaformer_kernels.fused import Unservable
 from seaformer_kernels.models.wrappers import unwrapped
+from seaformer_kernels.ops.network import task_of
 from seaformer_kernels.optimize import optimize
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.whole_graph import whole_network
@@ -25,8 +26,8 @@ class NativeFile:
 
     Attributes:
         path: the file.
-        task: "segmentation" or "classification".
-        num_classes: number of classes.
+        task: "segmentation", "classification", "detection", or "map" where other maps come out.
+        num_classes: number of classes; of "map" channels of the first one.
         bytes: length of the file.
     """
 
@@ -88,5 +89,5 @@ def export_native(
         )
     path = Path(path)
     write_whole({path: lambda file: file.write_bytes(ops.memory_of(whole.plan))}, flush=True)
-    task = "classification" if whole.scale[0] == 0 else "segmentation"
+    task = task_of(whole.plan).name.lower()
     return NativeFile(path, task, whole.num_classes, len(whole.plan))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,22 +11,29 @@ from torch import Tensor, nn
 from seaformer_kernels import _extension, ops
 from seaformer_kernels.fused import (
     FusedBlock,
+    FusedLightHead,
     FusedSegmentationHead,
-    FusedStemBlock,
     FusedUpsamplingHead,
     SelfDescribing,
     Unservable,
     check_forward,
 )
 from seaformer_kernels.graph import Graph, chain
-from seaformer_kernels.models import SeaFormerBackbone, SeaFormerClassifier, SeaFormerSegmenter
+from seaformer_kernels.models import (
+    Detections,
+    SeaFormerBackbone,
+    SeaFormerClassifier,
+    SeaFormerDetector,
+    SeaFormerSegmenter,
+)
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
-from seaformer_kernels.modules import SeaStage
-from seaformer_kernels.ops._facts import plan_facts
-from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, scale_of
+from seaformer_kernels.modules import FeaturePyramid, RetinaHead, SeaStage
+from seaformer_kernels.modules.feature_pyramid import TopDownSum
+from seaformer_kernels.ops._facts import packed_facts, plan_facts
+from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, outputs_of, scale_of
 from seaformer_kernels.optimize.report import Report
-from seaformer_kernels.optimize.structure.plan import PlannedModel
+from seaformer_kernels.optimize.structure.plan import Output, PlannedModel, parts_of
 
 
 class WholeNetwork(SelfDescribing):
@@ -35,12 +43,10 @@ class WholeNetwork(SelfDescribing):
         plan: uint8 buffer, the same for every instruction set.
         config, num_classes: of the model.
         normalizes: whether images are raw RGB values, float32 or uint8.
-        scale: downsampling and upsampling of the logits, as `ops.network_logits` takes them.
-        dtype: of the logits.
+        dtype: of the first map that comes out.
     """
 
     plan: Tensor
-    scale: tuple[int, int]
     dtype = torch.float32  # of those that were pickled before there were others
     _facts_of = staticmethod(plan_facts)
 
@@ -55,15 +61,30 @@ class WholeNetwork(SelfDescribing):
         self.config = config
         self.num_classes = num_classes
         self.normalizes = normalizes
-        self.scale = scale_of(plan)
         self.dtype = dtype_of(plan)
+
+
+class WholeLogits(WholeNetwork):
+    """One of which logits come out.
+
+    Attributes:
+        scale: downsampling and upsampling of the logits, as `ops.network_logits` takes them.
+    """
+
+    scale: tuple[int, int]
+
+    def __init__(
+        self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool
+    ):
+        super().__init__(plan, config, num_classes, normalizes)
+        self.scale = scale_of(plan)
 
     def _logits(self, x: Tensor) -> Tensor:
         check_images(x, raw=self.normalizes)
         return ops.network_logits(x, self.plan, self.num_classes, *self.scale, self.dtype)
 
 
-class WholeSegmenter(WholeNetwork):
+class WholeSegmenter(WholeLogits):
     """A `SeaFormerSegmenter` for inference as one op, without the maps of its backbone."""
 
     scale = (DOWNSAMPLING, 1)  # of those that were pickled before there were others
@@ -85,7 +106,7 @@ class WholeSegmenter(WholeNetwork):
         return ops.network_labels(x, self.plan, self.num_classes, size)
 
 
-class WholeClassifier(WholeNetwork):
+class WholeClassifier(WholeLogits):
     """A `SeaFormerClassifier` for inference as one op, without the maps of its backbone."""
 
     scale = (0, 1)
@@ -100,31 +121,94 @@ class WholeClassifier(WholeNetwork):
         return self(x).argmax(1)
 
 
-class WholeModel(WholeNetwork):
+class WholeMaps(WholeNetwork):
+    """One of which any maps come out.
+
+    Attributes:
+        outputs: of the maps, as `ops.network_maps` takes them.
+    """
+
+    outputs: tuple[int, ...]
+
+    def __init__(
+        self, plan: Tensor, config: SeaFormerConfig | None, num_classes: int, normalizes: bool
+    ):
+        super().__init__(plan, config, num_classes, normalizes)
+        self.outputs = outputs_of(plan)
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        if "outputs" not in state:  # of those that were pickled before there were several
+            self.outputs = outputs_of(self.plan)
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        return ops.network_maps(x, self.plan, self.outputs)
+
+
+class WholeBackbone(WholeMaps):
+    """A `SeaFormerBackbone` for inference as one op."""
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Maps, as of `SeaFormerBackbone`."""
+        check_images(x, raw=self.normalizes)
+        return self._maps(x)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The same as `features`."""
+        return self.features(x)
+
+
+class WholeModel(WholeMaps):
     """Anyone's model for inference as one op.
 
     Args:
         plan, num_classes, normalizes: as of `WholeNetwork`.
         gives_labels: whether it makes labels, int64 and at the size of the image, of its logits.
+        nest: what it returns, with an `Output` in the place of every map.
     """
 
-    def __init__(self, plan: Tensor, num_classes: int, normalizes: bool, gives_labels: bool):
+    nest: object = None  # of those that were pickled before there were several
+
+    def __init__(
+        self, plan: Tensor, num_classes: int, normalizes: bool, gives_labels: bool, nest: object
+    ):
         super().__init__(plan, None, num_classes, normalizes)
         self.gives_labels = gives_labels
+        self.nest = nest
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> object:
         """What the model makes of images [B, 3, H, W]."""
         if self.gives_labels:
             return self.predict(x).to(torch.int64)
-        return ops.network_logits(x, self.plan, self.num_classes, *self.scale, self.dtype)
+        nest = Output(0, self._is_classifier()) if self.nest is None else self.nest
+        return _filled(nest, self._maps(x))
 
     @torch.no_grad()
     def predict(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Labels at a size, that of the image if none is given, or class indices [B]."""
-        if self.scale[0] == 0:
+        if self._is_classifier():
             return self(x).argmax(1)
         size = tuple(x.shape[-2:]) if size is None else size
         return ops.network_labels(x, self.plan, self.num_classes, size)
+
+    def _is_classifier(self) -> bool:
+        return self.outputs[3] == self.outputs[6] == 0
+
+
+def _filled(nest: object, maps: list[Tensor]) -> object:
+    """A nest with maps in their places."""
+    if isinstance(nest, Output):
+        map_ = maps[nest.number]
+        return map_.flatten(1) if nest.is_vector else map_
+    if isinstance(nest, dict):
+        return {key: _filled(value, maps) for key, value in nest.items()}
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*[_filled(value, maps) for value in nest])
+    if isinstance(nest, list):
+        return [_filled(value, maps) for value in nest]
+    if isinstance(nest, tuple):
+        return tuple([_filled(value, maps) for value in nest])
+    return nest
 
 
 def whole_network(model: nn.Module) -> WholeNetwork:
@@ -143,16 +227,18 @@ def whole_network(model: nn.Module) -> WholeNetwork:
         return _anyones(model)
     task, form = _FORMS[type(model)]
     steps = _Steps()
-    steps.add("", model, [0])
-    plan = ops.pack_plan(task, model.num_classes, steps.normalizes, steps.needed())
-    return form(plan, model.config, model.num_classes, steps.normalizes)
+    needed, outputs = steps.needed(steps.add("", model, [0]))
+    classes = getattr(model, "num_classes", None) or model.config.feature_channels[0]
+    plan = ops.pack_plan(task, classes, steps.normalizes, needed, outputs=outputs)
+    return form(plan, model.config, classes, steps.normalizes)
 
 
 def _anyones(model: nn.Module) -> WholeModel:
     try:
         planned = PlannedModel(model)
-        plan = ops.pack_plan(planned.task, planned.num_classes, planned.normalizes, planned.steps)
-        return WholeModel(plan, planned.num_classes, planned.normalizes, planned.gives_labels)
+        facts = planned.num_classes, planned.normalizes
+        plan = ops.pack_plan(planned.task, *facts, planned.steps, outputs=planned.outputs)
+        return WholeModel(plan, *facts, planned.gives_labels, planned.nest)
     except Unservable as error:
         raise Unservable(f"the model, a {type(model).__name__}, {error}") from None
     except ValueError as error:
@@ -185,6 +271,7 @@ def whole_or_refused(module: nn.Module, report: Report, op: str = "optimize") ->
 _FORMS = {
     SeaFormerSegmenter: (ops.Task.SEGMENTATION, WholeSegmenter),
     SeaFormerClassifier: (ops.Task.CLASSIFICATION, WholeClassifier),
+    SeaFormerBackbone: (ops.Task.MAP, WholeBackbone),
 }
 
 
@@ -196,7 +283,17 @@ class _Steps:
     """
 
     # What runs its graph and nothing else.
-    _COMPOSED = (SeaFormerSegmenter, SeaFormerClassifier, SeaFormerBackbone, SeaStage)
+    _COMPOSED = (
+        SeaFormerSegmenter,
+        SeaFormerClassifier,
+        SeaFormerDetector,
+        SeaFormerBackbone,
+        SeaStage,
+        FeaturePyramid,
+        RetinaHead,
+        FusedLightHead,
+    )
+    _PLAIN = (TopDownSum, nn.ReLU, nn.Identity)
 
     def __init__(self) -> None:
         self.steps: list[ops.Step] = []
@@ -207,7 +304,7 @@ class _Steps:
         if isinstance(module, FusedBlock):
             kind = type(module)
         else:
-            kinds = (*self._COMPOSED, nn.Sequential, nn.Identity)
+            kinds = (*self._COMPOSED, *self._PLAIN, nn.Sequential)
             kind = next((kind for kind in kinds if isinstance(module, kind)), FusedBlock)
         _check(path or "the model", module, kind)
         graph = chain(list(module._modules)) if kind is nn.Sequential else None
@@ -215,7 +312,23 @@ class _Steps:
             graph = module.graph
         if graph is not None:
             maps = self._run(graph, path, module, maps)
+        if kind is nn.ReLU:
+            return [self._step(ops.pack_activate, maps, "relu")]
+        if kind is TopDownSum:
+            coarse, fine = maps
+            resized = self._step(ops.pack_resize, maps, self._width(fine), mode="nearest")
+            return [self._step(ops.pack_add, [fine, resized])]
         return [self._block(module, maps)] if isinstance(module, FusedBlock) else maps
+
+    def _step(self, pack: Callable[..., Tensor], maps: list[int], *args: object, **how: str) -> int:
+        """Adds a step without weights, of the first map's width and type."""
+        dtype = ops.common_dtype(self.steps, maps)
+        packed = pack(self._width(maps[0]), *args, dtype=dtype, **how)
+        self.steps.append(ops.Step(packed, tuple(maps)))
+        return len(self.steps)
+
+    def _width(self, map_: int) -> int:
+        return int(packed_facts(self.steps[map_ - 1].packed)["out_channels"])
 
     def _run(self, graph: Graph, path: str, module: nn.Module, given: list[int]) -> list[int]:
         """As `Graph.run`, with lists of numbers in the place of maps."""
@@ -228,28 +341,24 @@ class _Steps:
 
     def _block(self, block: FusedBlock, maps: list[int]) -> int:
         self.normalizes |= getattr(block, "normalizes", False)
-        # A plan has the stem and the block behind it apart: the network sees what it can join.
-        if isinstance(block, FusedStemBlock):
-            parts = [(block.stem, False), (block.block, block.residual)]
-        else:
-            parts = [(block.packed, getattr(block, "residual", False))]
-        for packed, residual in parts:
+        for packed, residual in parts_of(block):
             self.steps.append(ops.Step(packed, tuple(maps), residual))
             maps = [len(self.steps)]
         return len(self.steps)
 
-    def needed(self) -> list[ops.Step]:
-        """The steps that the last one depends on, numbered anew."""
-        needed = {len(self.steps)}
+    def needed(self, outputs: list[int]) -> tuple[list[ops.Step], list[int]]:
+        """The steps that some maps depend on, numbered anew, and those maps."""
+        needed = set(outputs)
         for number in range(len(self.steps), 0, -1):
             if number in needed:
                 needed.update(self.steps[number - 1].inputs)
-        numbers = {map_: new for new, map_ in enumerate(sorted(needed))}
-        return [
+        numbers = {map_: new for new, map_ in enumerate(sorted({0, *needed}))}
+        steps = [
             dataclasses.replace(step, inputs=tuple(numbers[map_] for map_ in step.inputs))
             for map_, step in enumerate(self.steps, 1)
             if map_ in needed
         ]
+        return steps, [numbers[map_] for map_ in outputs]
 
 
 def _check(path: str, module: nn.Module, kind: type[nn.Module]) -> None:

@@ -161,10 +161,44 @@ class PlanBuilder {
     return add(header(PackedKind::kClassificationHead, in, 0, classes), input);
   }
 
+  // A step with the weights of the one that wrote `map`.
+  uint32_t again(uint32_t map, uint32_t input) {
+    Record record = records_[map - 1];
+    record.step.inputs[0] = input, record.shares = map;
+    records_.push_back(record);
+    version_ = kPlanVersion;
+    return static_cast<uint32_t>(records_.size());
+  }
+
+  // What comes out, in the place of the last map.
+  void outputs(const std::vector<uint32_t>& maps) {
+    outputs_ = maps, version_ = kPlanVersion;
+    const PackedHeader& h =
+        *reinterpret_cast<const PackedHeader*>(records_[maps[0] - 1].bytes.data());
+    classes_ =
+        static_cast<uint32_t>(kind_of(h).output_size(h, {{1, 1, 1}, h.in_channels}).channels);
+  }
+
+  // The same of a detector: maps of classes, then those of boxes, of levels twice as coarse each.
+  void detection(const std::vector<uint32_t>& maps, uint32_t anchors, uint32_t stride) {
+    outputs(maps);
+    classes_ /= anchors;
+    detection_.levels = static_cast<uint32_t>(maps.size() / 2), detection_.anchors = anchors;
+    detection_.top_k = 50, detection_.most = 20;
+    detection_.score_threshold = 0.3f, detection_.iou_threshold = 0.5f;
+    stride_ = stride;
+  }
+
   AlignedBytes finish() {
     const auto align = [](uint64_t n) { return (n + 63) / 64 * 64; };
-    uint64_t end = sizeof(PlanHeader) + records_.size() * sizeof(StepRecord);
+    const std::vector<unsigned char> list = output_bytes();
+    uint64_t end = sizeof(PlanHeader) + records_.size() * sizeof(StepRecord) + list.size();
     for (Record& record : records_) {
+      if (record.shares > 0) {
+        record.step.offset = records_[record.shares - 1].step.offset;
+        record.step.bytes = records_[record.shares - 1].step.bytes;
+        continue;
+      }
       record.step.offset = align(end), record.step.bytes = record.bytes.size();
       end = record.step.offset + record.step.bytes;
     }
@@ -179,6 +213,7 @@ class PlanBuilder {
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
+    std::memcpy(&bytes[sizeof h + records_.size() * sizeof(StepRecord)], list.data(), list.size());
     for (std::size_t i = 0; i < records_.size(); ++i) {
       const Record& r = records_[i];
       std::memcpy(&bytes[sizeof h + i * sizeof r.step], &r.step, sizeof r.step);
@@ -193,11 +228,31 @@ class PlanBuilder {
   struct Record {
     StepRecord step;
     std::vector<unsigned char> bytes;
+    uint32_t shares = 0;  // the map of the step whose weights it has
   };
+
+  // The record of outputs and what is behind it, if the version has one.
+  std::vector<unsigned char> output_bytes() {
+    std::vector<unsigned char> bytes;
+    if (version_ < kPlanVersion) return bytes;
+    const auto append = [&](const auto& value) {
+      const auto* at = reinterpret_cast<const unsigned char*>(&value);
+      bytes.insert(bytes.end(), at, at + sizeof value);
+    };
+    if (outputs_.empty()) outputs_ = {static_cast<uint32_t>(records_.size())};
+    detection_.maps = static_cast<uint32_t>(outputs_.size());
+    append(detection_);
+    for (const uint32_t map : outputs_) append(map);
+    for (uint32_t level = 0; level < detection_.levels; ++level) append(stride_ << level);
+    for (uint32_t i = 0; i < detection_.levels * detection_.anchors; ++i) {
+      append(3.0f + static_cast<float>(i)), append(5.0f);
+    }
+    return bytes;
+  }
 
   // Of a step that older plans do not have.
   PackedHeader typed(PackedHeader h) {
-    version_ = kPlanVersion;
+    version_ = std::max(version_, kStepsPlanVersion);
     h.element = static_cast<int32_t>(element_);
     if (element_ != Element::kF32) h.version = kTypedPackedVersion;
     return h;
@@ -221,6 +276,9 @@ class PlanBuilder {
   Element element_;
   uint32_t classes_ = 0;
   std::vector<Record> records_;
+  std::vector<uint32_t> outputs_;
+  OutputsRecord detection_{};
+  uint32_t stride_ = 1;
   std::mt19937 random_{5};
 };
 
@@ -293,6 +351,37 @@ inline AlignedBytes generic_segmenter(int32_t classes = 19, Element element = El
   const uint32_t bilinear = plan.map_step(PackedKind::kResize, nearest, 12, fine, 6, 12);
   const uint32_t logits = plan.pointwise(bilinear, 12, classes, Activation::kNone, false);
   plan.map_step(PackedKind::kResize, logits, classes, 0, 3, classes);  // to the image's size
+  return plan.finish();
+}
+
+// Maps of several sizes and types of which one is read again, from a pyramid of shared layers.
+inline AlignedBytes small_pyramid(Element element = Element::kF32,
+                                  Element coarse_element = Element::kF32) {
+  PlanBuilder plan(Task::kMap, true, element);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t fine = plan.inverted_residual(stem, 6, 0, 6, 3, 1, true);
+  plan.set_element(coarse_element);
+  const uint32_t coarse = plan.convolution(fine, {3, 3, 2, 1, 1}, 6, 6, Activation::kRelu);
+  const uint32_t lifted = plan.map_step(PackedKind::kResize, coarse, 6, fine, 6, 6, 2);
+  const uint32_t sum = plan.map_step(PackedKind::kAdd, lifted, 6, fine, 6, 6);
+  const uint32_t shared = plan.convolution(sum, {3, 3, 1, 1, 1}, 6, 5, Activation::kRelu);
+  const uint32_t again = plan.again(shared, coarse);
+  const uint32_t mean = plan.map_step(PackedKind::kGlobalPool, again, 5, 0, 0, 5);
+  plan.outputs({again, stem, coarse, mean, shared});
+  return plan.finish();
+}
+
+// The same with a head of two classes and three anchors, its two levels twice as coarse each.
+inline AlignedBytes small_detector(Element element = Element::kF32) {
+  PlanBuilder plan(Task::kDetection, true, element);
+  const uint32_t fine = plan.inverted_residual(plan.stem(6), 6, 12, 8, 3, 2, false);
+  const uint32_t coarse = plan.convolution(fine, {3, 3, 2, 1, 1}, 8, 8, Activation::kRelu);
+  const uint32_t tower = plan.convolution(fine, {3, 3, 1, 1, 1}, 8, 8, Activation::kRelu);
+  const uint32_t classes = plan.pointwise(tower, 8, 6, Activation::kNone, false);
+  const uint32_t boxes = plan.pointwise(tower, 8, 12, Activation::kNone, false);
+  const uint32_t other = plan.again(tower, coarse);
+  const uint32_t other_classes = plan.again(classes, other);
+  plan.detection({classes, other_classes, boxes, plan.again(boxes, other)}, 3, 4);
   return plan.finish();
 }
 

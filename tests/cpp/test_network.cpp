@@ -42,8 +42,8 @@ struct Image {
   Guarded<uint8_t> bytes;
 };
 
-// Every step with arrays between guard pages that nothing else uses.
-std::vector<float> step_by_step(const Plan& plan, const Image& image) {
+// What comes out as float32, of every step with arrays between guard pages that nothing else uses.
+std::vector<std::vector<float>> maps_step_by_step(const Plan& plan, const Image& image) {
   std::vector<std::unique_ptr<Guarded<unsigned char>>> maps;
   std::vector<MapSize> sizes{{image.shape, 3}};
   maps.push_back(std::make_unique<Guarded<unsigned char>>(image.bytes.size() * sizeof(float),
@@ -78,16 +78,47 @@ std::vector<float> step_by_step(const Plan& plan, const Image& image) {
     run_step(step, {images, input(0), input(1), maps.back()->data(), nullptr, workspace.data()},
              Sequential());
   }
-  std::vector<float> logits(sizes.back().elements());
-  convert_elements(sizes.back().elements(), plan.map_type(plan.steps()), maps.back()->data(), {},
-                   logits.data(), Sequential());
-  return logits;
+  std::vector<std::vector<float>> outputs;
+  for (int64_t k = 0; k < plan.outputs(); ++k) {
+    const int64_t map = plan.output(k);
+    outputs.emplace_back(sizes[map].elements());
+    convert_elements(sizes[map].elements(), plan.map_type(map), maps[map]->data(), {},
+                     outputs.back().data(), Sequential());
+  }
+  return outputs;
+}
+
+std::vector<float> step_by_step(const Plan& plan, const Image& image) {
+  return maps_step_by_step(plan, image)[0];
 }
 
 std::vector<float> logits(const Network& network, const Image& image, int64_t threads) {
   Guarded<float> out(network.logits_size(image.shape).elements(), test::Against::kEnd);
   network.logits(image.shape, image.view(), Element::kF32, out.data(), test::Threads(threads));
   return {out.data(), out.data() + out.size()};
+}
+
+// The same of all maps that come out, each as float32 or of its own type.
+std::vector<std::vector<float>> outputs(const Network& network, const Image& image, bool own_types,
+                                        int64_t threads) {
+  const Plan& plan = network.plan();
+  const std::vector<MapSize> sizes = network.output_sizes(image.shape);
+  std::vector<std::unique_ptr<Guarded<unsigned char>>> places;
+  std::vector<OutputMap> maps;
+  for (int64_t k = 0; k < plan.outputs(); ++k) {
+    const Element element = own_types ? plan.output_element(k) : Element::kF32;
+    places.push_back(std::make_unique<Guarded<unsigned char>>(
+        sizes[k].elements() * bytes_of(element), test::Against::kEnd));
+    maps.push_back({places.back()->data(), element});
+  }
+  network.maps(image.shape, image.view(), maps, test::Threads(threads));
+  std::vector<std::vector<float>> out;
+  for (int64_t k = 0; k < plan.outputs(); ++k) {
+    out.emplace_back(sizes[k].elements());
+    const MapType type = own_types ? plan.map_type(plan.output(k)) : MapType{};
+    convert_elements(sizes[k].elements(), type, maps[k].data, {}, out.back().data(), Sequential());
+  }
+  return out;
 }
 
 template <class Label>
@@ -152,6 +183,33 @@ TEST(network_logits_are_those_of_its_steps) {
         for (const int64_t threads : {1, 2, 3, 8}) {
           check(same(logits(network, image, threads), expected), threads, " threads, ",
                 shape.height, "x", shape.width, ": other logits");
+        }
+      }
+    });
+  }
+}
+
+TEST(network_maps_are_those_of_its_steps) {
+  std::vector<AlignedBytes> plans;
+  for (const Element element : {Element::kF32, Element::kF16, Element::kBF16, Element::kI8}) {
+    for (const Element coarse : kElements) plans.push_back(test::small_pyramid(element, coarse));
+    if (element != Element::kI8) plans.push_back(test::small_detector(element));
+  }
+  plans.push_back(test::small_segmenter());  // of an older version
+  for (const AlignedBytes& bytes : plans) {
+    const Network network(Plan(bytes.data(), bytes.size()));
+    test::on_every_isa([&] {
+      for (const MapShape& shape : kShapes) {
+        const Image image(shape, 1);
+        const std::vector<std::vector<float>> expected = maps_step_by_step(network.plan(), image);
+        for (const bool own_types : {false, true}) {
+          for (const int64_t threads : {1, 3}) {
+            const std::vector<std::vector<float>> got = outputs(network, image, own_types, threads);
+            for (std::size_t k = 0; k < expected.size(); ++k) {
+              check(same(got[k], expected[k]), threads, " threads, ", shape.height, "x",
+                    shape.width, ": another map ", k);
+            }
+          }
         }
       }
     });
@@ -259,6 +317,13 @@ TEST(network_refuses_what_it_cannot_run) {
   floats.bytes = false;
   expect(fault([&] { other.labels(image.shape, floats, 1, 1, label, one); }), "a segmentation");
   expect(fault([&] { network.labels(image.shape, image.view(), 1, 1, label, one); }), "256");
+  const AlignedBytes pyramid = test::small_pyramid();
+  const Network several(Plan(pyramid.data(), pyramid.size()));
+  expect(fault([&] { several.logits_size(image.shape); }), "one map comes out, got one of 5");
+  expect(fault([&] { several.logits(image.shape, image.view(), Element::kF32, out, one); }),
+         "one map comes out, got one of 5");
+  expect(fault([&] { several.maps(image.shape, image.view(), {{out, Element::kF32}}, one); }),
+         "room for the 5 maps that come out, got that for 1");
   int32_t wide[1];
   expect(fault([&] { network.labels(image.shape, image.view(), 0, 1, wide, one); }), "a height");
 }

@@ -1,6 +1,7 @@
 // What a plan must be, and every kind of damage to one: a clear error, never a crash.
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -38,22 +39,34 @@ void expect_fault(const AlignedBytes& good, const char* part, const Damage& dama
         message, "\"");
 }
 
-// Runs what the checks let through, on an image of few pixels; the logits.
+// Runs what the checks let through, on an image of few pixels; the first map that comes out.
 std::vector<float> run(const AlignedBytes& bytes) {
   const Network network(Plan(bytes.data(), bytes.size()));
   const MapShape shape{1, 5, 7};
   test::Guarded<float> image(3 * 5 * 7, test::Against::kEnd);
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7);
-  MapSize size{};
+  std::vector<MapSize> sizes;
   try {
-    size = network.logits_size(shape);
+    sizes = network.output_sizes(shape);
   } catch (const std::invalid_argument&) {  // such images do not go through it
     return {};
   }
-  test::Guarded<float> logits(size.elements(), test::Against::kEnd);
-  network.logits(shape, interleaved_images(image.data(), shape), Element::kF32, logits.data(),
-                 Sequential());
-  return {logits.data(), logits.data() + logits.size()};
+  std::vector<std::unique_ptr<test::Guarded<float>>> maps;
+  std::vector<OutputMap> outputs;
+  for (const MapSize& size : sizes) {
+    maps.push_back(std::make_unique<test::Guarded<float>>(size.elements(), test::Against::kEnd));
+    outputs.push_back({maps.back()->data(), Element::kF32});
+  }
+  network.maps(shape, interleaved_images(image.data(), shape), outputs, Sequential());
+  return {maps[0]->data(), maps[0]->data() + maps[0]->size()};
+}
+
+// Of every format, task and element type.
+std::vector<AlignedBytes> good_plans() {
+  return {test::small_segmenter(),    test::small_upsampler(),
+          test::small_classifier(),   test::small_segmenter(19, Element::kI8, Element::kI8),
+          test::generic_classifier(), test::generic_segmenter(),
+          test::small_pyramid(),      test::small_detector()};
 }
 
 }  // namespace
@@ -66,10 +79,7 @@ TEST(checksum_is_crc32) {
 }
 
 TEST(plan_accepts_good_ones) {
-  for (const AlignedBytes& bytes :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
-        test::small_segmenter(19, Element::kI8, Element::kI8), test::generic_classifier(),
-        test::generic_segmenter()}) {
+  for (const AlignedBytes& bytes : good_plans()) {
     check(fault(bytes, true).empty(), fault(bytes, true));
     run(bytes);
   }
@@ -97,8 +107,8 @@ TEST(plan_of_weights_of_version_1_computes_the_same) {
 TEST(plan_names_what_is_wrong) {
   const AlignedBytes good = test::small_segmenter();
   expect_fault(good, "do not begin", [](AlignedBytes& b) { b.header().magic[0] = 's'; });
-  expect_fault(good, "version 1 to 4, got version 5",
-               [](AlignedBytes& b) { b.header().version = 5; });
+  expect_fault(good, "version 1 to 5, got version 6",
+               [](AlignedBytes& b) { b.header().version = 6; });
   expect_fault(good, "that its header states", [](AlignedBytes& b) { b.header().bytes += 1; });
   expect_fault(good, "expected task", [](AlignedBytes& b) { b.header().task = 3; });
   expect_fault(good, "as its last only", [](AlignedBytes& b) { b.header().task = 2; });
@@ -205,10 +215,7 @@ TEST(plan_checksum_finds_damage) {
 }
 
 TEST(plan_refuses_every_truncation) {
-  for (const AlignedBytes& good :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
-        test::small_segmenter(19, Element::kI8, Element::kI8), test::generic_classifier(),
-        test::generic_segmenter()}) {
+  for (const AlignedBytes& good : good_plans()) {
     for (std::size_t length = 0; length < good.size(); ++length) {
       AlignedBytes bytes(good.data(), length);
       check(!fault(bytes).empty(), length, " bytes are accepted");
@@ -229,16 +236,11 @@ TEST(plan_refuses_every_truncation) {
 }
 
 TEST(plan_survives_every_changed_byte) {
-  for (const AlignedBytes& good :
-       {test::small_segmenter(), test::small_upsampler(), test::small_classifier(),
-        test::small_segmenter(19, Element::kI8, Element::kI8), test::generic_classifier(),
-        test::generic_segmenter()}) {
+  for (const AlignedBytes& good : good_plans()) {
     AlignedBytes steps = good;
     const int64_t count = steps.header().steps;
     std::vector<std::size_t> places;
-    for (std::size_t i = 0; i < sizeof(PlanHeader) + count * sizeof(StepRecord); ++i) {
-      places.push_back(i);
-    }
+    for (std::size_t i = 0; i < steps.step(0).offset; ++i) places.push_back(i);
     for (int64_t i = 0; i < count; ++i) {
       for (std::size_t k = 0; k < sizeof(PackedHeader); ++k) {
         places.push_back(steps.step(i).offset + k);
@@ -292,6 +294,73 @@ TEST(plan_names_what_is_wrong_with_steps_of_any_kind) {
   stems.map_step(PackedKind::kConcat, stems.stem(6), 6, stems.stem(5), 5, 11);
   check(fault(stems.finish()).find("a stem as its first step only") != std::string::npos,
         "two stems: ", fault(stems.finish()));
+}
+
+TEST(plan_names_what_is_wrong_with_outputs) {
+  const AlignedBytes good = test::small_pyramid();
+  const auto outputs = [](AlignedBytes& b) -> OutputsRecord& {
+    return *reinterpret_cast<OutputsRecord*>(&b.step(b.header().steps));
+  };
+  const auto maps = [&](AlignedBytes& b) { return reinterpret_cast<uint32_t*>(&outputs(b) + 1); };
+  expect_fault(good, "at byte", [](AlignedBytes& b) { b.header().version = 4; });
+  expect_fault(good, "1 to 64 maps", [&](AlignedBytes& b) { outputs(b).maps = 0; });
+  expect_fault(good, "1 to 64 maps", [&](AlignedBytes& b) { outputs(b).maps = 65; });
+  expect_fault(good, "1 to 1 maps", [&](AlignedBytes& b) { b.header().task = 1; });
+  expect_fault(good, "where there is no detection", [&](AlignedBytes& b) { outputs(b).most = 1; });
+  expect_fault(good, "where there is no detection",
+               [&](AlignedBytes& b) { outputs(b).score_threshold = -0.0f; });
+  expect_fault(good, "reserved fields of its outputs",
+               [&](AlignedBytes& b) { outputs(b).reserved[8] = 1; });
+  for (const uint32_t map : {0u, 2u, 9u, ~0u}) {
+    expect_fault(good, "different maps of 1 to 8", [&](AlignedBytes& b) {
+      maps(b)[1] = map;
+      maps(b)[2] = 2;
+    });
+  }
+  expect_fault(good, "5 classes of its head", [](AlignedBytes& b) { b.header().classes = 6; });
+  expect_fault(good, "every map", [&](AlignedBytes& b) { maps(b)[3] = 2; });
+  expect_fault(good, "share all weights of an earlier step",
+               [](AlignedBytes& b) { b.step(6).bytes -= 64; });
+  expect_fault(good, "share all weights of an earlier step",
+               [](AlignedBytes& b) { b.step(6).offset -= 64; });
+  expect_fault(good, "share all weights of an earlier step", [](AlignedBytes& b) {
+    b.step(6).kind = static_cast<uint32_t>(PackedKind::kDepthwise);
+  });
+  expect_fault(good, "share all weights of an earlier step",
+               [](AlignedBytes& b) { b.step(5).offset = b.step(0).offset; });
+}
+
+TEST(plan_names_what_is_wrong_with_a_detector) {
+  const AlignedBytes good = test::small_detector();
+  const auto outputs = [](AlignedBytes& b) -> OutputsRecord& {
+    return *reinterpret_cast<OutputsRecord*>(&b.step(b.header().steps));
+  };
+  const auto expect = [&](const char* part, void (*damage)(OutputsRecord&)) {
+    expect_fault(good, part, [&](AlignedBytes& b) { damage(outputs(b)); });
+  };
+  expect("two maps of each", [](OutputsRecord& o) { o.maps = 3; });
+  expect("two maps of each", [](OutputsRecord& o) { o.levels = 0, o.maps = 0; });
+  expect("two maps of each", [](OutputsRecord& o) { o.levels = 1u << 31, o.maps = 0; });
+  expect("two maps of each", [](OutputsRecord& o) { o.levels = 33, o.maps = 66; });
+  expect("1 to 64 anchors", [](OutputsRecord& o) { o.anchors = 0; });
+  expect("1 to 64 anchors", [](OutputsRecord& o) { o.anchors = 65; });
+  expect("1 to 65536 boxes", [](OutputsRecord& o) { o.top_k = 0; });
+  expect("1 to 65536 boxes", [](OutputsRecord& o) { o.most = 65537; });
+  expect("thresholds from 0 to 1", [](OutputsRecord& o) { o.score_threshold = NAN; });
+  expect("thresholds from 0 to 1", [](OutputsRecord& o) { o.iou_threshold = 1.5f; });
+  expect_fault(good, "to have 3 classes and 4 sides of each of 3 anchors, got 6 and 12 channels",
+               [](AlignedBytes& b) { b.header().classes = 3; });
+  const auto behind = [&](AlignedBytes& b) {
+    return reinterpret_cast<uint32_t*>(&outputs(b) + 1) + 4;
+  };
+  expect_fault(good, "levels of 1 to 65536 pixels", [&](AlignedBytes& b) { behind(b)[1] = 0; });
+  for (const uint32_t bits : {0u, 0x80000000u, 0xBF800000u, 0x7F800000u, 0x7FC00000u}) {
+    expect_fault(good, "sides above 0", [&](AlignedBytes& b) { behind(b)[2 + 11] = bits; });
+  }
+  expect_fault(good, "got 12 and 6 channels",
+               [&](AlignedBytes& b) { std::swap(behind(b)[-4], behind(b)[-2]); });
+  expect_fault(good, "expected task", [](AlignedBytes& b) { b.header().task = 5; });
+  expect_fault(good, "1 to 1 maps", [](AlignedBytes& b) { b.header().task = 2; });
 }
 
 TEST(plan_limits_channels) {

@@ -286,7 +286,7 @@ def _labels(value: Value) -> Match | None:
     if not isinstance(value, Labels):
         return None
     scores = value.scores
-    if not isinstance(scores, Resized):
+    if not isinstance(scores, Resized) or scores.mode != "bilinear":
         return None
     logits, *questions = scores.inputs
     block = UpsampledLabels(scores.align_corners, scores.scale)
@@ -304,7 +304,7 @@ def _gated(value: Value) -> tuple[Convolution, Convolution] | None:
     if not isinstance(value, Product):
         return None
     for local, gate in (value.inputs, value.inputs[::-1]):
-        if not isinstance(local, Convolution) or not isinstance(gate, Resized):
+        if not isinstance(local, Convolution) or not isinstance(gate, Resized) or not gate.is_bilinear:
             continue
         coarse, *questions = gate.inputs
         if (
@@ -313,7 +313,6 @@ def _gated(value: Value) -> tuple[Convolution, Convolution] | None:
             and isinstance(coarse, Convolution)
             and coarse.is_pointwise
             and coarse.activation == "hardsigmoid"
-            and not gate.align_corners
             and all(q.asked <= {local, local.inputs[0]} for q in questions)  # of one size
             and questions
         ):

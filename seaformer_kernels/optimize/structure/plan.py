@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused import (
+    FusedBlock,
     FusedClassificationHead,
     FusedSegmentationHead,
+    FusedStemBlock,
     Unservable,
 )
 from seaformer_kernels.graph import Untraceable, trace
@@ -32,6 +36,19 @@ from seaformer_kernels.optimize.structure.values import (
 )
 
 
+@dataclass(frozen=True)
+class Output:
+    """The place of a map in what a model returns.
+
+    Attributes:
+        number: which of the maps that come out of the plan.
+        is_vector: whether it has lost the axes of a map.
+    """
+
+    number: int
+    is_vector: bool = False
+
+
 class PlannedModel:
     """The steps of a model.
 
@@ -40,9 +57,11 @@ class PlannedModel:
 
     Attributes:
         steps: in the order in which they run.
-        task: classification if a vector comes out, else segmentation.
-        num_classes: channels of the last map.
+        task: classification if a vector comes out, segmentation if it is one map, else MAP.
+        outputs: the maps that come out, each once.
+        num_classes: channels of the first of them.
         gives_labels: whether the model makes labels, at the image's size, of that map.
+        nest: what the model returns, with an `Output` in the place of every map.
         normalizes: whether the first step takes raw RGB values.
 
     Raises:
@@ -59,23 +78,55 @@ class PlannedModel:
         self.steps: list[ops.Step] = []
         self.normalizes = False
         self._maps: dict[Value, tuple[int, int]] = {}  # numbers and channels
-        output = self._values.output
-        if len(self._values.given) != 1 or output is None:
-            raise Unservable("takes or gives other things than one tensor")
+        self._channels: dict[int, int] = {}  # of those that come out
+        if len(self._values.given) != 1:
+            raise Unservable("takes other things than one tensor")
+        self.gives_labels = False
+        self.outputs: list[int] = []
+        self.nest = self._nest(self._values.result)
+        if not self.outputs:
+            raise Unservable("gives no map")
+        self.num_classes = self._channels[self.outputs[0]]
+        self.task = ops.Task.MAP
+        if isinstance(self.nest, Output):
+            vector = self.nest.is_vector
+            self.task = ops.Task.CLASSIFICATION if vector else ops.Task.SEGMENTATION
+
+    def _nest(self, result: object) -> object:
+        """What comes out, whose steps it adds."""
+        if isinstance(result, fx.Node):
+            return self._output(result)
+        if isinstance(result, tuple) and hasattr(result, "_fields"):
+            return type(result)(*map(self._nest, result))
+        if isinstance(result, list | tuple):
+            return (list if isinstance(result, list) else tuple)(map(self._nest, result))
+        if isinstance(result, dict):
+            return {key: self._nest(value) for key, value in result.items()}
+        if result is None:
+            return None
+        raise Unservable(f"gives other things than maps ({type(result).__name__})")
+
+    def _output(self, node: fx.Node) -> Output:
+        output = self._values[node]
         logits = self._logits(output)
-        self.gives_labels = logits is not output
-        number, self.num_classes = self._map(logits)
-        if number != len(self.steps) or not self.steps:
-            raise Unservable("ends with what it made before")
-        vector = _is_flat(logits)
-        self.task = ops.Task.CLASSIFICATION if vector else ops.Task.SEGMENTATION
+        if logits is not output:
+            if node is not self._values.result:
+                raise Unservable("gives labels among other things")
+            self.gives_labels = True
+        number, channels = self._map(logits)
+        if number == 0:
+            raise Unservable("gives its image")
+        if number not in self.outputs:
+            self.outputs.append(number)
+            self._channels[number] = channels
+        return Output(self.outputs.index(number), _is_flat(logits))
 
     def _logits(self, output: Value) -> Value:
         """What labels are made of, or the output itself."""
         if not isinstance(output, Labels):
             return output
         scores = output.scores
-        if isinstance(scores, Resized) and not scores.align_corners and scores.scale is None:
+        if isinstance(scores, Resized) and scores.is_bilinear and scores.scale is None:
             logits, *questions = scores.inputs
             if questions and all(q.asked == {self._values.given[0]} for q in questions):
                 return logits
@@ -106,6 +157,11 @@ class PlannedModel:
             return self._sum(value.inputs[0], value.activation)
         if isinstance(value, Sum):
             return self._sum(value, "none")
+        if isinstance(value, Activated):
+            number, channels = self._map(value.inputs[0])
+            dtype = ops.common_dtype(self.steps, [number])
+            packed = ops.pack_activate(channels, value.activation, dtype=dtype)
+            return self._step(packed, (number,)), channels
         if isinstance(value, Mean):
             number, channels = self._map(value.inputs[0])
             return self._step(ops.pack_global_pool(channels), (number,)), channels
@@ -122,29 +178,39 @@ class PlannedModel:
             raise Unservable("has a head with gates of its own")
         numbers = tuple(self._map(x)[0] for x in value.inputs)
         self.normalizes |= getattr(block, "normalizes", False)
-        facts = packed_facts(block.packed)
+        number = self._blocks(block, numbers)
+        facts = packed_facts(self.steps[-1].packed)
         width = facts["classes" if isinstance(block, FusedSegmentationHead) else "out_channels"]
-        return self._step(block.packed, numbers, getattr(block, "residual", False)), int(width)
+        return number, int(width)
+
+    def _blocks(self, block: FusedBlock, maps: tuple[int, ...]) -> int:
+        for packed, residual in parts_of(block):
+            maps = (self._step(packed, maps, residual),)
+        return maps[0]
 
     def _sum(self, value: Sum, activation: str) -> tuple[int, int]:
         (first, channels), (second, _) = map(self._map, value.inputs)
-        return self._step(ops.pack_add(channels, activation=activation), (first, second)), channels
+        dtype = ops.common_dtype(self.steps, [first, second])
+        packed = ops.pack_add(channels, activation=activation, dtype=dtype)
+        return self._step(packed, (first, second)), channels
 
     def _resized(self, value: Resized) -> tuple[int, int]:
         source, *questions = value.inputs
         number, channels = self._map(source)
-        align = value.align_corners
+        how = {"mode": value.mode, "align_corners": value.align_corners}
+        if value.mode == "nearest":  # which rounds nothing on the way
+            how["dtype"] = ops.common_dtype(self.steps, [number])
         if value.scale is not None:
             times, other = value.scale
             if times != other or times > ops.MOST_TIMES:
                 raise Unservable(f"resizes by {value.scale}")
-            packed = ops.pack_upsample(channels, times, align_corners=align)
+            packed = ops.pack_upsample(channels, times, **how)
             return self._step(packed, (number,)), channels
         asked = set().union(*(question.asked for question in questions))
         if len(asked) != 1:
             raise Unservable("resizes to a size that is no map's")
         like, like_channels = self._map(asked.pop())
-        packed = ops.pack_resize(channels, like_channels, align_corners=align)
+        packed = ops.pack_resize(channels, like_channels, **how)
         return self._step(packed, (number, like)), channels
 
     def _other(self, value: Value) -> tuple[int, int]:
@@ -211,6 +277,14 @@ _AVERAGE_ARGUMENTS = [
     "count_include_pad",
     "divisor_override",
 ]
+
+
+def parts_of(block: FusedBlock) -> list[tuple[torch.Tensor, bool]]:
+    """The packed weights of the steps that a block stands for, and whether they add their input."""
+    # A plan has the stem and the block behind it apart: the network sees what it can join.
+    if isinstance(block, FusedStemBlock):
+        return [(block.stem, False), (block.block, block.residual)]
+    return [(block.packed, getattr(block, "residual", False))]
 
 
 def _is_flat(value: Value) -> bool:

@@ -65,7 +65,7 @@ class Values:
 
     Attributes:
         given: the inputs.
-        output: what comes out, None if that is not one value.
+        result: what comes out, with nodes in the place of maps: one, or lists, tuples and dicts.
 
     Raises:
         Untraceable: it changes a map that somebody reads again.
@@ -75,11 +75,10 @@ class Values:
         self._module = module
         self._values: dict[fx.Node, Value] = {}
         self.given: list[Given] = []
-        self.output: Value | None = None
+        self.result: object = None
         for node in graph.nodes:
             if node.op == "output":
-                (result,) = node.args
-                self.output = self._values[result] if isinstance(result, fx.Node) else None
+                (self.result,) = node.args
             elif node.op != "get_attr":
                 self._values[node] = self._read(node)
 

@@ -264,7 +264,7 @@ def _resized(values: Values, node: fx.Node) -> Value | None:
         node, input=None, size=None, scale_factor=None, mode="nearest", align_corners=None
     )
     further = {"recompute_scale_factor", "antialias"} & {k for k, v in node.kwargs.items() if v}
-    if mode != "bilinear" or not isinstance(x, fx.Node) or further or len(node.args) > 5:
+    if mode not in ("bilinear", "nearest") or not isinstance(x, fx.Node) or further or len(node.args) > 5:
         return None
     factors = None
     if size is None:
@@ -277,7 +277,7 @@ def _resized(values: Values, node: fx.Node) -> Value | None:
     asked = tuple(values[n] for n in node.all_input_nodes if n is not x)
     if not all(isinstance(question, Question) for question in asked):
         return None
-    return Resized(node, (node,), (values[x], *asked), bool(align), size, factors)
+    return Resized(node, (node,), (values[x], *asked), bool(align), size, factors, mode)
 
 
 def _of_channels(kind: type[Value]) -> _Rule:

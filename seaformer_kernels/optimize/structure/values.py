@@ -187,17 +187,24 @@ class Squeezed(Value):
 
 @dataclass(frozen=True, eq=False)
 class Resized(Value):
-    """A map at another size, bilinearly; its further inputs are questions, of which size.
+    """A map at another size; its further inputs are questions, of which size.
 
     Attributes:
         align_corners: as `torch.nn.functional.interpolate` has it.
         size: height and width as the node's arguments have them, None if there is a scale.
         scale: whole numbers that height and width grow by.
+        mode: "bilinear" or "nearest".
     """
 
     align_corners: bool
     size: object
     scale: tuple[int, int] | None = None
+    mode: str = "bilinear"
+
+    @property
+    def is_bilinear(self) -> bool:
+        """Whether it is that with the corners of pixels aligned, as convolutions have them."""
+        return self.mode == "bilinear" and not self.align_corners
 
 
 class Probabilities(Value):
