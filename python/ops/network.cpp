@@ -14,6 +14,7 @@
 #include "../labels.h"
 #include "../packed_tensor.h"
 #include "../torch_parallel.h"
+#include "blocks/kept_boxes.h"
 
 namespace seaformer {
 namespace {
@@ -145,7 +146,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> network_detections_op(
   const MapShape shape = image.shape();
   DetectionShape how = network.detection_shape(at_least_one(shape));
   how.height = size[0], how.width = size[1];
-  how.score_threshold = static_cast<float>(score_threshold), how.top_k = top_k;
+  how.score_threshold = rounded_down(score_threshold), how.top_k = top_k;
   how.iou_threshold = iou_threshold, how.max_detections = max_detections;
   const auto empty = [&](std::initializer_list<int64_t> sizes, ScalarType type) {
     return torch::stable::empty({sizes.begin(), sizes.size()}, type, std::nullopt,

@@ -21,7 +21,7 @@ def register(
     schema: str,
     *,
     plain: Callable[..., Outputs],
-    fake: Callable[..., Outputs],
+    fake: Callable[..., Outputs | list[Tensor]],
     differentiable_output: bool = False,
     standard: bool = False,
     needs_extension: bool = False,
@@ -130,7 +130,10 @@ def _not_for_onnx(name: str) -> RuntimeError:
 
 
 def _define(
-    schema: str, plain: Callable[..., Outputs], fake: Callable[..., Outputs], standard: bool
+    schema: str,
+    plain: Callable[..., Outputs],
+    fake: Callable[..., Outputs | list[Tensor]],
+    standard: bool,
 ) -> str:
     """Defines an op unless C++ did, with its plain and fake kernels; returns its name."""
     name = schema.split("(", 1)[0]
@@ -141,7 +144,7 @@ def _define(
         fake(*args)
         return plain(*args)
 
-    def traced(*args: object) -> Outputs:
+    def traced(*args: object) -> Outputs | list[Tensor]:
         # torch.onnx.export also tries torch.compile, which takes the question of `_call` for false.
         if not standard and torch.onnx.is_in_onnx_export():
             raise _not_for_onnx(name)

@@ -101,8 +101,9 @@ def pack_plan(
         anchors: of detection.
 
     Raises:
-        ValueError: there are anchors of another task, or none of detection; or mean and std are not three numbers each, std positive; or steps read the image
-            as a map and there are none though the network normalizes.
+        ValueError: there are anchors of another task, or none of detection; or mean and std are not
+            three numbers each, std positive; or steps read the image as a map and there are none
+            though the network normalizes.
     """
     if (task == Task.DETECTION) != (anchors is not None):
         raise ValueError(
@@ -294,7 +295,7 @@ def outputs_of(plan: Tensor) -> list[OutputFacts]:
         kind, first, second, _, offset, _ = _record(plan, number)
         header = _packed.Header(*struct.unpack_from("<13i", memory, offset + 8))
         source = sides[second if kind == Kind.RESIZE else first]
-        sides.append(tuple(_side(x, header, axis) for axis, x in enumerate(source)))
+        sides.append((_side(source[0], header, 0), _side(source[1], header, 1)))
         element = element_at(memory, offset)
         heads = (Kind.SEGMENTATION_HEAD, Kind.UPSAMPLING_HEAD)
         width = header.classes if kind in heads else header.out_channels

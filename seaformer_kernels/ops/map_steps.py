@@ -26,9 +26,7 @@ _MODES = {"bilinear": 0, "bilinear, aligned corners": 1, "nearest": 2}
 MOST_TIMES = 16
 
 
-def pack_activate(
-    channels: int, activation: str, *, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def pack_activate(channels: int, activation: str, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """A step that is an activation by itself; most are part of the step in front of them.
 
     Args:

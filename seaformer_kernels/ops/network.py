@@ -291,8 +291,8 @@ def network_detections(
         max_detections: likewise, up to 65536.
 
     Returns:
-        Boxes [B, max_detections, 4], scores, classes and counts as of `decode_detections`. They have
-        no gradient.
+        Boxes [B, max_detections, 4], scores, classes and counts as of `decode_detections`. They
+        have no gradient.
 
     Raises:
         TypeError, ValueError, RuntimeError: as `network_logits`, but for gradients; or the plan is

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,6 @@ from seaformer_kernels.fused import (
 )
 from seaformer_kernels.graph import Graph, chain
 from seaformer_kernels.models import (
-    Detections,
     SeaFormerBackbone,
     SeaFormerClassifier,
     SeaFormerDetector,
@@ -28,8 +28,10 @@ from seaformer_kernels.models import (
 )
 from seaformer_kernels.models.backbone import check_images
 from seaformer_kernels.models.config import SeaFormerConfig
+from seaformer_kernels.models.detecting import Detecting
 from seaformer_kernels.modules import FeaturePyramid, RetinaHead, SeaStage
 from seaformer_kernels.modules.feature_pyramid import TopDownSum
+from seaformer_kernels.modules.retina_head import Maps, classes_and_boxes
 from seaformer_kernels.ops._facts import packed_facts, plan_facts
 from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, outputs_of, scale_of
 from seaformer_kernels.optimize.report import Report
@@ -73,9 +75,7 @@ class WholeLogits(WholeNetwork):
 
     scale: tuple[int, int]
 
-    def __init__(
-        self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool
-    ):
+    def __init__(self, plan: Tensor, config: SeaFormerConfig, num_classes: int, normalizes: bool):
         super().__init__(plan, config, num_classes, normalizes)
         self.scale = scale_of(plan)
 
@@ -158,6 +158,20 @@ class WholeBackbone(WholeMaps):
         return self.features(x)
 
 
+class WholeDetector(Detecting, WholeMaps):
+    """A `SeaFormerDetector` for inference as one op."""
+
+    def forward(self, x: Tensor) -> Maps:
+        """Class logits and box deltas, as of `SeaFormerDetector`."""
+        check_images(x, raw=self.normalizes)
+        return classes_and_boxes(self._maps(x))
+
+    def _objects(
+        self, x: Tensor, size: tuple[int, int], thresholds: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return ops.network_detections(x, self.plan, self.num_classes, size, **thresholds)
+
+
 class WholeModel(WholeMaps):
     """Anyone's model for inference as one op.
 
@@ -229,8 +243,14 @@ def whole_network(model: nn.Module) -> WholeNetwork:
     steps = _Steps()
     needed, outputs = steps.needed(steps.add("", model, [0]))
     classes = getattr(model, "num_classes", None) or model.config.feature_channels[0]
-    plan = ops.pack_plan(task, classes, steps.normalizes, needed, outputs=outputs)
-    return form(plan, model.config, classes, steps.normalizes)
+    anchors = None
+    if isinstance(model, SeaFormerDetector):
+        anchors = ops.Anchors(model.strides, model.anchor_sizes())
+    plan = ops.pack_plan(task, classes, steps.normalizes, needed, outputs=outputs, anchors=anchors)
+    whole = form(plan, model.config, classes, steps.normalizes)
+    if isinstance(whole, WholeDetector):
+        whole.facts = model.facts  # whose mean colour it pads with
+    return whole
 
 
 def _anyones(model: nn.Module) -> WholeModel:
@@ -271,6 +291,7 @@ def whole_or_refused(module: nn.Module, report: Report, op: str = "optimize") ->
 _FORMS = {
     SeaFormerSegmenter: (ops.Task.SEGMENTATION, WholeSegmenter),
     SeaFormerClassifier: (ops.Task.CLASSIFICATION, WholeClassifier),
+    SeaFormerDetector: (ops.Task.DETECTION, WholeDetector),
     SeaFormerBackbone: (ops.Task.MAP, WholeBackbone),
 }
 
@@ -315,7 +336,7 @@ class _Steps:
         if kind is nn.ReLU:
             return [self._step(ops.pack_activate, maps, "relu")]
         if kind is TopDownSum:
-            coarse, fine = maps
+            fine = maps[1]
             resized = self._step(ops.pack_resize, maps, self._width(fine), mode="nearest")
             return [self._step(ops.pack_add, [fine, resized])]
         return [self._block(module, maps)] if isinstance(module, FusedBlock) else maps

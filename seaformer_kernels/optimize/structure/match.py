@@ -304,7 +304,11 @@ def _gated(value: Value) -> tuple[Convolution, Convolution] | None:
     if not isinstance(value, Product):
         return None
     for local, gate in (value.inputs, value.inputs[::-1]):
-        if not isinstance(local, Convolution) or not isinstance(gate, Resized) or not gate.is_bilinear:
+        if (
+            not isinstance(local, Convolution)
+            or not isinstance(gate, Resized)
+            or not gate.is_bilinear
+        ):
             continue
         coarse, *questions = gate.inputs
         if (

@@ -264,7 +264,12 @@ def _resized(values: Values, node: fx.Node) -> Value | None:
         node, input=None, size=None, scale_factor=None, mode="nearest", align_corners=None
     )
     further = {"recompute_scale_factor", "antialias"} & {k for k, v in node.kwargs.items() if v}
-    if mode not in ("bilinear", "nearest") or not isinstance(x, fx.Node) or further or len(node.args) > 5:
+    if (
+        mode not in ("bilinear", "nearest")
+        or not isinstance(x, fx.Node)
+        or further
+        or len(node.args) > 5
+    ):
         return None
     factors = None
     if size is None:
