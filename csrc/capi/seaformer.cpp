@@ -244,16 +244,15 @@ seaformer_status seaformer_labels(const seaformer_model* model, const uint8_t* r
 
 seaformer_status seaformer_detect(const seaformer_model* model, const uint8_t* rgb, int64_t height,
                                   int64_t width, int64_t row_stride,
-                                  seaformer_detection* detections, size_t capacity,
-                                  size_t* count) {
+                                  seaformer_detection* detections, size_t capacity, size_t* count) {
   return guarded([&] {
     constexpr const char* kFunction = "seaformer_detect";
     require_pointers(kFunction, model, rgb, detections, count);
     const Image image = checked_image(kFunction, *model, rgb, height, width, row_stride);
     DetectionShape how = model->network.detection_shape(image.shape);
     require(capacity >= 1, kFunction, ": expected room for a detection or more, got none");
-    how.max_detections = std::min(how.max_detections, static_cast<int64_t>(
-                                      std::min<size_t>(capacity, kMaxDetections)));
+    how.max_detections = std::min(how.max_detections,
+                                  static_cast<int64_t>(std::min<size_t>(capacity, kMaxDetections)));
     std::vector<float> boxes(4 * how.max_detections), scores(how.max_detections);
     std::vector<int64_t> labels(how.max_detections);
     int64_t found = 0;

@@ -48,9 +48,9 @@ typedef struct {
   int32_t computes_float16; /* 1: kernels here calculate with it; 0: in float32, and convert */
   int32_t bfloat16;         /* the same of bfloat16 */
   int32_t computes_bfloat16;
-  int32_t int8;          /* the same of int8, in which all processors calculate, */
-  int32_t computes_int8; /* 1: by dot products, which make it fast */
-  int32_t outputs;       /* maps that come out, for seaformer_maps */
+  int32_t int8;           /* the same of int8, in which all processors calculate, */
+  int32_t computes_int8;  /* 1: by dot products, which make it fast */
+  int32_t outputs;        /* maps that come out, for seaformer_maps */
   int32_t max_detections; /* of a detector: as many as seaformer_detect finds at most; else 0 */
 } seaformer_model_info;
 

@@ -1,5 +1,6 @@
 #include "cli/image_file.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
@@ -65,6 +66,14 @@ Image read_pixels(const std::string& path, std::FILE* file, const Size& size, bo
   return image;
 }
 
+void write_file(const std::string& path, const std::string& header,
+                const std::vector<uint8_t>& bytes) {
+  File file = open_file(path, "wb");
+  const bool written = std::fwrite(header.data(), 1, header.size(), file.get()) == header.size() &&
+                       std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+  if (std::fclose(file.release()) != 0 || !written) fail(path, std::strerror(errno));
+}
+
 }  // namespace
 
 Image read_ppm(const std::string& path) {
@@ -84,6 +93,30 @@ Image read_raw(const std::string& path, const Size& size) {
   return read_pixels(path, open_file(path, "rb").get(), size, true);
 }
 
+void write_ppm(const std::string& path, const Image& image) {
+  const std::string header = "P6\n" + std::to_string(image.size.width) + " " +
+                             std::to_string(image.size.height) + "\n255\n";
+  write_file(path, header, image.rgb);
+}
+
+void draw_box(float left, float top, float right, float bottom, const uint8_t* colour,
+              Image& image) {
+  constexpr int64_t kThickness = 2;
+  const auto [width, height] = image.size;
+  // A NaN is drawn at the edge.
+  const auto pixel = [](float x, int64_t side) {
+    return x > 0 ? std::min(static_cast<int64_t>(std::min(x, 16777216.0f)), side - 1) : 0;
+  };
+  const int64_t x1 = pixel(left, width), x2 = pixel(right, width);
+  const int64_t y1 = pixel(top, height), y2 = pixel(bottom, height);
+  for (int64_t y = y1; y <= y2; ++y) {
+    for (int64_t x = x1; x <= x2; ++x) {
+      const int64_t inside = std::min({x - x1, x2 - x, y - y1, y2 - y});
+      if (inside < kThickness) std::copy_n(colour, 3, &image.rgb[3 * (y * width + x)]);
+    }
+  }
+}
+
 void write_labels(const std::string& path, const Labels& labels, int32_t classes) {
   std::vector<uint8_t> bytes = labels.bytes;
   std::string header;
@@ -101,10 +134,7 @@ void write_labels(const std::string& path, const Labels& labels, int32_t classes
       }
     }
   }
-  File file = open_file(path, "wb");
-  const bool written = std::fwrite(header.data(), 1, header.size(), file.get()) == header.size() &&
-                       std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
-  if (std::fclose(file.release()) != 0 || !written) fail(path, std::strerror(errno));
+  write_file(path, header, bytes);
 }
 
 }  // namespace seaformer::cli

@@ -1,4 +1,4 @@
-// Images in, labels out: binary PPM, raw bytes and binary PGM.
+// Images in, labels and images out: binary PPM, raw bytes and binary PGM.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,12 @@ struct Image {
 // Throws std::runtime_error with what was expected and what came.
 Image read_ppm(const std::string& path);
 Image read_raw(const std::string& path, const Size& size);
+
+void write_ppm(const std::string& path, const Image& image);
+
+// Two pixels thick, as far as it lies in the image.
+void draw_box(float left, float top, float right, float bottom, const uint8_t* colour,
+              Image& image);
 
 struct Labels {
   Size size;

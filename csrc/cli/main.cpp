@@ -1,4 +1,5 @@
-// seaformer-native: labels an image with a model file, and times itself. Uses the C API alone.
+// seaformer-native: labels an image with a model file, or finds its objects, and times itself. Uses
+// the C API alone.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,10 +23,12 @@ namespace {
 constexpr const char* kUsage =
     "usage: seaformer-native MODEL [IMAGE] [OPTION...]\n"
     "\n"
-    "Labels every pixel of an image, or tells the likeliest classes of a whole image.\n"
+    "Labels every pixel of an image, or tells the likeliest classes of a whole image, or the\n"
+    "objects in it: class, score, and left, top, right and bottom in pixels.\n"
     "MODEL comes from `seaformer export`; IMAGE is a binary PPM (P6, 8 bits).\n"
     "\n"
-    "  -o FILE      write the labels: PGM (16 bits for more than 256 classes), or FILE.raw\n"
+    "  -o FILE      write the labels: PGM (16 bits for more than 256 classes), or FILE.raw; of\n"
+    "               objects the image with their boxes, PPM\n"
     "  --raw WxH    IMAGE is bare RGB bytes of this size\n"
     "  --size WxH   size of the labels; that of the image otherwise\n"
     "  --threads N  1 to 256; 1 otherwise\n"
@@ -140,6 +143,7 @@ double milliseconds(const Body& body) {
 void print_info(const seaformer_model_info& info) {
   const char* const task = info.task == SEAFORMER_SEGMENTATION     ? "segmentation"
                            : info.task == SEAFORMER_CLASSIFICATION ? "classification"
+                           : info.task == SEAFORMER_DETECTION      ? "detection"
                                                                    : "a map";
   std::printf("%s, %d classes, %.1f MB, %s\n", task, static_cast<int>(info.classes),
               static_cast<double>(info.bytes) / 1e6,
@@ -183,6 +187,27 @@ void print_best(const std::vector<float>& logits) {
   }
 }
 
+void print_objects(const std::vector<seaformer_detection>& objects) {
+  for (const seaformer_detection& object : objects) {
+    std::printf("class %d: %.9g, box", static_cast<int>(object.label),
+                static_cast<double>(object.score));
+    for (const float edge : {object.x1, object.y1, object.x2, object.y2}) {
+      std::printf(" %.9g", static_cast<double>(edge));
+    }
+    std::printf("\n");
+  }
+}
+
+// In a colour of its class.
+void draw_objects(const std::vector<seaformer_detection>& objects, Image& image) {
+  for (const seaformer_detection& object : objects) {
+    const auto seed = static_cast<uint32_t>(object.label + 1) * 2654435761U;
+    const uint8_t colour[3] = {static_cast<uint8_t>(seed >> 24), static_cast<uint8_t>(seed >> 16),
+                               static_cast<uint8_t>(seed >> 8)};
+    draw_box(object.x1, object.y1, object.x2, object.y2, colour, image);
+  }
+}
+
 void run(const Options& o) {
   if (!o.isa.empty()) check(seaformer_force_isa(o.isa.c_str()));
   if (seaformer_isa() == nullptr) throw std::runtime_error(seaformer_error());
@@ -206,6 +231,24 @@ void run(const Options& o) {
       });
     }
     print_best(logits);
+  } else if (info.task == SEAFORMER_DETECTION) {
+    if (o.size) throw Usage("--size: expected a model that labels pixels, got one for detection");
+    std::vector<seaformer_detection> objects;
+    for (double& time : times) {
+      objects.resize(static_cast<std::size_t>(info.max_detections));
+      std::size_t count = 0;
+      time = milliseconds([&] {
+        check(seaformer_detect(model.get(), image.rgb.data(), height, width, 3 * width,
+                               objects.data(), objects.size(), &count));
+      });
+      objects.resize(count);
+    }
+    print_objects(objects);
+    if (!o.output.empty()) {
+      Image drawn = image;
+      draw_objects(objects, drawn);
+      write_ppm(o.output, drawn);
+    }
   } else {
     Labels labels{o.size.value_or(image.size), info.label_bytes, {}};
     labels.bytes.resize(

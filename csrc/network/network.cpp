@@ -84,14 +84,15 @@ std::vector<DetectionLevel> detection_levels(const Plan& plan, const Schedule& s
       return dense_maps(nullptr, size, size.channels, plan.output_element(k));
     };
     const PixelMaps classes = view(level), boxes = view(record.levels + level);
-    require(same_shape(classes.shape, boxes.shape), "network: expected two maps of one size of level ",
-            level, ", got ", classes.shape.height, "x", classes.shape.width, " and ",
-            boxes.shape.height, "x", boxes.shape.width);
+    require(same_shape(classes.shape, boxes.shape),
+            "network: expected two maps of one size of level ", level, ", got ",
+            classes.shape.height, "x", classes.shape.width, " and ", boxes.shape.height, "x",
+            boxes.shape.width);
     require(classes.shape.height * classes.shape.width <= kMostLogits / classes.channels,
             "network: expected at most ", kMostLogits, " logits of level ", level, ", got ",
             classes.channels, " of ", classes.shape.height, "x", classes.shape.width, " pixels");
-    levels.push_back({classes, boxes, plan.anchors() + level * record.anchors * 2,
-                      plan.strides()[level]});
+    levels.push_back(
+        {classes, boxes, plan.anchors() + level * record.anchors * 2, plan.strides()[level]});
   }
   return levels;
 }

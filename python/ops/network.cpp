@@ -1,5 +1,5 @@
-// The ops seaformer::network_logits, _maps, _labels and _detections. Their fake kernels, autograd and
-// documentation are in Python.
+// The ops seaformer::network_logits, _maps, _labels and _detections. Their fake kernels, autograd
+// and documentation are in Python.
 #include "network/network.h"
 
 #include <torch/csrc/stable/library.h>

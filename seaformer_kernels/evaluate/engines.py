@@ -177,6 +177,14 @@ class NativeEngine:
         dtype = torch.uint8 if self.num_classes <= 256 else torch.int32
         return torch.frombuffer(bytearray(result.read_bytes()), dtype=dtype).view(1, *size)
 
+    def detections(self, x: Tensor) -> list[Detections]:
+        """The objects in one image, with the thresholds of the file."""
+        rows = re.findall(r"^class (\d+): (\S+), box (\S+) (\S+) (\S+) (\S+)$", self._run(x), re.M)
+        labels = torch.tensor([int(label) for label, *_ in rows], dtype=torch.int64)
+        numbers = torch.tensor([[float(number) for number in row[1:]] for row in rows])
+        numbers = numbers.view(-1, 5)
+        return [Detections(numbers[:, 1:], numbers[:, 0], labels)]
+
     def _run(self, x: Tensor, *options: str) -> str:
         if len(x) != 1:
             raise EngineError(f"{PROGRAM} takes one image, got a batch of {len(x)}.")

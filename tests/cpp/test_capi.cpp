@@ -1,9 +1,11 @@
 // The C API: errors instead of crashes, and one model in many threads.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <string>
 #include <thread>
 #include <vector>
@@ -104,6 +106,76 @@ TEST(capi_runs_networks_of_any_steps) {
   uint8_t label[1];
   expect(seaformer_labels(other.get(), image.rgb.data(), 37, 50, image.stride, label, 1, 1, 1),
          SEAFORMER_BAD_ARGUMENT, "a segmentation network");
+}
+
+TEST(capi_gives_all_maps) {
+  const AlignedBytes bytes = test::small_pyramid();
+  const Model model(bytes);
+  const Image image(37, 50, 163);
+  seaformer_model_info info;
+  check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
+  check(info.outputs == 5 && info.max_detections == 0, "another number of maps");
+  std::deque<test::Guarded<float>> maps;
+  std::vector<float*> places;
+  std::vector<std::size_t> counts;
+  for (int32_t k = 0; k < info.outputs; ++k) {
+    int64_t channels, height, width;
+    check(seaformer_map_size(model.get(), k, 37, 50, &channels, &height, &width) == SEAFORMER_OK,
+          seaformer_error());
+    maps.emplace_back(channels * height * width, test::Against::kEnd);
+    places.push_back(maps.back().data());
+    counts.push_back(maps.back().size());
+  }
+  const auto run = [&] {
+    return seaformer_maps(model.get(), image.rgb.data(), 37, 50, image.stride, places.data(),
+                          counts.data());
+  };
+  check(run() == SEAFORMER_OK, seaformer_error());
+  for (const test::Guarded<float>& map : maps) {
+    check(std::any_of(map.data(), map.data() + map.size(), [](float x) { return x != 0; }),
+          "a map of zeros");
+  }
+  --counts[3];
+  expect(run(), SEAFORMER_BAD_ARGUMENT, "numbers of a map, got");
+  int64_t side;
+  expect(seaformer_map_size(model.get(), 5, 37, 50, &side, &side, &side), SEAFORMER_BAD_ARGUMENT,
+         "a map from 0 to 4, got 5");
+  expect(seaformer_map_size(model.get(), -1, 37, 50, &side, &side, &side), SEAFORMER_BAD_ARGUMENT,
+         "a map from 0 to 4, got -1");
+}
+
+TEST(capi_finds_objects) {
+  const AlignedBytes bytes = test::small_detector(), segmenter = test::small_segmenter();
+  const Model model(bytes), other(segmenter);
+  const Image image(37, 50, 163);
+  seaformer_model_info info;
+  check(seaformer_info(model.get(), &info) == SEAFORMER_OK, seaformer_error());
+  check(info.task == SEAFORMER_DETECTION && info.max_detections == 20, "wrong info");
+  test::Guarded<seaformer_detection> objects(20, test::Against::kEnd);
+  std::size_t count = 0;
+  const auto detect = [&](const Model& m, std::size_t capacity) {
+    return seaformer_detect(m.get(), image.rgb.data(), 37, 50, image.stride,
+                            objects.data() + (20 - capacity), capacity, &count);
+  };
+  check(detect(model, 20) == SEAFORMER_OK, seaformer_error());
+  check(count > 3 && count <= 20, "found ", count, " objects");
+  const std::vector<seaformer_detection> all(objects.data(), objects.data() + count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const seaformer_detection& o = all[i];
+    check(o.x1 >= 0 && o.x1 <= o.x2 && o.x2 <= 50 && o.y1 >= 0 && o.y1 <= o.y2 && o.y2 <= 37,
+          "a box outside the image");
+    check(o.score > 0.3f && (i == 0 || o.score <= all[i - 1].score), "scores out of order");
+    check(o.label >= 0 && o.label < info.classes, "class ", o.label);
+  }
+  for (const int32_t threads : {1, 3}) {
+    check(seaformer_set_threads(model.get(), threads) == SEAFORMER_OK, seaformer_error());
+    check(detect(model, 2) == SEAFORMER_OK && count == 2, seaformer_error());
+    check(std::memcmp(objects.data() + 18, all.data(), 2 * sizeof all[0]) == 0, "not the best two");
+  }
+  expect(detect(model, 0), SEAFORMER_BAD_ARGUMENT, "room for a detection or more");
+  expect(detect(other, 5), SEAFORMER_BAD_ARGUMENT, "a detector");
+  expect(seaformer_detect(model.get(), image.rgb.data(), 37, 50, image.stride, nullptr, 20, &count),
+         SEAFORMER_BAD_ARGUMENT, "null");
 }
 
 TEST(capi_serves_many_threads_at_once) {

@@ -216,6 +216,52 @@ TEST(network_maps_are_those_of_its_steps) {
   }
 }
 
+TEST(network_detections_are_those_of_its_maps) {
+  for (const Element element : kElements) {
+    const AlignedBytes bytes = test::small_detector(element);
+    const Network network(Plan(bytes.data(), bytes.size()));
+    test::on_every_isa([&] {
+      for (const MapShape& shape : kShapes) {
+        const Image image(shape, 1);
+        const DetectionShape how = network.detection_shape(shape);
+        const std::vector<MapSize> sizes = network.output_sizes(shape);
+        const std::vector<std::vector<float>> maps = outputs(network, image, false, 1);
+        const Plan& plan = network.plan();
+        const auto count = static_cast<int64_t>(maps.size() / 2);
+        std::vector<DetectionLevel> levels;
+        for (int64_t l = 0; l < count; ++l) {
+          const auto dense = [&](int64_t k) {
+            return dense_maps(maps[k].data(), sizes[k], sizes[k].channels);
+          };
+          levels.push_back({dense(l), dense(count + l), plan.anchors() + l * how.anchors * 2,
+                            plan.strides()[l]});
+        }
+        const auto found = [&](const auto& run) {
+          std::vector<float> boxes(shape.batch * how.max_detections * 4);
+          std::vector<float> scores(shape.batch * how.max_detections);
+          std::vector<int64_t> classes(scores.size()), counts(shape.batch);
+          run(Detections{boxes.data(), scores.data(), classes.data(), counts.data()});
+          boxes.insert(boxes.end(), scores.begin(), scores.end());
+          boxes.insert(boxes.end(), classes.begin(), classes.end());
+          boxes.insert(boxes.end(), counts.begin(), counts.end());
+          return boxes;
+        };
+        const auto expected = found([&](const Detections& to) {
+          const Workspace workspace(detections_workspace(how, levels.data(), count, 1));
+          decode_detections(how, levels.data(), count, to, workspace.data(), Sequential());
+        });
+        for (const int64_t threads : {1, 3}) {
+          const auto got = found([&](const Detections& to) {
+            network.detections(shape, image.view(), how, to, test::Threads(threads));
+          });
+          check(same(got, expected), threads, " threads, ", shape.height, "x", shape.width,
+                ": other detections");
+        }
+      }
+    });
+  }
+}
+
 TEST(network_labels_are_those_of_its_logits) {
   // On both sides of a vector of classes, and of a byte.
   for (const int32_t classes : {5, 19, 300}) {

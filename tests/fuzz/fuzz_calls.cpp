@@ -90,5 +90,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     seaformer_logits(model, null ? nullptr : rgb.get(), height, width, row, logits.get(),
                      exact ? expected : static_cast<std::size_t>(room));
   }
+  if (affordable(height, width)) {
+    std::vector<seaformer_detection> objects(exact ? 100 : static_cast<std::size_t>(room) % 300);
+    std::size_t found = 0;
+    seaformer_detect(model, null ? nullptr : rgb.get(), height, width, row, objects.data(),
+                     objects.size(), &found);
+    if (found > objects.size()) std::abort();
+  }
   return 0;
 }

@@ -59,10 +59,24 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   seaformer_model_info info;
   if (seaformer_info(model, &info) != SEAFORMER_OK) std::abort();
   const std::vector<uint8_t> rgb(9 * 11 * 3, 100);
-  int64_t height, width;
-  if (seaformer_logits_size(model, 9, 11, &height, &width) != SEAFORMER_OK) std::abort();
-  std::vector<float> logits(static_cast<std::size_t>(height * width * info.classes));
-  seaformer_logits(model, rgb.data(), 9, 11, 33, logits.data(), logits.size());
+  std::vector<std::vector<float>> maps;
+  std::vector<float*> places;
+  std::vector<std::size_t> counts;
+  for (int32_t map = 0; map < info.outputs; ++map) {
+    int64_t channels, height, width;
+    if (seaformer_map_size(model, map, 9, 11, &channels, &height, &width) != SEAFORMER_OK) break;
+    maps.emplace_back(static_cast<std::size_t>(channels * height * width));
+    places.push_back(maps.back().data());
+    counts.push_back(maps.back().size());
+  }
+  if (maps.size() == static_cast<std::size_t>(info.outputs)) {
+    seaformer_maps(model, rgb.data(), 9, 11, 33, places.data(), counts.data());
+    seaformer_logits(model, rgb.data(), 9, 11, 33, maps[0].data(), maps[0].size());
+  }
+  std::vector<seaformer_detection> objects(static_cast<std::size_t>(info.max_detections));
+  std::size_t found = 0;
+  seaformer_detect(model, rgb.data(), 9, 11, 33, objects.data(), objects.size(), &found);
+  if (found > objects.size()) std::abort();
   std::vector<uint8_t> labels(static_cast<std::size_t>(info.label_bytes) * 5 * 7);
   seaformer_labels(model, rgb.data(), 9, 11, 33, labels.data(), labels.size(), 5, 7);
   seaformer_close(model);
