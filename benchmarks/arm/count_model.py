@@ -96,17 +96,20 @@ def count_runs(
     plugin: str = count.COUNT,
     options: dict[str, int] | None = None,
     environment: dict[str, str] | None = None,
-    side: int = networks.SIDE,
 ) -> Windows:
-    """What a plugin tells of what run_model.py runs, with more variables in its environment.
+    """What a plugin tells of what run_model.py runs, with more variables in its environment."""
+    arguments = [variant, str(networks.SIDE), *runs]
+    return dict(count_guest(arguments, cpu, plugin, options, environment))
 
-    Args:
-        variant: a name that `networks.plain` knows.
-        runs: as run_model.py takes them.
-        cpu, plugin, options: as for `count.count`.
-        environment: variables of the guest, besides those that each run has.
-        side: of the image.
-    """
+
+def count_guest(
+    arguments: list[str],
+    cpu: str,
+    plugin: str = count.COUNT,
+    options: dict[str, int] | None = None,
+    environment: dict[str, str] | None = None,
+) -> list[tuple[str, dict]]:
+    """As `count_runs`, for any arguments of run_model.py: each window in order, with its name."""
     if not SITE.is_dir():
         raise count.CountError(f"{SITE}: no such folder; tests/arm/make_site.sh makes it")
     build_markers()
@@ -116,7 +119,7 @@ def count_runs(
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
-    guest = ["python", str(GUEST), str(MARKERS), variant, str(side), *runs]
+    guest = ["python", str(GUEST), str(MARKERS), *arguments]
     windows, printed = count.count_command(
         lambda value: [
             str(ROOT / "tests" / "arm" / "run.sh"),
@@ -136,7 +139,7 @@ def count_runs(
         raise count.CountError(
             f"{GUEST.name}: expected a name for each of {len(windows)} windows, got {printed!r}"
         )
-    return dict(zip(names, windows, strict=True))
+    return [*zip(names, windows, strict=True)]
 
 
 def run_rows(

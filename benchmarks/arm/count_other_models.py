@@ -14,6 +14,7 @@ What cannot be counted is named with the reason. Needs what bench_arm.py needs.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -76,74 +77,77 @@ def count_native(case: Case, file: Path, cpu: str) -> list[dict]:
     return [_row(case, "whole", window)]
 
 
-def count_in_guest(cases: Sequence[Case], cpu: str) -> list[dict]:
-    """The rows of a model by one implementation in several types, in one process of the guest."""
-    model, side, _, implementation = cases[0]
-    runs = [f"{implementation}:{OUTPUT}:{dtype}" for _, _, dtype, _ in cases]
-    environment = peer_models.environment([implementation])
-    windows = count_model.count_runs(SOURCES[model], runs, cpu, environment=environment, side=side)
-    return [_row(case, implementation, windows[run]) for case, run in zip(cases, runs, strict=True)]
+def count_in_guest(cases: Sequence[Case], cpu: str, absent: dict[str, str]) -> list[dict]:
+    """The rows of cases of one implementation, in one process of the guest, slow to start.
 
-
-def jobs_of(cases: Sequence[Case], cpu: str, folder: Path, absent: dict[str, str]) -> list[Job]:
-    """The work on a model by one implementation, which reads what is written here.
-
-    Args:
-        cases: differ in their types alone.
-        folder: for our model files.
-        absent: gets the reason, by the name of each case, if the implementation refuses the model.
+    If it fails, each model has a process of its own, and those that fail alone go to `absent`.
     """
-    model, side, _, implementation = cases[0]
-    guest = Job(
-        f"{model} {side} by {implementation}",
-        f"{model} {side} by {implementation}",
-        1,
-        lambda: count_in_guest(cases, cpu),
-    )
-    if implementation == OURS:
-        files = {case: folder / "-".join(map(str, case)) for case in cases}
-        try:
-            plain = networks.plain(SOURCES[model], OUTPUT)
-            for case, file in files.items():
-                mean, std = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
-                sk.export_native(plain, file, mean, std, dtype=getattr(torch, case[2]))
-        except ValueError:  # it is not wholly steps of a plan
-            return [guest]
-        return [
-            Job(case_name(case), case_name(case), 1, lambda c=case, f=file: count_native(c, f, cpu))
-            for case, file in files.items()
-        ]
+    models = list(dict.fromkeys(case[:2] for case in cases))
+    of_model = [[case for case in cases if case[:2] == model] for model in models]
+    implementation = cases[0][3]
+    arguments = []
+    for (model, side), own in zip(models, of_model, strict=True):
+        arguments += [SOURCES[model], str(side)]
+        arguments += [f"{implementation}:{OUTPUT}:{dtype}" for _, _, dtype, _ in own]
+    environment = peer_models.environment([implementation])
+    try:
+        windows = count_model.count_guest(arguments, cpu, environment=environment)
+    except count.CountError as error:
+        if len(models) > 1:
+            return [row for own in of_model for row in count_in_guest(own, cpu, absent)]
+        absent |= {case_name(case): count.reason(error) for case in cases}
+        return []
+    return [
+        _row(case, implementation, window) for case, (_, window) in zip(cases, windows, strict=True)
+    ]
+
+
+def refusal(implementation: str, model: str, side: int) -> str:
+    """Why a runtime takes no such model, or nothing; it has what it reads then."""
     try:
         peer_models.install(implementation)
         peer_models.convert(implementation, SOURCES[model], side, OUTPUT)
     except Exception as error:  # converters of others can fail in any way
-        why = f"it does not convert: {count.reason(error) or type(error).__name__}"
-        absent |= {case_name(case): why for case in cases}
-        return []
-    return [guest]
+        return f"it does not convert: {count.reason(error) if str(error) else type(error).__name__}"
+    return ""
 
 
-def count_model_by_all(
-    model: str, side: int, dtypes: Sequence[str], by: Sequence[str], cpu: str
-) -> tuple[list[dict], dict[str, str]]:
-    """Rows of a model at a size, and by the name of a case why it has none."""
+def export(case: Case, folder: Path) -> Path | None:
+    """Our model file of a case; none if the model is not wholly steps of a plan."""
+    model, _, dtype, _ = case
+    file = folder / "-".join(map(str, case))
+    mean, std = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
+    try:
+        plain = networks.plain(SOURCES[model], OUTPUT)
+        sk.export_native(plain, file, mean, std, dtype=getattr(torch, dtype))
+    except ValueError:
+        return None
+    return file
+
+
+def count_all(cases: Sequence[Case], cpu: str, folder: Path) -> tuple[list[dict], dict[str, str]]:
+    """Rows of the cases, and by name why others have none; files are written to a folder."""
     absent: dict[str, str] = {}
-    jobs, cases = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in by:
-            narrow = name in peers.PEERS and peers.PEERS[name].only_float32
-            types = [dtype for dtype in dtypes if dtype == FLOAT32 or not narrow]
-            own = [(model, side, dtype, name) for dtype in types]
-            jobs += jobs_of(own, cpu, Path(folder), absent) if own else []
-            cases += own
-        failed: dict[str, str] = {}
-        rows = Runner(math.inf, failed).run(jobs)
-    counted = {(model, side, row["dtype"], row["implementation"]) for row in rows}
+    jobs: list[Job] = []
+    in_guest: dict[str, list[Case]] = {}
     for case in cases:
-        if case not in counted:
-            why = failed.get(case_name(case)) or failed.get(f"{model} {side} by {case[3]}", "")
-            absent.setdefault(case_name(case), why)
-    return rows, absent
+        model, side, dtype, implementation = case
+        name = case_name(case)
+        if implementation == OURS:
+            file = export(case, folder)
+            if file:
+                jobs.append(Job(name, name, 1, lambda c=case, f=file: count_native(c, f, cpu)))
+                continue
+        elif dtype != FLOAT32 and peers.PEERS[implementation].only_float32:
+            continue
+        elif why := refusal(implementation, model, side):
+            absent[name] = why
+            continue
+        in_guest.setdefault(implementation, []).append(case)
+    for implementation, own in in_guest.items():
+        name = f"{len(own)} cases by {implementation}"
+        jobs.append(Job(name, name, 1, lambda own=own: count_in_guest(own, cpu, absent)))
+    return Runner(math.inf, absent).run(jobs), absent
 
 
 def count_table(rows: Sequence[dict]) -> str:
@@ -219,13 +223,16 @@ def main() -> int:
         if record["cpu"] != options.cpu:
             parser.error(f"{file} holds counts of {record['cpu']}: name another folder by --out")
     options.out.mkdir(parents=True, exist_ok=True)
-    dtypes, by = options.dtype or DTYPES, options.by or IMPLEMENTATIONS
-    for side in options.size or SIZES:
-        for model in options.model or SOURCES:
-            found = count_model_by_all(model, side, dtypes, by, options.cpu)
-            record = updated(record, *found)
-            file.write_text(json.dumps(record, indent=1) + "\n")
-            file.with_suffix(".md").write_text(report(record))
+    cases = itertools.product(
+        options.model or SOURCES,
+        options.size or SIZES,
+        options.dtype or DTYPES,
+        options.by or IMPLEMENTATIONS,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        record = updated(record, *count_all([*cases], options.cpu, Path(folder)))
+    file.write_text(json.dumps(record, indent=1) + "\n")
+    file.with_suffix(".md").write_text(report(record))
     print(report(record), end="")
     return 0 if record["networks"] else 2
 

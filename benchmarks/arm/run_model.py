@@ -1,6 +1,6 @@
 """Runs whole inferences on ARM, each between markers; count_model.py starts this in the emulator.
 
-    python run_model.py MARKERS NETWORK SIDE IMPLEMENTATION:OUTPUT[:DTYPE]...
+    python run_model.py MARKERS (NETWORK SIDE IMPLEMENTATION:OUTPUT[:DTYPE]...)...
 
 MARKERS is markers.cpp as a shared library, NETWORK a name that networks.py knows, SIDE that of the
 image, IMPLEMENTATION `ours`, `whole` (ours as one op), `eager`, `onnxruntime`, `ncnn` or `mnn`,
@@ -96,15 +96,19 @@ def mark_blocks(ends: dict[str, nn.Module], markers: ctypes.CDLL) -> list[str]:
 
 
 @torch.inference_mode()
-def main(library: str, variant: str, side: str, *runs: str) -> None:
+def main(library: str, *arguments: str) -> None:
     torch.set_num_threads(1)
     markers = ctypes.CDLL(library)
-    image = torch.randn(1, 3, int(side), int(side))
-    for run in runs:
+    words = iter(arguments)
+    for run in words:
+        if ":" not in run:  # a network, whose runs follow
+            variant, side = run, int(next(words))
+            image = torch.randn(1, 3, side, side)
+            continue
         implementation, output, *given = run.split(":")
         dtype = getattr(torch, *given) if given else torch.float32
         model = our_model(variant, implementation, dtype)
-        infer = inference(model, variant, int(side), implementation, output, dtype)
+        infer = inference(model, variant, side, implementation, output, dtype)
         for _ in range(WARM_UP):
             infer(image)
         blocks: dict[str, nn.Module] = {}
