@@ -14,6 +14,7 @@ What cannot be counted is named with the reason. Needs what bench_arm.py needs.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -30,6 +31,7 @@ import networks
 import peer_models
 import torch
 from jobs import Job, Runner
+from torch import nn
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench import peers
@@ -112,14 +114,18 @@ def refusal(implementation: str, model: str, side: int) -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=1)
+def _plain(model: str) -> nn.Module:
+    return networks.plain(SOURCES[model], OUTPUT)
+
+
 def export(case: Case, folder: Path) -> Path | None:
     """Our model file of a case; none if the model is not wholly steps of a plan."""
     model, _, dtype, _ = case
     file = folder / "-".join(map(str, case))
     mean, std = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
     try:
-        plain = networks.plain(SOURCES[model], OUTPUT)
-        sk.export_native(plain, file, mean, std, dtype=getattr(torch, dtype))
+        sk.export_native(_plain(model), file, mean, std, dtype=getattr(torch, dtype))
     except ValueError:
         return None
     return file

@@ -72,7 +72,7 @@ def emulator(monkeypatch) -> list[list[str]]:
     monkeypatch.setattr(script.count_model, "build_markers", lambda: None)
     monkeypatch.setattr(script.peer_models, "install", lambda name: None)
     monkeypatch.setattr(script.peer_models, "convert", convert)
-    monkeypatch.setattr(script.networks, "plain", lambda network, output: None)
+    monkeypatch.setattr(script, "_plain", lambda model: None)
     monkeypatch.setattr(script.networks, "multiply_adds", lambda network, side: 10**6)
     monkeypatch.setattr(script.sk, "export_native", lambda *args, **kwargs: None)
     return ran
