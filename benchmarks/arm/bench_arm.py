@@ -25,6 +25,7 @@ import count
 import count_layers
 import count_model
 import loops
+import networks
 import peer_models
 import torch
 import unfused
@@ -176,13 +177,8 @@ def network_jobs(
     plugins = plugins_of(caches)
 
     def measure(names: Sequence[str], figures: str) -> list[dict]:
-        path = [count_model.SITE, count_model.HERE]
-        path += [peer_models.SITE / name for name in names if name in peer_models.WHEELS]
-        environment = {
-            "PYTHONPATH": ":".join(map(str, path)),
-            "SEAFORMER_ARM_MODELS": str(peer_models.MODELS),
-        }
         runs = [f"{name}:{output}:{dtype}" for name in names]
+        environment = peer_models.environment(names)
         found = count_model.count_runs(model, runs, cpu, *plugins[figures], environment)
         return [
             {
@@ -252,7 +248,8 @@ def joined(rows: list[dict], figures: Sequence[str] = ("counts", "cache")) -> li
     """Rows of counts and those of caches, as one each where there are all of these figures."""
     found: dict[tuple, dict] = {}
     for row in rows:
-        key = row["model"], row["implementation"], row["output"], row["dtype"], row.get("part")
+        key = row["model"], row.get("side"), row["implementation"], row["output"], row["dtype"]
+        key += (row.get("part"),)
         found.setdefault(key, {}).update(row)
     return [row for row in found.values() if all(figure in row for figure in figures)]
 
@@ -510,7 +507,7 @@ def prepare_peers(runs: Sequence[tuple[str, str]], absent: dict[str, str]) -> No
         try:
             peer_models.install(name)
             for model, output in runs:
-                peer_models.convert(name, model, output)
+                peer_models.convert(name, model, networks.SIDE, output)
         except (count.CountError, OSError) as error:
             absent[name] = count.reason(error)
 

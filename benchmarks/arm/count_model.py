@@ -18,11 +18,12 @@ import sys
 from pathlib import Path
 
 import count
+import networks
 import torch
 from torch import nn
 
 import seaformer_kernels as sk
-from seaformer_kernels.bench.models import multiply_adds, plain_model
+from seaformer_kernels.bench.models import plain_model
 from seaformer_kernels.bench.split import group
 from seaformer_kernels.bench.traffic import block_multiply_adds, named_modules
 from seaformer_kernels.fused import FusedBlock
@@ -32,7 +33,6 @@ ROOT = HERE.parents[1]
 SITE = ROOT / "build" / "arm" / "site"
 MARKERS = ROOT / "build" / "arm" / "markers.so"
 GUEST = HERE / "run_model.py"
-SIZE = (512, 512)
 
 REGISTER = 16  # bytes
 # The most instructions for each ideal FMA that ours may take to logits, by type.
@@ -63,10 +63,15 @@ def optimised(variant: str) -> nn.Module:
 @functools.cache
 def ideal_fmas(variant: str, dtype: str = "float32") -> dict[str, int]:
     """The vector FMAs that multiply-adds fill: by fused block its own, "" for the whole model."""
-    lanes = REGISTER // getattr(torch, dtype).itemsize
-    blocks = block_multiply_adds(variant, optimised(variant), *SIZE)
-    macs = {"": multiply_adds(variant, *SIZE)[""]} | blocks
-    return {name: number // lanes for name, number in macs.items()}
+    side = networks.SIDE
+    blocks = block_multiply_adds(variant, optimised(variant), side, side)
+    macs = {"": networks.multiply_adds(variant)} | blocks
+    return {name: number // lanes(dtype) for name, number in macs.items()}
+
+
+def lanes(dtype: str) -> int:
+    """The values of a type that a register holds."""
+    return REGISTER // getattr(torch, dtype).itemsize
 
 
 def blocks(variant: str) -> dict[str, tuple[FusedBlock, str]]:
@@ -93,16 +98,28 @@ def count_runs(
     environment: dict[str, str] | None = None,
 ) -> Windows:
     """What a plugin tells of what run_model.py runs, with more variables in its environment."""
+    arguments = [variant, str(networks.SIDE), *runs]
+    return dict(count_guest(arguments, cpu, plugin, options, environment))
+
+
+def count_guest(
+    arguments: list[str],
+    cpu: str,
+    plugin: str = count.COUNT,
+    options: dict[str, int] | None = None,
+    environment: dict[str, str] | None = None,
+) -> list[tuple[str, dict]]:
+    """As `count_runs`, for any arguments of run_model.py: each window in order, with its name."""
     if not SITE.is_dir():
         raise count.CountError(f"{SITE}: no such folder; tests/arm/make_site.sh makes it")
     build_markers()
     variables = {
-        "PYTHONPATH": str(SITE),
+        "PYTHONPATH": f"{SITE}:{HERE}",
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
-    guest = ["python", str(GUEST), str(MARKERS), variant, *runs]
+    guest = ["python", str(GUEST), str(MARKERS), *arguments]
     windows, printed = count.count_command(
         lambda value: [
             str(ROOT / "tests" / "arm" / "run.sh"),
@@ -122,7 +139,7 @@ def count_runs(
         raise count.CountError(
             f"{GUEST.name}: expected a name for each of {len(windows)} windows, got {printed!r}"
         )
-    return dict(zip(names, windows, strict=True))
+    return [*zip(names, windows, strict=True)]
 
 
 def run_rows(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import count
+import count_model
+import networks
 import torch
 
 from seaformer_kernels.bench import models, peers
@@ -19,7 +22,6 @@ WHEELS = {
     "ncnn": ("ncnn",),
     "mnn": ("MNN",),
 }
-SIZE = (512, 512)
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
 
@@ -38,8 +40,21 @@ def install(name: str) -> None:
     count.run([*pip, *python, *platforms, *WHEELS[name]])
 
 
-def convert(name: str, variant: str, output: str) -> None:
-    """Writes the model of a variant as a runtime reads it, unless it is there.
+def environment(names: Sequence[str]) -> dict[str, str]:
+    """Variables of a guest that runs these implementations, of ours or of other runtimes."""
+    path = [count_model.SITE, count_model.HERE]
+    path += [SITE / name for name in names if name in WHEELS]
+    return {"PYTHONPATH": ":".join(map(str, path)), "SEAFORMER_ARM_MODELS": str(MODELS)}
+
+
+def _path(folder: Path, name: str, network: str, side: int, output: str) -> Path:
+    """Of what a runtime reads; ncnn reads another file beside it."""
+    suffix = {"onnxruntime": "onnx", "mnn": "mnn", "ncnn": "bin"}[name]
+    return folder / f"{network.replace('/', '-')}-{side}-{output}.{suffix}"
+
+
+def convert(name: str, network: str, side: int, output: str) -> None:
+    """Writes a network as a runtime reads it, for images of a side, unless it is there.
 
     Raises:
         CountError: what converts it is not installed.
@@ -47,28 +62,30 @@ def convert(name: str, variant: str, output: str) -> None:
     if missing := peers.PEERS[name].missing():
         raise count.CountError(f"{name} needs what is not installed: {', '.join(missing)}")
     MODELS.mkdir(parents=True, exist_ok=True)
-    stem = MODELS / f"{variant}-{output}"
-    plain, image = models.plain_model(variant, output), models.image(*SIZE)
-    if name == "onnxruntime" and not stem.with_suffix(".onnx").exists():
-        stem.with_suffix(".onnx").write_bytes(peers.to_onnx(plain, image))
-    if name == "mnn" and not stem.with_suffix(".mnn").exists():
-        stem.with_suffix(".mnn").write_bytes(peers.to_mnn(plain, image))
-    if name == "ncnn" and not stem.with_suffix(".bin").exists():
-        files = peers.to_ncnn(plain, image)
-        stem.with_suffix(".param").write_text(files.param)
-        stem.with_suffix(".bin").write_bytes(files.weights)
-
-
-def load(name: str, folder: Path, variant: str, output: str, dtype: torch.dtype) -> peers.Infer:
-    """In the guest: the runtime with what `convert` wrote to a folder, in a type, on one thread."""
-    stem, image = folder / f"{variant}-{output}", models.image(*SIZE)
+    path = _path(MODELS, name, network, side, output)
+    if path.exists():
+        return
+    plain, image = networks.plain(network, output), models.image(side, side)
     if name == "onnxruntime":
-        return peers.load_onnxruntime(stem.with_suffix(".onnx").read_bytes(), image, 1, dtype)
+        path.write_bytes(peers.to_onnx(plain, image))
+    elif name == "mnn":
+        path.write_bytes(peers.to_mnn(plain, image))
+    else:
+        files = peers.to_ncnn(plain, image)
+        path.with_suffix(".param").write_text(files.param)
+        path.write_bytes(files.weights)
+
+
+def load(
+    name: str, folder: Path, network: str, side: int, output: str, dtype: torch.dtype
+) -> peers.Infer:
+    """In the guest: the runtime with what `convert` wrote to a folder, in a type, on one thread."""
+    path, image = _path(folder, name, network, side, output), models.image(side, side)
+    if name == "onnxruntime":
+        return peers.load_onnxruntime(path.read_bytes(), image, 1, dtype)
     if name == "mnn":
-        return peers.load_mnn(stem.with_suffix(".mnn").read_bytes(), image, 1, dtype)
-    files = peers.NcnnFiles(
-        stem.with_suffix(".param").read_text(),
-        stem.with_suffix(".bin").read_bytes(),
-        output == "labels",
+        return peers.load_mnn(path.read_bytes(), image, 1, dtype)
+    param = path.with_suffix(".param").read_text()
+    return peers.load_ncnn(
+        peers.NcnnFiles(param, path.read_bytes(), output == "labels"), image, 1, dtype
     )
-    return peers.load_ncnn(files, image, 1, dtype)

@@ -1,9 +1,10 @@
 """Runs whole inferences on ARM, each between markers; count_model.py starts this in the emulator.
 
-    python run_model.py MARKERS VARIANT IMPLEMENTATION:OUTPUT[:DTYPE]...
+    python run_model.py MARKERS (NETWORK SIDE IMPLEMENTATION:OUTPUT[:DTYPE]...)...
 
-MARKERS is markers.cpp as a shared library, IMPLEMENTATION `ours`, `whole` (ours as one op),
-`eager`, `onnxruntime`, `ncnn` or `mnn`, OUTPUT `logits` or `labels`, DTYPE an element type, float32
+MARKERS is markers.cpp as a shared library, NETWORK a name that networks.py knows, SIDE that of the
+image, IMPLEMENTATION `ours`, `whole` (ours as one op), `eager`, `onnxruntime`, `ncnn` or `mnn`,
+OUTPUT `logits` or `labels` (of other people's networks `logits`), DTYPE an element type, float32
 unless given. Models of the other runtimes lie in the folder that the environment's
 SEAFORMER_ARM_MODELS names (peer_models.py). Of ours and eager, `blocks` makes a window of each
 block that ours has fused, from the end of the one before it. Prints a line `window NAME` for each
@@ -18,15 +19,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import networks
 import torch
 from torch import Tensor, nn
 
 import seaformer_kernels as sk
-from seaformer_kernels.bench.models import ToLabels, plain_model
+from seaformer_kernels.bench.models import ToLabels
 from seaformer_kernels.bench.traffic import named_modules
 from seaformer_kernels.fused.block import FusedBlock
 
-SIZE = (512, 512)
 WARM_UP = 1
 
 
@@ -35,22 +36,27 @@ def our_model(
 ) -> nn.Module | None:
     """The model of a variant, plain or optimised; None if the implementation is not ours."""
     if implementation == "eager":
-        return plain_model(variant, "logits").to(dtype)
+        return networks.plain(variant, "logits").to(dtype)
     if implementation in ("ours", "whole"):
         whole = implementation == "whole"
-        return sk.optimize(plain_model(variant, "logits"), whole_graph=whole, dtype=dtype)
+        return sk.optimize(networks.plain(variant, "logits"), whole_graph=whole, dtype=dtype)
     return None
 
 
 def inference(
-    model: nn.Module | None, variant: str, implementation: str, output: str, dtype: torch.dtype
+    model: nn.Module | None,
+    variant: str,
+    side: int,
+    implementation: str,
+    output: str,
+    dtype: torch.dtype,
 ) -> Callable[[Tensor], Tensor]:
     """What maps an image to the output; `model` is that of `our_model`."""
     if model is None:
         import peer_models
 
         folder = Path(os.environ["SEAFORMER_ARM_MODELS"])
-        return peer_models.load(implementation, folder, variant, output, dtype)
+        return peer_models.load(implementation, folder, variant, side, output, dtype)
     if output == "labels":
         model = ToLabels(model) if implementation == "eager" else model.predict
     return (lambda x: model(x.to(dtype))) if implementation == "eager" else model
@@ -90,15 +96,19 @@ def mark_blocks(ends: dict[str, nn.Module], markers: ctypes.CDLL) -> list[str]:
 
 
 @torch.inference_mode()
-def main(library: str, variant: str, *runs: str) -> None:
+def main(library: str, *arguments: str) -> None:
     torch.set_num_threads(1)
     markers = ctypes.CDLL(library)
-    image = torch.randn(1, 3, *SIZE)
-    for run in runs:
+    words = iter(arguments)
+    for run in words:
+        if ":" not in run:  # a network, whose runs follow
+            variant, side = run, int(next(words))
+            image = torch.randn(1, 3, side, side)
+            continue
         implementation, output, *given = run.split(":")
         dtype = getattr(torch, *given) if given else torch.float32
         model = our_model(variant, implementation, dtype)
-        infer = inference(model, variant, implementation, output, dtype)
+        infer = inference(model, variant, side, implementation, output, dtype)
         for _ in range(WARM_UP):
             infer(image)
         blocks: dict[str, nn.Module] = {}

@@ -54,7 +54,6 @@ def ideal() -> dict[str, int]:
 def markers(monkeypatch) -> Iterator[Markers]:
     markers = Markers()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: markers)
-    monkeypatch.setattr(run_model, "SIZE", (64, 64))
     threads = torch.get_num_threads()
     yield markers
     torch.set_num_threads(threads)
@@ -92,7 +91,7 @@ def test_ideal_of_a_block_is_that_of_its_layers(ideal):
 
 @pytest.mark.slow
 def test_every_window_has_a_name_that_the_ideal_knows(markers, capsys, ideal):
-    run_model.main("markers.so", TINY, "ours:labels", "eager:labels", "ours:blocks")
+    run_model.main("markers.so", TINY, "64", "ours:labels", "eager:labels", "ours:blocks")
     *names, last = capsys.readouterr().out.replace("window ", "").split()
     assert markers.calls == ["begin", "end"] * (len(names) + 1)
     assert (names[:2], last) == (["ours:labels", "eager:labels"], "ours:blocks")
@@ -103,7 +102,7 @@ def test_every_window_has_a_name_that_the_ideal_knows(markers, capsys, ideal):
 
 @pytest.mark.slow
 def test_eager_blocks_end_where_ours_do(markers, capsys):
-    run_model.main("markers.so", TINY, "ours:blocks", "eager:blocks")
+    run_model.main("markers.so", TINY, "64", "ours:blocks", "eager:blocks")
     names = capsys.readouterr().out.replace("window ", "").split()
     half = len(names) // 2
     assert names[half:] == [*names[: half - 1], "eager:blocks"]
