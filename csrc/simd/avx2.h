@@ -59,8 +59,7 @@ SEAFORMER_INLINE float reduce_max(F32 a) {
 }
 
 SEAFORMER_INLINE F32 power_of_two(F32 biased) {
-  const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(biased.x), 23);
-  return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)))};
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(biased.x), 23))};
 }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) {
   __m128i m = _mm_min_epi32(_mm256_castsi256_si128(a.x), _mm256_extracti128_si256(a.x, 1));

@@ -57,8 +57,7 @@ SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.x, b.x)}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.x); }
 SEAFORMER_INLINE F32 power_of_two(F32 biased) {
-  const __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(biased.x), 23);
-  return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(biased.x), 23))};
 }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return _mm512_reduce_min_epi32(a.x); }
 

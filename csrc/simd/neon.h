@@ -48,8 +48,7 @@ SEAFORMER_INLINE I32 add(I32 a, I32 b) { return vaddq_s32(a, b); }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return vminq_s32(a, b); }
 SEAFORMER_INLINE float reduce_max(F32 a) { return vmaxvq_f32(a); }
 SEAFORMER_INLINE F32 power_of_two(F32 biased) {
-  const int32x4_t bits = vshlq_n_s32(vreinterpretq_s32_f32(biased), 23);
-  return vreinterpretq_f32_s32(vaddq_s32(bits, vdupq_n_s32(0x3f800000)));
+  return vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(biased), 23));
 }
 SEAFORMER_INLINE int32_t reduce_min(I32 a) { return vminvq_s32(a); }
 

@@ -50,11 +50,11 @@ SEAFORMER_INLINE F32 add(F32 a, F32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 add(I32 a, I32 b) { return {a.x + b.x}; }
 SEAFORMER_INLINE I32 min(I32 a, I32 b) { return {a.x < b.x ? a.x : b.x}; }
 SEAFORMER_INLINE float reduce_max(F32 a) { return a.x; }
-// 2^n, given n + 1.5 * 2^23 for an integer n from -126 to 127.
+// 2^n, given n + 127 + 1.5 * 2^23 for an integer n from -126 to 127.
 SEAFORMER_INLINE F32 power_of_two(F32 biased) {
   uint32_t bits;
   __builtin_memcpy(&bits, &biased.x, sizeof bits);
-  bits = (bits << 23) + 0x3f800000u;
+  bits <<= 23;
   F32 r;
   __builtin_memcpy(&r.x, &bits, sizeof bits);
   return r;

@@ -119,6 +119,23 @@ TEST(activate_numbers_of_every_size) {
   });
 }
 
+// Small results have few wrong digits, too: some units of the exponential and of what is made of
+// it, and where multiply-adds are not fused some of a product with x.
+TEST(activate_tails_of_sigmoids) {
+  on_every_variant(kActivateVariants, [](const ActivateKernel& kernel) {
+    if (kernel.element != Element::kF32) return;
+    for (Activation activation : {Activation::kSilu, Activation::kSigmoid}) {
+      for (float x = -20; x <= 20; x += 0.0137f) {
+        const double expected = test::activated(x, activation);
+        const float got = activated(kernel, activation, x);
+        check(std::abs(got - expected) <= (6 + std::abs(x) / 2) * 0x1p-23 * std::abs(expected),
+              "activation ", static_cast<int>(activation), " of ", x, " is ", got, ", expected ",
+              expected);
+      }
+    }
+  });
+}
+
 TEST(activate_special_values) {
   on_every_variant(kActivateVariants, [](const ActivateKernel& kernel) {
     for (Activation activation : test::kActivations) {
