@@ -6,7 +6,7 @@ namespace seaformer {
 namespace neon_dot {
 namespace {
 
-constexpr int64_t kPart = kInt8Taps, kBlockBytes = 16 * 1024;
+constexpr int64_t kPixels = 4, kPart = kInt8Taps, kBlockBytes = 16 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 
 constexpr int64_t kSixteen = 1 << 2, kThirtyTwo = 1 << 3, kNoLoop = 1 << 4, kOneBlock = 1 << 5,
@@ -88,7 +88,6 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
                  int64_t panels, const OutPixels& output, const InPixels& residual,
                  const void* last_input) {
   const bool writes_quads = args.form == Int8Output::kInt8Quads;
-  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
   const int64_t tiles = (pixels + kPixels - 1) / kPixels;
   DotTiles call = {};
   for (int64_t p = 0; p < kPixels; ++p) {
@@ -96,7 +95,7 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
                                       : at_pixel(args.input, pixel + least(p, pixels - 1), 0);
   }
   set_depth(args, call);
-  call.panel = kPanel * (kInt8PanelArrays * 4 + groups * kInt8Taps);
+  call.panel = packed_panel_bytes(args);
   call.weights = after(args.weights, channel / kPanel * call.panel);
   call.output = output.data;
   call.output_stride = output.stride;

@@ -9,7 +9,7 @@ namespace neon_i8mm {
 namespace {
 
 // Weights are laid out for each block, and cores that have these products have larger caches.
-constexpr int64_t kPart = 2 * kInt8Taps, kBlockBytes = 32 * 1024;
+constexpr int64_t kPixels = 4, kPart = 2 * kInt8Taps, kBlockBytes = 32 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 
 constexpr int64_t kEight = 1, kSixteen = 2, kNoLoop = 4, kOneBlock = 8, kNoBlock = 16;
@@ -153,7 +153,6 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
                  int64_t panels, const OutPixels& output, const InPixels& residual,
                  const void* last_input) {
   const bool writes_quads = args.form == Int8Output::kInt8Quads;
-  const int64_t groups = (args.in_channels + kInt8Taps - 1) / kInt8Taps;
   MatrixTiles call = {};
   for (int64_t p = 0; p < kPixels; ++p) {
     call.pixels[p] = args.input_quads ? at_pixel(args.input, pixel / kPixels, 0)
@@ -166,7 +165,7 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
   const Constants constants(args);
   call.constants = writes_quads ? kQuadOrder : constants.of(args.form);
   call.more = more_than_int8(args, residual, last_input);
-  const int64_t panel_bytes = kPanel * (kInt8PanelArrays * 4 + groups * kInt8Taps);
+  const int64_t panel_bytes = packed_panel_bytes(args);
   const int64_t output_step =
       writes_quads ? kPanel / kInt8Quad * output.stride : kPanel * output_bytes(args);
   const int64_t tiles = (pixels + kPixels - 1) / kPixels;
