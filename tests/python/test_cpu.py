@@ -41,8 +41,10 @@ def test_info_tells_isas_reasons_and_choices():
         "activate",
         "axial",
         "bilinear",
+        "box_overlap",
         "convert",
         "depthwise",
+        "logit_scan",
         "pointwise",
         "squeeze_excite",
         "stem",
@@ -53,7 +55,7 @@ def test_info_tells_isas_reasons_and_choices():
         typed = {kernel.name for kernel in info.kernels if kernel.dtype == dtype}
         assert typed == {
             *("activate", "axial", "bilinear", "convert", "depthwise", "pointwise"),
-            *("squeeze_excite", "stem"),
+            *("logit_scan", "squeeze_excite", "stem"),
         }
         assert f"kernel pointwise of {dtype}: " in str(info)
     int8 = [kernel.name for kernel in info.kernels if kernel.dtype == "int8"]
@@ -165,7 +167,8 @@ assert not info.extension_loaded and info.active_isa == "pytorch", info
 print(info.extension_reason)
 ours = [name.split("::") for name in torch._C._dispatch_get_all_op_names()]
 registered = set(name for library, name in ours if library == "seaformer" and name[0] != "_")
-whole = set(["network_labels", "network_logits"])  # have no form in plain PyTorch
+whole = set("network_" + what for what in ["detections", "labels", "logits", "maps"])
+# They have no form in plain PyTorch.
 named = [kernel.name for kernel in info.kernels]
 assert named == sorted(registered - whole) and "sea_attention" in named, named
 assert all(kernel.chosen == "pytorch" for kernel in info.kernels)
