@@ -19,10 +19,12 @@ class FusedBlock(SelfDescribing):
         packed: uint8 buffer, the same for every instruction set; an op may have several.
         dtype: of the maps it writes and, but for images, reads.
         holds_packed_weights: tells `load_checkpoint`, which cannot fill it.
+        makes_map: whether it gives maps of four axes only, as `graph.trace` asks.
     """
 
     packed: Tensor
     holds_packed_weights = True
+    makes_map = True
     dtype = torch.float32  # of those that were pickled before there were others
 
     def __init__(self, **buffers: Tensor):
@@ -58,6 +60,8 @@ class FusedBlock(SelfDescribing):
 
 class FusedLayer(FusedBlock):
     """A block in the place of one layer of PyTorch's, which takes an image by itself, too."""
+
+    makes_map = False
 
     def forward(self, input: Tensor) -> Tensor:  # as a plain layer's argument is called
         if input.dim() == 3:

@@ -17,6 +17,8 @@ class FusedClassificationHead(FusedBlock):
         num_classes: number of classes.
     """
 
+    makes_map = False
+
     def __init__(self, packed: Tensor, num_classes: int):
         super().__init__(packed=packed)
         self.num_classes = num_classes

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 _MOST_INPUTS = 8
 
@@ -21,7 +22,9 @@ class Untraceable(Exception):
     """Why a forward is no fixed list of operations, as the end of a sentence about its module."""
 
 
-def trace(module: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> fx.Graph:
+def trace(
+    module: nn.Module, is_leaf: Callable[[nn.Module], bool], in_all_modes: bool = True
+) -> fx.Graph:
     """What a module computes from the arguments that it has to be given, the others left out.
 
     The graph names submodules and tensors as the module does. Assertions are not part of it. A
@@ -30,7 +33,9 @@ def trace(module: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> fx.Graph:
 
     Args:
         module: in the mode in which it will be called; it is called, with placeholders.
-        is_leaf: which modules become one node, whatever is inside.
+        is_leaf: which modules become one node, whatever is inside; those with an attribute
+            `makes_map` that is true give maps of four axes.
+        in_all_modes: whether to look if it does the same with and without gradients.
 
     Raises:
         Untraceable: it branches on its input, or on whether gradients are wanted; it draws random
@@ -39,7 +44,7 @@ def trace(module: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> fx.Graph:
     is_leaf = functools.cache(is_leaf)
     with torch.no_grad():
         graph = _trace(module, is_leaf)
-    for mode, what in _MODES.items():
+    for mode, what in _MODES.items() if in_all_modes else ():
         with mode():
             if _told(graph) != _told(_trace(module, is_leaf)):
                 raise Untraceable(f"does something else {what}")
@@ -104,10 +109,38 @@ def _caller(inputs: int) -> type[_Call]:
 _CALLERS = tuple(_caller(inputs) for inputs in range(1, _MOST_INPUTS + 1))
 
 
+def _in_place(target: Callable) -> Callable[[fx.Proxy, object], fx.Proxy]:
+    def method(self: fx.Proxy, other: object) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", target, (self, other), {})
+
+    return method
+
+
+class _Map(fx.Proxy):
+    """What stands for a tensor; fx's own makes `y + x` of `y += x`, which others see in y."""
+
+    __iadd__ = _in_place(operator.iadd)
+    __isub__ = _in_place(operator.isub)
+    __imul__ = _in_place(operator.imul)
+    __itruediv__ = _in_place(operator.itruediv)
+
+    def __len__(self) -> int:
+        length = _length(self.node)
+        return super().__len__() if length is None else length
+
+
 class _Tracer(fx.Tracer):
     def __init__(self, is_leaf: Callable[[nn.Module], bool]):
         super().__init__()
         self._is_leaf = is_leaf
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Map(node, self)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
+        # Sizes of maps, as in tuple(x.shape[2:]); unpacking, a, b = x, needs no length known.
+        length = _length(obj.node)
+        return super().iter(obj) if length is None else iter([obj[i] for i in range(length)])
 
     def trace(self, root: nn.Module) -> fx.Graph:
         self._names = {id(tensor): name for name, tensor in root.named_parameters()}
@@ -130,7 +163,46 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         if not self.is_leaf_module(m, ""):
             check_called_plainly(m)
-        return super().call_module(m, forward, args, kwargs)
+        made = super().call_module(m, forward, args, kwargs)
+        if isinstance(made, fx.Proxy) and made.node.op == "call_module":
+            made.node.meta["makes_map"] = isinstance(m, _OF_MAPS) or getattr(m, "makes_map", False)
+        return made
+
+
+_AXES = 4  # of a map
+_OF_MAPS = nn.BatchNorm2d | nn.UpsamplingBilinear2d  # convolutions take a single image, too
+
+
+def _length(node: fx.Node) -> int | None:
+    """How many sizes a node gives, if they are those of a map."""
+    shape = node.target is getattr and node.args[1:] == ("shape",)
+    if shape or (node.target == "size" and len(node.args) == 1 and not node.kwargs):
+        return _AXES if _is_map(node.args[0]) else None
+    if node.target is operator.getitem and isinstance(node.args[1], slice):
+        before = _length(node.args[0])
+        ends = node.args[1].start, node.args[1].stop, node.args[1].step
+        if before is not None and all(end is None or isinstance(end, int) for end in ends):
+            return len(range(before)[node.args[1]])
+    return None
+
+
+def _is_map(node: object) -> bool:
+    """Whether a node is known to make a map, [B, C, H, W]."""
+    if not isinstance(node, fx.Node):
+        return False
+    if node.op == "call_module":
+        return bool(node.meta.get("makes_map"))
+    if node.target is F.interpolate:  # bilinear is for no other tensors
+        return "bilinear" in (*node.args, *node.kwargs.values())
+    if node.target in _ARITHMETIC:
+        maps = [x for x in node.args if isinstance(x, fx.Node)]
+        return bool(maps) and all(map(_is_map, maps))
+    return False
+
+
+_ARITHMETIC = frozenset(
+    getattr(operator, name) for name in ["add", "sub", "mul", "truediv", "iadd", "isub", "imul"]
+)
 
 
 def _trace(module: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> fx.Graph:

@@ -117,9 +117,10 @@ class Converter:
         mean, std = self._normalisation
         make: Callable[..., FusedBlock] = match.make
         if reads_image and match.normalizing is not None and mean is not None:
-            make = functools.partial(match.normalizing, mean=mean, std=std)
+            normalizing = functools.partial(match.normalizing, mean=mean, std=std)
+            make = lambda dtype: normalizing(dtype=dtype)  # noqa: E731
             self.normalizes = True
-        result = self._make(lambda _, dtype: make(dtype=dtype), None, path)
+        result = self._make(lambda _, dtype: make(dtype), None, path)
         dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
         if takes_its_place:  # and that of blocks of ours that were told of
             self.entries = [entry for entry in self.entries if not is_part(entry.path, path)]

@@ -110,6 +110,15 @@ class OptimizedModel(nn.Module):
                 raise
             return getattr(self.module, name)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Sets what the fused copy has by that name there, where its forward reads it."""
+        parts = self.__dict__.get("_modules", {})
+        own = name.startswith("_") or name in self.__dict__ or hasattr(type(self), name)
+        if own or name in parts or "module" not in parts or not hasattr(self.module, name):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.module, name, value)
+
     def __reduce__(self) -> tuple:
         # The class itself has no name to be found by.
         return _new, (_importable(type(self.module)),), self.__getstate__()

@@ -139,6 +139,23 @@ def test_an_attribute_flipped_later(around):
             assert_as_exact(exact(x.double()), plain(x), fast(x))
 
 
+def test_an_attribute_set_on_the_result():
+    """It is the copy's own, as reading it is, and not the plain model's."""
+    plain = made(adversarial.Flagged)
+    fast, exact = fused(plain), doubled(plain)
+    x = zoo.noise(*adversarial.SHAPE)
+    for flag in (True, False):
+        fast.flag = flag
+        assert fast.module.flag is fast.flag is flag and plain.flag is False
+        exact.flag = flag
+        expected = copy.deepcopy(plain)
+        expected.flag = flag
+        with torch.no_grad():
+            assert_as_exact(exact(x.double()), expected(x), fast(x))
+    fast.note = "mine"
+    assert fast.note == "mine" and not hasattr(fast.module, "note")
+
+
 @pytest.mark.parametrize("kind", [adversarial.DropoutForever, adversarial.DropoutModuleForever])
 def test_dropout_forever(kind):
     plain = made(kind)

@@ -89,6 +89,58 @@ def test_labels_are_what_the_model_makes():
     assert torch.equal(whole.predict(x).long(), got)
 
 
+class Pyramid(nn.Module):
+    """Maps in lists, summed in place at a size that is made a tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(c, 8, 3, 2, 1) for c in (3, 8, 8))
+        self.last = nn.Conv2d(8, 5, 1)
+
+    def maps(self, x):
+        made = []
+        for layer in self.layers:
+            made.append(x := F.relu(layer(x)))
+        return [F.interpolate(y, scale_factor=2, mode="bilinear") for y in made]
+
+    def forward(self, x):
+        maps = self.maps(x)
+        total = maps[0]
+        for other in maps[1:]:
+            total += F.interpolate(other, tuple(total.size()[2:]), mode="bilinear")
+        return self.last(total)
+
+
+class SumsUnderTwoNames(nn.Module):
+    """y changes as z does, which a plan of separate maps would not see."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.last = (
+            nn.Conv2d(3, 8, 3, 2, 1),
+            nn.Conv2d(8, 8, 1),
+            nn.Conv2d(8, 4, 1),
+        )
+
+    def forward(self, x):
+        y = z = self.one(x)
+        z += self.two(y)
+        return self.last(y + z)
+
+
+def test_lists_of_maps():
+    model = zoo.trained(Pyramid())
+    whole, exact = sk.optimize(model, whole_graph=True), doubled(model)
+    with torch.inference_mode():
+        x = zoo.images(2, 48, 40, seed=1)
+        assert_as_exact(exact(x.double()), model(x), whole(x))
+
+
+def test_sums_in_place_that_are_read_again():
+    with pytest.raises(ValueError, match="changes a map in place that may be read again"):
+        sk.optimize(SumsUnderTwoNames(), whole_graph=True)
+
+
 def test_raw_pixels_and_model_files(tmp_path):
     model = zoo.create("mobilenet_v3/torchvision_small")
     pixels = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)

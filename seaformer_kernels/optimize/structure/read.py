@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -148,6 +149,7 @@ class Values:
             return bool(getattr(module, "inplace", False)) and not dropout
         name = node.target if isinstance(node.target, str) else node.target.__name__
         in_place = name.endswith("_") and not name.endswith("__")
+        in_place |= node.target in _IN_PLACE
         return in_place or node.kwargs.get("inplace") is True or "out" in node.kwargs
 
     def attribute(self, of: object) -> object:
@@ -345,6 +347,8 @@ _VIEWS = frozenset(
         "getattr",
     ]
 )
+
+_IN_PLACE = frozenset([operator.iadd, operator.isub, operator.imul, operator.itruediv])
 
 _TIMES_ITSELF = {"hardsigmoid": "hardswish", "sigmoid": "silu"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
@@ -69,17 +69,27 @@ class Regions:
             for key in _shared_calls(region.nodes)
             if self._calls[key] == len(region.nodes)
         }
+        self._calls_in: dict[str, list[tuple[str, ...]]] = {}  # of nodes, by modules around them
+        for calls in map(_calls, self.graph.nodes):
+            for name in {around for key in calls for around in _around(_name_of(key))}:
+                self._calls_in.setdefault(name, []).append(calls)
 
     @classmethod
     def of(
-        cls, module: nn.Module, opaque: Callable[[nn.Module], bool] = lambda m: False
+        cls,
+        module: nn.Module,
+        opaque: Callable[[nn.Module], bool] = lambda m: False,
+        in_all_modes: bool = True,
     ) -> Regions:
         """Those of a module's forward, opaque ones in it not looked into.
+
+        Args:
+            in_all_modes: as `trace` has it; False for a part of what was traced so.
 
         Raises:
             Untraceable: also if there is no graph of it.
         """
-        return cls(module, trace(module, lambda m: is_leaf(m) or opaque(m)))
+        return cls(module, trace(module, lambda m: is_leaf(m) or opaque(m), in_all_modes))
 
     def whole_call(self, nodes: Collection[fx.Node]) -> str | None:
         """The name of the outermost submodule of which each call is a region, one of these nodes.
@@ -96,8 +106,7 @@ class Regions:
         """Whether whatever is done in a submodule is done in calls that are regions."""
         return all(
             any(key in self._whole for key in calls if _name_of(key) == name)
-            for calls in map(_calls, self.graph.nodes)
-            if any(is_part(_name_of(key), name) for key in calls)
+            for calls in self._calls_in[name]
         )
 
     def innermost_call(self, nodes: Collection[fx.Node]) -> str:
@@ -187,6 +196,13 @@ class Regions:
 def _name_of(call: str) -> str:
     """The name of the submodule that is called."""
     return call.partition("@")[0]
+
+
+def _around(name: str) -> Iterator[str]:
+    """The names of a submodule and of all that it is part of."""
+    yield ""
+    parts = name.split(".") if name else []
+    yield from itertools.accumulate(parts, "{}.{}".format)
 
 
 def _calls(node: fx.Node) -> tuple[str, ...]:

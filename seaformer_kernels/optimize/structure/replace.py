@@ -131,7 +131,8 @@ class Replacer:
             for call in node.meta["calls"]
         }
         try:
-            regions = Regions.of(part, opaque=lambda m: m not in inside and _has_tensors(m))
+            opaque = lambda m: m not in inside and _has_tensors(m)  # noqa: E731
+            regions = Regions.of(part, opaque, in_all_modes=False)  # as the graph that it is of
         except Untraceable as reason:
             self.reasons[join(path, name)] = str(reason)
             return

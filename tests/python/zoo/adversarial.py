@@ -395,6 +395,17 @@ class AddsInPlace(OneBlock):
 
 
 @case()
+class AddsInPlaceUnderTwoNames(OneBlock):
+    """What was summed is read again by the name that it had before."""
+
+    def forward(self, x):
+        y = self.block(x)
+        z = y
+        z += x
+        return F.relu(y + z)
+
+
+@case()
 class WritesItsInput(OneBlock):
     """The caller sees it, and the residual is what was written."""
 
