@@ -81,7 +81,7 @@ class Letterbox:
             fill: of the padding, one number or one of each channel.
 
         Returns:
-            [..., C, *input] of the type of image.
+            `[..., C, *input]` of the type of image.
 
         Raises:
             ValueError: the image is of another size.

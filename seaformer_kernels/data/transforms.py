@@ -253,8 +253,8 @@ class DetectionTransform:
             of_batch: is not used.
 
         Returns:
-            (float32 [3, *size], normalised, 0 outside of the image; float32 [most, 5] of left, top,
-            right, bottom and class, in rows of -1 behind the last object).
+            (float32 `[3, *size]`, normalised, 0 outside of the image; float32 [most, 5] of left,
+            top, right, bottom and class, in rows of -1 behind the last object).
         """
         draws = _Draws(seed)
         if self.mosaic and draws.happens(self.mosaic):

@@ -64,8 +64,9 @@ def optimize(
         keep_float32: names of parts that stay float32, such as "decode_head" or
             "backbone.smb1.layer1": of blocks as `report()` has them, or of what they are in.
         whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
-            share memory that stays with the process (`ops.release_memory`). For models of
-            `create_model` whose blocks can all be fused; there are no backbone features then.
+            share memory that stays with the process (`ops.release_memory`). For models
+            that are wholly blocks and steps that there are kernels for; those of `create_model` have
+            no backbone features then.
         example_inputs: arguments of the model, on which the outputs of both are compared: see
             `comparison` of the report.
 
