@@ -65,8 +65,8 @@ def optimize(
             "backbone.smb1.layer1": of blocks as `report()` has them, or of what they are in.
         whole_graph: one op for the whole network, with the same outputs bit for bit, whose maps
             share memory that stays with the process (`ops.release_memory`). For models
-            that are wholly blocks and steps that there are kernels for; those of `create_model` have
-            no backbone features then.
+            that are wholly blocks and steps that there are kernels for; those of `create_model`
+            have no backbone features then.
         example_inputs: arguments of the model, on which the outputs of both are compared: see
             `comparison` of the report.
 
