@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
 
@@ -16,9 +17,9 @@ from seaformer_kernels.models import SeaFormerBackbone, SeaFormerDetector
 from seaformer_kernels.models.config import FAMILY
 
 MEAN, STD = sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD
-HEADS = ["retina", "light"]
 
 
+@functools.cache  # nothing changes it
 def detector(head: str = "light") -> SeaFormerDetector:
     torch.manual_seed(3)
     model = sk.create_model("seaformer_tiny", "detection", num_classes=5, head=head)
@@ -26,6 +27,11 @@ def detector(head: str = "light") -> SeaFormerDetector:
         model.head.class_out.weight.mul_(20 if head == "retina" else 1)
         model.head.box_out.weight.mul_(0.1)
     return model
+
+
+@functools.cache
+def whole_detector() -> torch.nn.Module:
+    return sk.optimize(detector(), whole_graph=True)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -49,8 +55,15 @@ def assert_equal_objects(got, wanted) -> None:
         assert torch.equal(a.classes, b.classes)
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("head", "dtype"),
+    [
+        ("retina", torch.float32),
+        ("light", torch.float32),
+        ("light", torch.float16),
+        ("light", torch.bfloat16),
+    ],
+)
 def test_maps_and_objects_are_those_of_its_ops(head, dtype):
     model = detector(head)
     steps = sk.optimize(model, MEAN, STD, dtype=dtype)
@@ -69,7 +82,7 @@ def test_objects_are_those_of_plain_pytorch():
     model = detector()
     x = noise(1, 3, 128, 128)
     (wanted,) = model.predict(x)
-    (got,) = sk.optimize(model, whole_graph=True).predict(x)
+    (got,) = whole_detector().predict(x)
     assert len(got) == len(wanted)
     torch.testing.assert_close(got.scores, wanted.scores, rtol=1e-3, atol=1e-4)
 
@@ -132,7 +145,7 @@ def test_copies_and_state():
 
 
 def test_exports_with_dynamic_sizes():
-    whole = sk.optimize(detector(), whole_graph=True)
+    whole = whole_detector()
     axes = {0: torch.export.Dim("B", max=8), 2: torch.export.Dim("H", min=129, max=999)}
     axes[3] = torch.export.Dim("W", min=129, max=999)
     exported = torch.export.export(whole, (noise(2, 3, 150, 130),), dynamic_shapes=(axes,))
@@ -142,7 +155,7 @@ def test_exports_with_dynamic_sizes():
 
 
 def test_opcheck():
-    whole = sk.optimize(detector(), whole_graph=True).module
+    whole = whole_detector().module
     x = noise(2, 3, 70, 81)
     torch.library.opcheck(
         torch.ops.seaformer.network_maps.default, (x, whole.plan, list(whole.outputs))
@@ -175,7 +188,7 @@ def test_opcheck():
     ],
 )
 def test_refuses_what_does_not_fit(call, message):
-    whole = sk.optimize(detector(), whole_graph=True).module
+    whole = whole_detector().module
     with pytest.raises(ValueError, match=message):
         call(noise(1, 3, 64, 64), whole)
 
