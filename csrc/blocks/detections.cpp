@@ -10,8 +10,12 @@
 namespace seaformer {
 namespace {
 
+// exp, but for 2^-53, which is far below what float32 holds of it where it counts: of expm1, since
+// the exp of glibc 2.29 and later is not that of older ones.
+double exp_of(float x) { return 1.0 + std::expm1(double{x}); }
+
 // Of float32, rising with its argument: rounding leaves nothing of the error of exp.
-float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-double{x}))); }
+float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + exp_of(-x))); }
 
 // float32 numbers in their order, counted from -0 and 0.
 int32_t rank_of(float x) {
@@ -215,7 +219,7 @@ Box decode(const DetectionShape& shape, const DetectionLevel& level, int64_t ima
   for (int k = 0; k < 2; ++k) {
     const float log_scale = delta[2 + k] > kMostLog ? kMostLog : delta[2 + k];  // NaN stays
     centre[k] = delta[k] * size[k] + static_cast<float>(cell[k]);
-    half[k] = 0.5f * (size[k] * static_cast<float>(std::exp(double{log_scale})));
+    half[k] = 0.5f * (size[k] * static_cast<float>(exp_of(log_scale)));
   }
   return {clipped(centre[0] - half[0], shape.width), clipped(centre[1] - half[1], shape.height),
           clipped(centre[0] + half[0], shape.width), clipped(centre[1] + half[1], shape.height)};
