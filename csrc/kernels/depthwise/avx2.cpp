@@ -11,7 +11,10 @@ namespace {
 #define SEAFORMER_REGISTER "x"
 #define SEAFORMER_CLOBBERS "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 #include "kernels/depthwise/x86_sum_taps.inc"
-SEAFORMER_SHARED_TILES(kWhole, SEAFORMER_TILE_AVX2)
+SEAFORMER_SUM_TAPS(3, 1, 8, kWhole, SEAFORMER_TILE_AVX2_3_1_8)
+SEAFORMER_SUM_TAPS(3, 2, 8, kWhole, SEAFORMER_TILE_AVX2_3_2_8)
+SEAFORMER_SUM_TAPS(5, 1, 8, kWhole, SEAFORMER_TILE_AVX2_5_1_8)
+SEAFORMER_SUM_TAPS(5, 2, 8, kWhole, SEAFORMER_TILE_AVX2_5_2_8)
 
 }  // namespace
 }  // namespace avx2

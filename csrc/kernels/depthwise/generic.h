@@ -139,11 +139,10 @@ SEAFORMER_INLINE void tiles(const Typed<T>& args, int64_t x, int64_t channel) {
   }
   const int last = static_cast<int>(args.channels - channel);
   if (last == 0) return;
-  if constexpr (kLanes == 16 && pixels >= 4) {
+  if constexpr (kLanes == 16 && pixels >= 8) {
     if (last == 8) {
-      constexpr int kSome = pixels > 8 ? 8 : pixels;
-      for (int64_t at = x; at < x + pixels; at += kSome) {
-        tile<size, stride, kSome, 1, Last::kHalf>(args, at, channel, last);
+      for (int64_t at = x; at < x + pixels; at += 8) {
+        tile<size, stride, 8, 1, Last::kHalf>(args, at, channel, last);
       }
       return;
     }
@@ -151,13 +150,11 @@ SEAFORMER_INLINE void tiles(const Typed<T>& args, int64_t x, int64_t channel) {
   tile<size, stride, pixels, 1, Last::kPart>(args, x, channel, last);
 }
 
-// Calls the tiles of as many outputs as it is told, at most `most`.
-template <int size, int stride, int most, class T>
-void tiles_of(int64_t pixels, const Typed<T>& args, int64_t x, int64_t channel) {
-  if constexpr (most > 1) {
-    if (pixels < most) return tiles_of<size, stride, most - 1>(pixels, args, x, channel);
-  }
-  tiles<size, stride, most>(args, x, channel);
+// As many tiles of `pixels` outputs from x on as there are; returns where they end.
+template <int size, int stride, int pixels, class T>
+int64_t run_of_tiles(const Typed<T>& args, int64_t x, int64_t channel) {
+  for (; x + pixels <= args.width; x += pixels) tiles<size, stride, pixels>(args, x, channel);
+  return x;
 }
 
 template <class T>
@@ -184,21 +181,12 @@ void row(const Depthwise& given) {
       leading_channels<size, stride>(given, static_cast<const T*>(given.weights));
   if (channel == given.channels) return;
   const Typed<T> args = typed<T>(given);  // a copy that the stores to output cannot change
-  int64_t left = args.width;
-  constexpr int kMost = size <= kMostUnrolled ? kTilePixels : 4, kShared = kMost > 8 ? 8 : kMost;
-  if constexpr (kMost > kShared) {
-    for (; left >= kMost; left -= kMost) {
-      tiles<size, stride, kMost>(args, args.width - left, channel);
-    }
-  }
-  // What is no multiple of whole tiles is shared by the last two: the fewer outputs one has, the
-  // more loads a product takes, and the longer it waits for the one before.
-  while (left > 0) {
-    const bool whole = left >= 2 * kShared - 1 || left == kShared;
-    const int64_t pixels = whole ? kShared : left > kShared ? (left + 1) / 2 : left;
-    tiles_of<size, stride, kShared>(pixels, args, args.width - left, channel);
-    left -= pixels;
-  }
+  int64_t x = 0;
+  constexpr int kMost = size <= kMostUnrolled ? kTilePixels : 4;
+  if constexpr (kMost > 8) x = run_of_tiles<size, stride, kMost>(args, x, channel);
+  if constexpr (kMost > 4) x = run_of_tiles<size, stride, 8>(args, x, channel);
+  x = run_of_tiles<size, stride, 4>(args, x, channel);
+  run_of_tiles<size, stride, 1>(args, x, channel);
 }
 
 template <class T>

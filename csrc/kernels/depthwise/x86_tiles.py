@@ -6,10 +6,7 @@ Why by hand: as for the pointwise kernel, gcc 12 moves, reloads and spills.
 
 A tile is some output pixels of one vector of channels; their sums stay in registers, which the
 compiler chooses. Row by row the weights of the taps are loaded, then every input pixel once, for
-all the outputs it reaches; the last registers hold what is being multiplied.
-
-Rows of 7 and 14 pixels, which classifiers have many of, are tiles of 7; by tiles of 8, 4 and 1 a
-row of 7 takes AVX2 on Zen 3 RATIO times as long.
+all the outputs it reaches; the last four registers hold what is being multiplied.
 
 Operands: sum<pixel>; row<i>, which end up behind the row's last pixel but for a few; weights; step
 and step3, one and three times the bytes between the pixels of a row.
@@ -51,12 +48,10 @@ def tile(width: str, last: int, size: int, stride: int, pixels: int) -> Iterator
                 yield f"vfmadd231ps {value}, {weights[j]}, %{modifier}[sum{p}]"
 
 
-SHARED = range(4, 9)  # pixels of the tiles that share what is left of a row
-
 TILES = [  # name, width of registers, the last of them, sizes in pixels
-    ("AVX2", "y", 15, SHARED),
-    ("AVX512", "z", 31, (*SHARED, 16)),
-    ("AVX512_HALF", "y", 31, SHARED),
+    ("AVX2", "y", 15, (8,)),
+    ("AVX512", "z", 31, (8, 16)),
+    ("AVX512_HALF", "y", 31, (8,)),
 ]
 
 
