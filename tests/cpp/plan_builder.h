@@ -77,7 +77,7 @@ class PlanBuilder {
         fill_int8(section,
                   section.taps > 0 ? packed_int8_pointwise_bytes(section.taps, kPanel)
                                    : packed_int8_depthwise_bytes(kPanel, h.kernel_size),
-                  draw, bytes.data());
+                  zero_behind(h, &section == sections.end() - 1), draw, bytes.data());
       } else {
         fill(section, draw, bytes.data());
       }
@@ -268,6 +268,14 @@ class PlanBuilder {
     }
     h.in_channels = in, h.hidden_channels = hidden, h.out_channels = out;
     return h;
+  }
+
+  // The zero point of what a section of int8 writes: behind a ReLU, or not.
+  static int32_t zero_behind(const PackedHeader& h, bool is_last) {
+    const auto kind = static_cast<PackedKind>(h.kind);
+    const bool relu =
+        kind == PackedKind::kStem || (kind == PackedKind::kInvertedResidual && !is_last);
+    return relu ? kLeastQuantized : 0;
   }
 
   Task task_;

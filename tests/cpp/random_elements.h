@@ -45,21 +45,28 @@ void fill(const Sections::Section& section, const Draw& draw, void* to) {
   }
 }
 
-// A section of int8 weights, of which a panel takes so many bytes.
+// A section of int8 weights, of which a panel takes so many bytes; what it writes has a zero point.
 template <class Draw>
-void fill_int8(const Sections::Section& section, int64_t panel_bytes, const Draw& draw, void* to) {
+void fill_int8(const Sections::Section& section, int64_t panel_bytes, int32_t zero,
+               const Draw& draw, void* to) {
   for (int64_t at = 0; at < section.elements; at += panel_bytes) {
     auto* const panel = static_cast<unsigned char*>(to) + at;
+    const int64_t arrays = kInt8PanelArrays * 4 * kPanel;
+    // Side by side of an output: a group of its inputs, or a tap of its channel.
+    const int64_t together = section.taps > 0 ? kInt8Taps : 1;
+    int32_t sums[kPanel] = {};
+    for (int64_t i = 0; i < panel_bytes - arrays; ++i) {
+      const auto weight = static_cast<int8_t>(60 * std::tanh(draw()));
+      panel[arrays + i] = static_cast<unsigned char>(weight);
+      sums[i / together % kPanel] += weight;
+    }
     for (int64_t n = 0; n < kPanel; ++n) {
-      const int32_t bias = kMagicBits + static_cast<int32_t>(100 * draw()), sum = 0;
-      const float multiplier = 0x1p-9f, offset = quantized_offset(multiplier, 0);
+      const int32_t bias = kMagicBits + static_cast<int32_t>(100 * draw());
+      const float multiplier = 0x1p-9f, offset = quantized_offset(multiplier, zero);
       std::memcpy(panel + 4 * n, &bias, 4);
       std::memcpy(panel + 4 * (kPanel + n), &multiplier, 4);
       std::memcpy(panel + 4 * (2 * kPanel + n), &offset, 4);
-      std::memcpy(panel + 4 * (3 * kPanel + n), &sum, 4);
-    }
-    for (int64_t i = kInt8PanelArrays * 4 * kPanel; i < panel_bytes; ++i) {
-      panel[i] = static_cast<unsigned char>(static_cast<int8_t>(60 * std::tanh(draw())));
+      std::memcpy(panel + 4 * (3 * kPanel + n), &sums[n], 4);
     }
   }
 }
