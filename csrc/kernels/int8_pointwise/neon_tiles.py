@@ -7,10 +7,10 @@ channels, and 1.2 at 64, where float32 takes 1.2 and 1.1. This takes 1.3 and 0.9
 
 Products of eight input channels are summed in pairs in int16, which two of them fit, as weights are
 no -128 (smull, smlal); then by pairs in int32 (sadalp): three instructions for sixteen
-multiply-adds. A tile is 2 pixels by a panel of 16 output channels. Its sums, in v16 to v31, have two
-lanes for an output channel, which are added at the end. Weights of eight input channels come into v0
-to v7; the inputs of a pixel, four of them in every lane, into v8 and v9 or v10 and v11; products
-into v12 to v15.
+multiply-adds. A tile is 2 pixels by a panel of 16 output channels. Its sums, in v16 to v31, have
+two lanes for an output channel, which are added at the end. Weights of eight input channels come
+into v0 to v7; the inputs of a pixel, four of them in every lane, into v8 and v9 or v10 and v11;
+products into v12 to v15.
 """
 
 from __future__ import annotations
