@@ -38,6 +38,7 @@ void fusion_gate(const GateShape& shape, const PackedHeader& packed, const void*
                  const void* coarse, void* output, void* workspace, const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
+  gate.prepare();
   const int64_t width = shape.local.width;
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   const WorkerScratch all_scratch = take_scratch(gate, packed, workers, carver);

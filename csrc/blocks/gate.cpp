@@ -19,9 +19,19 @@ Gate::Gate(const GateShape& shape, const PackedHeader& packed, const void* local
       pointwise_(pointwise_kernel(element_)) {
   SectionReader sections(packed);
   if (is_int8(packed)) sections.quantized_numbers();
-  local_weights_ = sections.pointwise(packed.in_channels, packed.out_channels);
-  coarse_weights_ = sections.pointwise(packed.hidden_channels, packed.out_channels);
+  const auto convolution = [&](int64_t in) {
+    Convolution made{in, sections.pointwise(in, packed.out_channels), {}};
+    if (is_int8(packed)) made.prepared = {in, packed.out_channels, made.weights, carver};
+    return made;
+  };
+  of_local_ = convolution(packed.in_channels);
+  of_coarse_ = convolution(packed.hidden_channels);
   next_sections_ = sections.rest();
+}
+
+void Gate::prepare() const {
+  of_local_.prepared.prepare();
+  of_coarse_.prepared.prepare();
 }
 
 Gate::Rows Gate::take_rows(Carver& carver) const {
@@ -35,27 +45,25 @@ Gate::Rows Gate::take_rows(Carver& carver) const {
   return rows;
 }
 
-void Gate::convolve(const InPixels& input, int64_t in_channels, const void* weights, int64_t pixels,
+void Gate::convolve(const Convolution& convolution, const void* input, int64_t pixels,
                     const OutPixels& output, Activation activation) const {
+  const int64_t in = convolution.in_channels;
   if (!is_int8(packed_)) {
     Pointwise args;
-    args.input = input;
-    args.weights = weights;
+    args.input = {input, in, element_};
+    args.weights = convolution.weights;
     args.output = output;
     args.pixels = pixels;
-    args.in_channels = in_channels;
+    args.in_channels = in;
     args.out_channels = packed_.out_channels;
     args.activation = activation;
     return pointwise_.run(args);
   }
-  Int8Pointwise args;
-  args.input = input;
-  args.weights = weights;
+  Int8Pointwise args = convolution.prepared.call();
+  args.input = {input, in, Element::kI8};
   args.output = output;
   args.form = Int8Output::kFloat;
   args.pixels = pixels;
-  args.in_channels = in_channels;
-  args.out_channels = packed_.out_channels;
   int8_pointwise_kernel().run(args);
   if (activation == Activation::kHardSigmoid) {  // six times it: weights have taken up the sixth
     int8_gate_kernel().ramp(static_cast<float*>(output.data), pixels * packed_.out_channels);
@@ -68,9 +76,8 @@ int Gate::hold(int64_t coarse_row, int64_t keep, Rows& rows) const {
   }
   const int slot = rows.held[0] == keep ? 1 : 0;
   const int64_t width = shape_.coarse.width, in = packed_.hidden_channels;
-  const Element element = element_of(packed_);
-  convolve({after(coarse_, coarse_row * width * in, element), in, element}, in, coarse_weights_,
-           width, {rows.gates[slot], packed_.out_channels, element_}, Activation::kHardSigmoid);
+  convolve(of_coarse_, after(coarse_, coarse_row * width * in, element_of(packed_)), width,
+           {rows.gates[slot], packed_.out_channels, element_}, Activation::kHardSigmoid);
   rows.held[slot] = coarse_row;
   return slot;
 }
@@ -89,10 +96,9 @@ void Gate::enter_row(int64_t row, Rows& rows) const {
 void Gate::pixels(int64_t row, int64_t begin, int64_t end, const Rows& rows, const float* shift,
                   void* output) const {
   const int64_t in = packed_.in_channels, out = packed_.out_channels;
-  const Element element = element_of(packed_);
   const OutPixels product{output, out, element_};
-  convolve({after(local_, (row * shape_.local.width + begin) * in, element), in, element}, in,
-           local_weights_, end - begin, product, Activation::kNone);
+  convolve(of_local_, after(local_, (row * shape_.local.width + begin) * in, element_of(packed_)),
+           end - begin, product, Activation::kNone);
 
   BilinearMultiply gating;
   gating.row = rows.blended;

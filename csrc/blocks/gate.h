@@ -7,6 +7,7 @@
 
 #include "blocks/map_shape.h"
 #include "blocks/packed.h"
+#include "blocks/prepared_pointwise.h"
 #include "core/resize_axis.h"
 #include "core/workspace.h"
 #include "kernels/bilinear/variants.h"
@@ -28,6 +29,9 @@ class Gate {
   // Takes what all threads share from `carver`.
   Gate(const GateShape& shape, const PackedHeader& packed, const void* local, const void* coarse,
        Carver& carver);
+
+  // Before the first row is made.
+  void prepare() const;
 
   // What one thread needs: coarse rows, made when an output row first looks at them.
   struct Rows {
@@ -53,7 +57,12 @@ class Gate {
   const void* next_sections() const { return next_sections_; }
 
  private:
-  void convolve(const InPixels& input, int64_t in_channels, const void* weights, int64_t pixels,
+  struct Convolution {
+    int64_t in_channels;
+    const void* weights;
+    PreparedPointwise prepared;  // of int8
+  };
+  void convolve(const Convolution& convolution, const void* input, int64_t pixels,
                 const OutPixels& output, Activation activation) const;
   // The slot that holds a coarse row, after filling the one that does not hold `keep`.
   int hold(int64_t coarse_row, int64_t keep, Rows& rows) const;
@@ -62,7 +71,8 @@ class Gate {
   const PackedHeader& packed_;
   const Element element_;  // of what it writes
   const void *local_, *coarse_;
-  const void *local_weights_, *coarse_weights_, *next_sections_;
+  Convolution of_local_, of_coarse_;
+  const void* next_sections_;
   ResizeAxis vertical_, horizontal_;
   const BilinearKernel& bilinear_;
   const PointwiseKernel& pointwise_;

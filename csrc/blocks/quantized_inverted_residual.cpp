@@ -1,6 +1,7 @@
 #include "blocks/quantized_inverted_residual.h"
 
 #include "blocks/banded_filter.h"
+#include "blocks/prepared_pointwise.h"
 #include "blocks/quad_filter.h"
 #include "blocks/quantized_rows.h"
 #include "blocks/requantize_sums.h"
@@ -89,11 +90,10 @@ class Project final : public BandedFilter::Consumer {
 };
 
 void run(const MapShape& shape, const PackedHeader& packed, bool residual, const RowSource& source,
-         int64_t source_scratch, const void* input, void* output, void* workspace,
+         int64_t source_scratch, const void* input, void* output, Carver& carver,
          const Parallel& parallel) {
   BandedFilter filter =
       make_filter(shape, packed, residual && input == nullptr, parallel.threads(), source_scratch);
-  Carver carver(workspace);
   filter.take(carver);
   filter.prepare(source, parallel);
   filter.run(source, parallel, Project(packed, residual, input, output));
@@ -108,13 +108,17 @@ QuadFilter make_quad_filter(const MapShape& shape, const PackedHeader& packed, b
   return {shape, packed, threads, options};
 }
 
+PreparedPointwise projection(const PackedHeader& packed, const QuadFilter& filter, Carver& carver) {
+  return {packed.hidden_channels, packed.out_channels, filter.next_sections(), carver};
+}
+
 class ProjectQuads final : public QuadFilter::Consumer {
  public:
   // As of Project.
-  ProjectQuads(const PackedHeader& packed, const void* weights, bool residual, const void* input,
-               void* output)
+  ProjectQuads(const PackedHeader& packed, const PreparedPointwise& project, bool residual,
+               const void* input, void* output)
       : packed_(packed),
-        weights_(weights),
+        project_(project),
         residual_(residual),
         input_(input),
         output_(output),
@@ -123,10 +127,9 @@ class ProjectQuads final : public QuadFilter::Consumer {
 
   void finish(const QuadFilter::Chunk& chunk) const override {
     const int64_t out = packed_.out_channels, first = chunk.first * out;
-    Int8Pointwise args;
+    Int8Pointwise args = project_.call();
     args.input = chunk.filtered;
     args.input_quads = true;
-    args.weights = weights_;
     args.output = {after(output_, first, Element::kI8), out, Element::kI8};
     if (residual_) {
       args.residual = input_ == nullptr
@@ -136,14 +139,12 @@ class ProjectQuads final : public QuadFilter::Consumer {
       args.ratio = ratio_;
     }
     args.pixels = chunk.count;
-    args.in_channels = packed_.hidden_channels;
-    args.out_channels = out;
     pointwise_.run(args);
   }
 
  private:
   const PackedHeader& packed_;
-  const void* weights_;
+  const PreparedPointwise& project_;
   bool residual_;
   const void* input_;
   void* output_;
@@ -153,13 +154,13 @@ class ProjectQuads final : public QuadFilter::Consumer {
 
 void run_quads(const MapShape& shape, const PackedHeader& packed, bool residual,
                const RowSource& source, int64_t source_scratch, const void* input, void* output,
-               void* workspace, const Parallel& parallel) {
+               Carver& carver, const Parallel& parallel) {
   QuadFilter filter = make_quad_filter(shape, packed, residual && input == nullptr,
                                        parallel.threads(), source_scratch);
-  Carver carver(workspace);
   filter.take(carver);
-  filter.run(source, parallel,
-             ProjectQuads(packed, filter.next_sections(), residual, input, output));
+  const PreparedPointwise project = projection(packed, filter, carver);
+  project.prepare();
+  filter.run(source, parallel, ProjectQuads(packed, project, residual, input, output));
 }
 
 }  // namespace
@@ -171,9 +172,12 @@ Int8Output quantized_row_form() {
 std::size_t quantized_inverted_residual_workspace(const MapShape& shape, const PackedHeader& packed,
                                                   int64_t threads, int64_t source_scratch) {
   Carver carver(nullptr);
+  QuantizedRows::expansion(packed, carver);
   if (quantized_row_form() == Int8Output::kInt8Quads) {
     // Whether it needs the map pixel by pixel is known only when it runs.
-    make_quad_filter(shape, packed, !expands(packed), threads, source_scratch).take(carver);
+    QuadFilter filter = make_quad_filter(shape, packed, !expands(packed), threads, source_scratch);
+    filter.take(carver);
+    projection(packed, filter, carver);
     return carver.used();
   }
   // It takes as much with a residual as without.
@@ -185,9 +189,12 @@ void quantized_inverted_residual(const MapShape& shape, const PackedHeader& pack
                                  const void* input, void* output, void* workspace,
                                  const Parallel& parallel) {
   const Int8Output form = quantized_row_form();
-  const QuantizedRows rows(shape, packed, input, form);
+  Carver carver(workspace);
+  const PreparedPointwise expand = QuantizedRows::expansion(packed, carver);
+  expand.prepare();
+  const QuantizedRows rows(shape, packed, expand, input, form);
   (form == Int8Output::kInt8Quads ? run_quads : run)(shape, packed, residual, rows, 0, input,
-                                                     output, workspace, parallel);
+                                                     output, carver, parallel);
 }
 
 void quantized_inverted_residual_of_rows(const MapShape& shape, const PackedHeader& packed,
@@ -195,8 +202,9 @@ void quantized_inverted_residual_of_rows(const MapShape& shape, const PackedHead
                                          int64_t source_scratch, void* output, void* workspace,
                                          const Parallel& parallel) {
   const bool quads = quantized_row_form() == Int8Output::kInt8Quads;
+  Carver carver(workspace);
   (quads ? run_quads : run)(shape, packed, residual, source, source_scratch, nullptr, output,
-                            workspace, parallel);
+                            carver, parallel);
 }
 
 }  // namespace seaformer

@@ -6,6 +6,7 @@
 #include "blocks/axial_mean.h"
 #include "blocks/banded_filter.h"
 #include "blocks/over_grains.h"
+#include "blocks/prepared_pointwise.h"
 #include "blocks/quantized_rows.h"
 #include "blocks/requantize_sums.h"
 #include "blocks/resize_axis.h"
@@ -96,10 +97,21 @@ class SeaAttention {
     projected_ = heads_.rows();  // of no more use then
     rows_ = make_resize_axis(kPositions, shape_.height, carver);
     columns_ = make_resize_axis(kPositions, shape_.width, carver);
+    expand_ = QuantizedRows::expansion(packed_, carver);
+    const auto convolution = [&](int64_t in, int64_t out, const void* weights) {
+      return PreparedPointwise(in, out, weights, carver);
+    };
+    detail_ = convolution(widths_.all, widths_.channels, weights_.detail);
+    row_ = convolution(widths_.values, widths_.values, weights_.row);
+    column_ = convolution(widths_.values, widths_.values, weights_.column);
+    project_ = convolution(widths_.values, widths_.channels, weights_.project);
   }
 
   void run(bool residual, const void* input, void* output, const Parallel& parallel) const {
-    const QuantizedRows rows(shape_, packed_, input);
+    for (const auto& convolution : {expand_, detail_, row_, column_, project_}) {
+      convolution.prepare();
+    }
+    const QuantizedRows rows(shape_, packed_, expand_, input);
     filter_.prepare(rows, parallel);
     squeeze(parallel);
     const auto add_positions = [&](const ResizeAxis& axis, int64_t length,
@@ -132,25 +144,22 @@ class SeaAttention {
     const int64_t all_rows = shape_.batch * shape_.height,
                   all_columns = shape_.batch * shape_.width;
     heads_.attend(attended_, attended_ + all_rows * values, parallel);
-    const auto project = [&](const void* weights, int64_t first, int64_t positions) {
+    const auto project = [&](const PreparedPointwise& weights, int64_t first, int64_t positions) {
       constexpr int64_t kGrain = 8;  // positions that are worth a thread
       over_grains(positions, kGrain, parallel, [&](int64_t, int64_t begin, int64_t count) {
         const int64_t at = (first + begin) * values;
         convert_.quantize(attended_ + at, count * values, 1.0f / weights_.attended_scale,
                           kLeastQuantized, quantized_ + at);
-        Int8Pointwise args;
+        Int8Pointwise args = weights.call();
         args.input = {quantized_ + at, values};
-        args.weights = weights;
         args.output = {projected_ + at, values};
         args.form = Int8Output::kFloat;
         args.pixels = count;
-        args.in_channels = values;
-        args.out_channels = values;
         pointwise_.run(args);
       });
     };
-    project(weights_.row, 0, all_rows);
-    project(weights_.column, all_rows, all_columns);
+    project(row_, 0, all_rows);
+    project(column_, all_rows, all_columns);
   }
 
   // The gated detail: h_sigmoid(project(relu6(v + row + column))) * detail, plus the input.
@@ -187,10 +196,8 @@ class SeaAttention {
       };
       requantize_sums(block_.convert_, block_.packed_, block_.weights_.depthwise, chunk,
                       part(scratch.filtered));
-      convolve(part(scratch.filtered), widths.all, block_.weights_.detail, chunk.count,
-               part(scratch.detail));
-      convolve(part(scratch.values), widths.values, block_.weights_.project, chunk.count,
-               part(scratch.gate));
+      convolve(block_.detail_, part(scratch.filtered), chunk.count, part(scratch.detail));
+      convolve(block_.project_, part(scratch.values), chunk.count, part(scratch.gate));
 
       const int64_t channels = widths.channels, first = chunk.first * channels;
       Int8Gate args;
@@ -214,16 +221,13 @@ class SeaAttention {
       return same;
     }
 
-    void convolve(const OutPixels& from, int64_t in_channels, const void* weights, int64_t pixels,
+    void convolve(const PreparedPointwise& weights, const OutPixels& from, int64_t pixels,
                   const OutPixels& to) const {
-      Int8Pointwise args;
+      Int8Pointwise args = weights.call();
       args.input = read(from);
-      args.weights = weights;
       args.output = to;
       args.form = Int8Output::kFloat;
       args.pixels = pixels;
-      args.in_channels = in_channels;
-      args.out_channels = block_.widths_.channels;
       block_.pointwise_.run(args);
     }
 
@@ -238,6 +242,7 @@ class SeaAttention {
   PixelScratch scratch_;
   Weights weights_;
   BandedFilter filter_;
+  PreparedPointwise expand_, detail_, row_, column_, project_;
   AxialHeads heads_;
   const Int8PointwiseKernel& pointwise_;
   const Int8ConvertKernel& convert_;

@@ -24,6 +24,19 @@ Scratch take_scratch(const Gate& gate, const PackedHeader& packed, Carver& carve
           carver.take<int8_t>(int8 ? fused : 0)};
 }
 
+// The sections behind those of the gate.
+struct Classifier {
+  Classifier(const Gate& gate, const PackedHeader& packed, Carver& carver) {
+    SectionReader sections(gate.next_sections(), element_of(packed));
+    shift = sections.array(packed.out_channels);
+    weights = sections.rest();
+    if (is_int8(packed)) prepared = {packed.out_channels, class_count(packed), weights, carver};
+  }
+  const float* shift;
+  const void* weights;
+  PreparedPointwise prepared;  // of int8
+};
+
 WorkerScratch take_scratch(const Gate& gate, const PackedHeader& packed, int64_t workers,
                            Carver& carver) {
   return {workers, [&](Carver& own) { take_scratch(gate, packed, own); }, carver};
@@ -35,6 +48,7 @@ std::size_t segmentation_head_workspace(const GateShape& shape, const PackedHead
                                         int64_t threads) {
   Carver carver(nullptr);
   const Gate gate(shape, packed, nullptr, nullptr, carver);
+  Classifier(gate, packed, carver);
   take_scratch(gate, packed, threads, carver);
   return carver.used();
 }
@@ -44,6 +58,9 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
                        const Parallel& parallel) {
   Carver carver(workspace);
   const Gate gate(shape, packed, local, coarse, carver);
+  gate.prepare();
+  const Classifier classifier(gate, packed, carver);
+  classifier.prepared.prepare();
   const int64_t workers = std::min(gate.row_count(), parallel.threads());
   const WorkerScratch all_scratch = take_scratch(gate, packed, workers, carver);
 
@@ -51,9 +68,6 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
   const Element element = output_type(packed).element;
   const PointwiseKernel& classify = pointwise_kernel(element);
   const UpsampleArgmaxKernel& labels = upsample_argmax_kernel();
-  SectionReader sections(gate.next_sections(), element_of(packed));
-  const float* const shift = sections.array(packed.out_channels);
-  const void* const weights = sections.rest();
   const int64_t width = shape.local.width, fused = packed.out_channels,
                 classes = class_count(packed);
   parallel.run(workers, [&](int64_t worker) {
@@ -64,25 +78,22 @@ void segmentation_head(const GateShape& shape, const PackedHeader& packed, const
       gate.enter_row(row, scratch.rows);
       for (int64_t x = 0; x < width; x += kGateChunk) {
         const int64_t count = std::min(kGateChunk, width - x);
-        gate.pixels(row, x, x + count, scratch.rows, shift, scratch.fused);
+        gate.pixels(row, x, x + count, scratch.rows, classifier.shift, scratch.fused);
         const int64_t pixel = row * width + x;
         void* const to = after(logits, pixel * classes, element);
         if (int8) {
           int8_convert_kernel().quantize(static_cast<const float*>(scratch.fused), count * fused,
                                          1.0f, kLeastQuantized, scratch.quantized);
-          Int8Pointwise args;
+          Int8Pointwise args = classifier.prepared.call();
           args.input = {scratch.quantized, fused};
-          args.weights = weights;
           args.output = {to, classes, element};
           args.form = Int8Output::kFloat;
           args.pixels = count;
-          args.in_channels = fused;
-          args.out_channels = classes;
           int8_pointwise_kernel().run(args);
         } else {
           Pointwise args;
           args.input = {scratch.fused, fused, element};
-          args.weights = weights;
+          args.weights = classifier.weights;
           args.output = {to, classes, element};
           args.pixels = count;
           args.in_channels = fused;

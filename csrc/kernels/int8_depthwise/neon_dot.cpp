@@ -1,4 +1,6 @@
 // Dot products of int8 (SDOT) by weights that are shifted; neon_dot_tiles.py explains them.
+#include <arm_neon.h>
+
 #include "kernels/int8_depthwise/packed_panel.h"
 #include "simd/macros.h"
 
@@ -29,32 +31,74 @@ int64_t prepared_bytes(const Int8DepthwiseShape& shape) {
   return (shape.channels + 3) / 4 * quad_bytes(shape.kernel_size, shape.stride);
 }
 
+// A row's taps of 16 channels, from which bytes are taken: the rows of a table, one behind the
+// other.
+template <int size>
+struct TapTable;
+template <>
+struct TapTable<3> {
+  explicit TapTable(const int8_t* at)
+      : rows{{vld1q_s8(at), vld1q_s8(at + 16), vld1q_s8(at + 32)}} {}
+  // Zero beyond the taps.
+  int8x16_t take(uint8x16_t bytes) const { return vqtbl3q_s8(rows, bytes); }
+  int8x16x3_t rows;
+};
+template <>
+struct TapTable<5> {
+  explicit TapTable(const int8_t* at)
+      : rows{{vld1q_s8(at), vld1q_s8(at + 16), vld1q_s8(at + 32), vld1q_s8(at + 48)}},
+        last(vld1q_s8(at + 64)) {}
+  int8x16_t take(uint8x16_t bytes) const {
+    return vqtbx1q_s8(vqtbl4q_s8(rows, bytes), last, vsubq_u8(bytes, vdupq_n_u8(64)));
+  }
+  int8x16x4_t rows;
+  int8x16_t last;
+};
+
+// The weights of up to four times four channels of a panel.
+template <int size>
+void prepare_weights(const int8_t* taps, int stride, int64_t quads, void* to) {
+  constexpr uint8_t kTap[16] = {0, 16, 32, 48, 0, 16, 32, 48, 0, 16, 32, 48, 0, 16, 32, 48};
+  constexpr uint8_t kChannel[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+  const int count = shifts(size, stride), first = first_shift(size, stride) + size / 2;
+  const uint8x16_t bytes = vaddq_u8(vld1q_u8(kTap), vld1q_u8(kChannel));
+  for (int i = 0; i < size; ++i) {
+    const TapTable<size> table(taps + i * size * kPanel);
+    for (int64_t quad = 0; quad < quads; ++quad) {
+      auto* weights = static_cast<int8_t*>(
+          after(to, quad * quad_bytes(size, stride) + kWeights + 16 * i * count));
+      // A tap before the first one wraps to a byte beyond the table.
+      auto at = static_cast<uint8_t>(16 * first + 4 * quad);
+      for (int s = 0; s < count; ++s, weights += 16) {
+        vst1q_s8(weights, table.take(vaddq_u8(bytes, vdupq_n_u8(at))));
+        at = static_cast<uint8_t>(at + 16 * stride);
+      }
+    }
+  }
+}
+
 void prepare(const Int8DepthwiseShape& shape, const void* packed, int32_t zero, void* to) {
-  const int size = shape.kernel_size, first = first_shift(size, shape.stride);
-  const int count = shifts(size, shape.stride);
-  for (int64_t c = 0; c < (shape.channels + 3) / 4 * 4; ++c) {
-    const PackedChannel channel = packed_channel(packed, size, c);
-    void* const quad = after(to, c / 4 * quad_bytes(size, shape.stride));
-    const int64_t lane = c % 4;
-    const int32_t bias = channel.magic_bias - zero * channel.weight_sum;
-    for (int64_t pixel = 0; pixel < 4; ++pixel) {
-      __builtin_memcpy(after(quad, 16 * pixel + 4 * lane), &bias, 4);
-      __builtin_memcpy(after(quad, kOffsets + 16 * pixel + 4 * lane), &channel.offset, 4);
-    }
-    __builtin_memcpy(after(quad, kMultipliers + 4 * lane), &channel.multiplier, 4);
-    void* weights = after(quad, kWeights + 4 * lane);
-    for (int i = 0; i < size; ++i) {
-      uint64_t taps = 0;  // side by side, behind three zeros
-      for (int tap = size - 1; tap >= 0; --tap) {
-        taps = taps << 8 | static_cast<uint8_t>(channel.taps[(i * size + tap) * kPanel]);
+  constexpr int64_t kArray = kPanel * 4, kQuadsOfPanel = kPanel / 4;
+  const int size = shape.kernel_size;
+  const int64_t quads = (shape.channels + 3) / 4, bytes = quad_bytes(size, shape.stride);
+  for (int64_t first = 0; first < quads; first += kQuadsOfPanel) {
+    const int64_t some = quads - first < kQuadsOfPanel ? quads - first : kQuadsOfPanel;
+    for (int64_t quad = 0; quad < some; ++quad) {
+      const auto array = [&](int64_t i) {
+        return vld1q_s32(static_cast<const int32_t*>(after(packed, i * kArray + 16 * quad)));
+      };
+      auto* const arrays = static_cast<int32_t*>(after(to, quad * bytes));
+      const int32x4_t bias = vmlsq_n_s32(array(0), array(3), zero);
+      for (int64_t pixel = 0; pixel < 4; ++pixel) {
+        vst1q_s32(arrays + 4 * pixel, bias);
+        vst1q_s32(arrays + kOffsets / 4 + 4 * pixel, array(2));
       }
-      taps = taps << 24 >> 8 * (first + size / 2 + 3);
-      for (int s = 0; s < count; ++s, taps >>= 8 * shape.stride) {
-        const auto of_pixels = static_cast<uint32_t>(taps);
-        __builtin_memcpy(weights, &of_pixels, 4);
-        weights = after(weights, 16);
-      }
+      vst1q_s32(arrays + kMultipliers / 4, array(1));
     }
+    const auto* const taps = static_cast<const int8_t*>(after(packed, 4 * kArray));
+    (size == 3 ? prepare_weights<3> : prepare_weights<5>)(taps, shape.stride, some, to);
+    packed = after(packed, packed_panel_bytes(size));
+    to = after(to, some * bytes);
   }
 }
 

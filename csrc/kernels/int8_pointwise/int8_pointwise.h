@@ -53,7 +53,8 @@ enum class Int8Output : int32_t { kInt8, kInt8Float, kFloat, kInt8Quads };
 
 struct Int8Pointwise {
   InPixels input;
-  const void* weights = nullptr;  // packed, with biases and multipliers
+  const void* weights = nullptr;   // packed, with biases and multipliers
+  const void* prepared = nullptr;  // the same by `prepare` of the variant, or null
   OutPixels output;
   InPixels residual;          // or none
   int32_t ratio = 0;          // of the residual, kRatioOne being 1; below 8 times that
@@ -68,6 +69,11 @@ struct Int8PointwiseKernel {
   Isa isa;
   void (*run)(const Int8Pointwise& args);
   bool quads;  // whether it takes and gives them
+  // Of a variant that lays packed weights out for itself, the bytes of a whole convolution's and
+  // what lays them out, to 16 bytes: once for all calls, where each would do it again. Else null.
+  int64_t (*prepared_bytes)(int64_t in_channels, int64_t out_channels) = nullptr;
+  void (*prepare)(int64_t in_channels, int64_t out_channels, const void* packed,
+                  void* to) = nullptr;
 };
 
 #define SEAFORMER_ROW(isa)                                                                \

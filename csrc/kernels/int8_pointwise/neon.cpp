@@ -6,6 +6,7 @@ namespace seaformer {
 namespace neon {
 namespace {
 
+constexpr bool kStraight = false;
 constexpr int64_t kPixels = 2, kPart = kInt8Taps, kBlockBytes = 16 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 

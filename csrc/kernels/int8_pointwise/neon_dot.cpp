@@ -6,6 +6,7 @@ namespace seaformer {
 namespace neon_dot {
 namespace {
 
+constexpr bool kStraight = true;
 constexpr int64_t kPixels = 4, kPart = kInt8Taps, kBlockBytes = 16 * 1024;
 #include "kernels/int8_pointwise/neon_tile.inc"
 
@@ -112,21 +113,21 @@ void some_panels(const Int8Pointwise& args, int64_t pixel, int64_t pixels, int64
   call.constants = constants.of(args.form);
   call.more = more_than_int8(args, residual, last_input);
   if (args.input_quads) return run_tiles<0, true>(call);
-  if ((call.more & ~kQuads) == 0) {
-    switch (args.in_channels) {
-      case 16:
-        return writes_quads ? run_tiles<16, true>(call) : run_tiles<16, false>(call);
-      case 32:
-        return writes_quads ? run_tiles<32, true>(call) : run_tiles<32, false>(call);
-      case 48:
-        return writes_quads ? run_tiles<48, true>(call) : run_tiles<48, false>(call);
-      case 64:
-        return writes_quads ? run_tiles<64, true>(call) : run_tiles<64, false>(call);
-      default:
-        break;
-    }
+  switch (straight_depth(args)) {
+    case 16:
+      return writes_quads ? run_tiles<16, true>(call) : run_tiles<16, false>(call);
+    case 28:  // the last load begins with the last group of the first one
+      call.next = kPixels * args.input.stride - 12;
+      return writes_quads ? run_tiles<28, true>(call) : run_tiles<28, false>(call);
+    case 32:
+      return writes_quads ? run_tiles<32, true>(call) : run_tiles<32, false>(call);
+    case 48:
+      return writes_quads ? run_tiles<48, true>(call) : run_tiles<48, false>(call);
+    case 64:
+      return writes_quads ? run_tiles<64, true>(call) : run_tiles<64, false>(call);
+    default:
+      return run_tiles<0, false>(call);
   }
-  run_tiles<0, false>(call);
 }
 
 #include "kernels/int8_pointwise/neon_rows.inc"

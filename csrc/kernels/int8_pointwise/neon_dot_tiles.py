@@ -32,7 +32,8 @@ from neon_elements import register_list
 
 PIXELS, VECTORS = 4, 4  # of a tile
 WEIGHTS, SUMS = 8, 16  # first registers
-STRAIGHT = (16, 32, 48, 64)  # input channels that have loops of their own
+STRAIGHT = (16, 28, 32, 48, 64)  # input channels that have loops of their own
+STEM = 28  # those of the network's first layer
 # Of DotTiles in neon_dot.cpp, in its order.
 FIELDS = (
     *("input", "pixel1", "pixel2", "pixel3", "next", "weights", "panel", "back", "last"),
@@ -75,6 +76,8 @@ class Tiles:
         """Four input channels of a pixel, of those that were loaded last."""
         if self.reads_quads:
             return f"v{group}.4b[{pixel}]"
+        if self.depth == STEM and group >= 4:  # the second load begins with the last group again
+            return f"v{self.first_input(pixel) + 1}.4b[{group - 3}]"
         return f"v{self.first_input(pixel) + group // 4}.4b[{group % 4}]"
 
     def first_input(self, pixel: int) -> int:
@@ -89,6 +92,10 @@ class Tiles:
                 yield f"ld1 {four('16b', 4 * i)}, [%[in0]], {by}"
             return
         for p in self.pointers:
+            if channels == STEM:
+                yield f"ldr q{self.first_input(p)}, [%[in{p}]], #12"
+                yield f"ld1 {{v{self.first_input(p) + 1}.16b}}, [%[in{p}]], {step}"
+                continue
             registers = register_list("16b", self.first_input(p), sixteens)
             yield f"ld1 {registers}, [%[in{p}]], {step or f'#{channels}'}"
 
@@ -107,7 +114,7 @@ class Tiles:
         """Some input channels; the weights of a group come while those before are in use.
 
         Args:
-            channels: how many, a multiple of 16.
+            channels: how many, a multiple of 16 or STEM.
             step: the last one of the inputs, if not to the channels behind.
             weights_step: the last one of the weights.
         """
@@ -192,10 +199,8 @@ class Tiles:
                 else:
                     yield f"sshll2 v{high}.8h, v{low}.16b, #3"
                     yield f"sshll v{low}.8h, v{low}.8b, #3"
-                for x in low, high:
-                    yield f"sqrdmulh v{x}.8h, v{x}.8h, v13.h[0]"
-                yield f"sqadd v{r}.8h, v{r}.8h, v{low}.8h"
-                yield f"sqadd v{r + 1}.8h, v{r + 1}.8h, v{high}.8h"
+                yield f"sqrdmlah v{r}.8h, v{low}.8h, v13.h[0]"
+                yield f"sqrdmlah v{r + 1}.8h, v{high}.8h, v13.h[0]"
             yield f"sqxtn v{r}.8b, v{r}.8h"
             yield f"sqxtn2 v{r}.16b, v{r + 1}.8h"
             yield f"st1 {{v{r}.16b}}, [%[output]], %[output_stride]"
@@ -208,14 +213,14 @@ class Tiles:
         )  # the sums of the first pixel are done with when the last one's turn is
         for p in range(PIXELS):
             yield from self.scaled(p, to[p])
+        pair = SUMS + VECTORS  # where sums are done with
         for v in range(VECTORS):
             p0, p1, p2, p3 = (first + v for first in to)
-            for even, odd in ((p0, p1), (p2, p3)):
+            for i, (even, odd) in enumerate(((p0, p1), (p2, p3))):
                 yield f"trn1 v{even}.8h, v{even}.8h, v{odd}.8h"
-                yield f"sqxtn v{even}.8b, v{even}.8h"
-            yield f"zip1 v{p0}.8h, v{p0}.8h, v{p2}.8h"
+                yield f"sqxtn v{pair + i}.8b, v{even}.8h"
             step = "%[output_back]" if v + 1 == VECTORS else "%[output_stride]"
-            yield f"st1 {{v{p0}.16b}}, [%[output]], {step}"
+            yield f"st2 {register_list('4h', pair, 2)}, [%[output]], {step}"
 
     def store_float(self, *, rounded: bool) -> Iterator[str]:
         """Rounded numbers, clamped and less their zero point, or what sums stand for."""

@@ -3,7 +3,7 @@
     cd csrc/kernels/int8_pointwise && python neon_i8mm_tiles.py > neon_i8mm_tiles.inc
 
 Why by hand: from intrinsics gcc 12 makes 2.5 instructions for each product of 32 multiply-adds at
-64 input channels. This takes 1.8.
+64 input channels. This takes 1.7.
 
 A product takes eight input channels of two pixels, and of two output channels, and adds to a
 register of four sums: two rows, the pixels', of two. A tile is two pairs of pixels by a panel; its
@@ -11,6 +11,9 @@ sums stay in v16 to v31, those of a pair side by side. Weights have been laid ou
 (neon_i8mm.cpp), and biases, multipliers and offsets as sums lie. Inputs come for 32 channels into
 v0 to v7, where rows of two pixels are put together, with the help of v12; weights into v8 to v11
 and v12 to v15.
+
+There are loops for one number of input channels each, which write int8 without a residual, pixels
+or quads, and loops for any, as in neon_dot_tiles.py.
 
 What follows the sums works on pairs of pixels as far as it can: numbers of 8 bits are taken apart.
 """
@@ -22,15 +25,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from neon_dot_tiles import FLOAT, INT8_FLOAT, PART_GROUP, QUADS, RESIDUAL_ZERO
+from neon_dot_tiles import FLOAT, INT8_FLOAT, PART_GROUP, QUADS, RESIDUAL_ZERO, STRAIGHT
 from neon_elements import register_list
 
 PIXELS, PAIRS, MATRICES = 4, 2, 8  # of a tile, and of a pair's sums
 WEIGHTS, SUMS, SPARE = 8, 16, 12  # first registers
 # Of MatrixTiles in neon_i8mm.cpp, in its order.
 FIELDS = (
-    *("input", "pixel1", "pixel2", "pixel3", "next", "weights", "last"),
-    *("output", "output_stride", "output_back", "residual", "residual_stride", "tiles"),
+    *("input", "pixel1", "pixel2", "pixel3", "next", "weights", "panel", "back", "last"),
+    *("output", "output_stride", "output_back", "output_panel"),
+    *("residual", "residual_stride", "residual_panel", "tiles", "panels"),
     *("odd", "step8", "step16", "last_input", "more", "constants"),
 )
 # Bits of `odd`.
@@ -50,11 +54,17 @@ def four(arrangement: str, first: int) -> str:
 
 
 class Tiles:
-    """Tiles of a panel, of any number of input channels and every form of input and output."""
+    """Tiles of some panels.
 
-    def __init__(self, *, quads: bool) -> None:
-        self.reads_quads = quads
-        self.pointers = range(1 if quads else PIXELS)
+    Args:
+        depth: the number of input channels; None for any, and every form of output.
+        quads: whether quads are written, of a given depth, or read, of any.
+    """
+
+    def __init__(self, depth: int | None, *, quads: bool) -> None:
+        self.depth, self.any = depth, depth is None
+        self.reads_quads, self.writes_quads = quads and self.any, quads and not self.any
+        self.pointers = range(1 if self.reads_quads else PIXELS)
 
     def load_inputs(self, channels: int, step: str) -> Iterator[str]:
         """Up to 32 channels of all pixels; a step beyond them is given."""
@@ -106,25 +116,55 @@ class Tiles:
             for p in range(PAIRS)
         ]
 
-    def rows_by_weights(self, rows: list[tuple[int, int]]) -> Iterator[str]:
+    def rows_by_weights(self, rows: list[tuple[int, int]], last_step: str = "#64") -> Iterator[str]:
         """Weights come while those before are in use, once v12 is free."""
         halves = [(row, half) for row in rows for half in range(2)]
         slots = [WEIGHTS, WEIGHTS, *(WEIGHTS + 4 * (i % 2 == 0) for i in range(2, len(halves)))]
-        load = "ld1 {}, [%[at]], #64"
-        yield load.format(four("16b", slots[0]))
+        steps = ["#64"] * (len(halves) - 1) + [last_step]
+        loads = [
+            f"ld1 {four('16b', slot)}, [%[at]], {step}"
+            for slot, step in zip(slots, steps, strict=True)
+        ]
+        yield loads[0]
         for i, (row, half) in enumerate(halves):
             first, *others = self.products(row, half, slots[i])
-            following = [load.format(four("16b", slot)) for slot in slots[i + 1 : i + 2]]
+            following = loads[i + 1 : i + 2]
             yield first
             yield from [*following, *others] if i > 1 else [*others, *following]
 
-    def block(self, channels: int, step: str = "") -> Iterator[str]:
+    def block(self, channels: int, step: str = "", weights_step: str = "#64") -> Iterator[str]:
         yield from self.load_inputs(channels, step)
         code, rows = self.join_rows(channels)
         yield from code
-        yield from self.rows_by_weights(rows)
+        yield from self.rows_by_weights(rows, weights_step)
 
-    def all_products(self) -> Iterator[str]:
+    def last_twelve(self) -> Iterator[str]:
+        """Eight input channels and four, behind which rows are zero."""
+        for p in self.pointers:
+            yield f"ldr s{2 * p + 1}, [%[in{p}], #8]"
+            yield f"ld1 {{v{2 * p}.8b}}, [%[in{p}]], %[next]"
+        rows = []
+        for first in 0, 1:
+            for one in first, first + 4:
+                yield f"zip1 v{one}.2d, v{one}.2d, v{one + 2}.2d"
+            rows.append((first, first + 4))
+        yield from self.rows_by_weights(rows, "%[back]")
+
+    def straight_products(self) -> Iterator[str]:
+        """Of all input channels; the last loads lead on to the next tile."""
+        assert self.depth is not None
+        for first in range(0, self.depth, 32):
+            channels = min(32, self.depth - first)
+            if channels == 28:
+                yield from self.block(16)
+                yield from self.last_twelve()
+            elif first + channels == self.depth:
+                yield from self.block(channels, "%[next]", "%[back]")
+            else:
+                yield from self.block(channels)
+
+    def any_products(self) -> Iterator[str]:
+        yield "mov %[at], %[taps]"
         yield "cbz %[odd], 6f"
         yield f"tbnz %[odd], #{NO_BLOCK}, 33f"
         yield f"tbz %[odd], #{EIGHT}, 4f"
@@ -155,9 +195,15 @@ class Tiles:
 
     def all_sums(self, operation: str) -> Iterator[str]:
         """They begin as the biases, and end there if more input channels follow."""
-        yield "mov %[count], %[biases]"
-        for first in range(SUMS, SUMS + PAIRS * MATRICES, 4):
-            yield f"{operation} {four('4s', first)}, [%[count]], #64"
+        if self.any:
+            yield "mov %[count], %[weights]"
+            for first in range(SUMS, SUMS + PAIRS * MATRICES, 4):
+                yield f"{operation} {four('4s', first)}, [%[count]], #64"
+            return
+        for pair in range(PAIRS):
+            first = SUMS + MATRICES * pair
+            yield f"ld1 {four('4s', first)}, [%[weights]]"
+            yield f"ld1 {four('4s', first + 4)}, [%[biases]]"
 
     def load_multipliers(self) -> Iterator[str]:
         for half in range(2):
@@ -205,10 +251,8 @@ class Tiles:
                 else:
                     yield "sshll2 v2.8h, v0.16b, #3"
                     yield "sshll v0.8h, v0.8b, #3"
-                for r in 0, 2:
-                    yield f"sqrdmulh v{r}.8h, v{r}.8h, v17.8h"
                 for r, half in (0, pixel), (2, pixel + 4):
-                    yield f"sqadd v{half}.8h, v{half}.8h, v{r}.8h"
+                    yield f"sqrdmlah v{half}.8h, v{r}.8h, v17.8h"
                 yield f"sqxtn v{pixel}.8b, v{pixel}.8h"
                 yield f"sqxtn2 v{pixel}.16b, v{pixel + 4}.8h"
                 yield f"st1 {{v{pixel}.16b}}, [%[output]], %[output_stride]"
@@ -292,29 +336,52 @@ class Tiles:
         yield "b 9b"
 
     def loops(self) -> Iterator[str]:
-        names = ["output", "output_stride", "output_back", "residual", "residual_stride"]
-        for name in (*names, "next", "odd", "more", "last", "last_input"):
+        names = ["weights", "output", "output_stride", "output_back", "next", "back"]
+        if self.any:
+            names += ["residual", "residual_stride", "odd", "more", "last_input"]
+        for name in names:
             yield f"ldr %[{name}], {field(name)}"
+        yield "1:"  # a panel
         yield f"ldr %[in0], {field('input')}"
         for p in self.pointers[1:]:
             yield f"ldr %[in{p}], {field(f'pixel{p}')}"
-        yield f"ldr %[biases], {field('weights')}"
+        yield "add %[biases], %[weights], #64"
         for array, first in ("factors", FACTORS), ("offsets", OFFSETS):
             for half in range(2):
-                yield f"add %[{array}{half}], %[biases], #{first + 64 * half}"
-        yield f"add %[taps], %[biases], #{TAPS}"
-        yield "add %[last], %[last], %[taps]"
+                yield f"add %[{array}{half}], %[weights], #{first + 64 * half}"
+        yield f"add %[taps], %[weights], #{TAPS}"
+        if self.any:
+            yield f"ldr %[last], {field('last')}"
+            yield "add %[last], %[last], %[taps]"
+        else:
+            yield "mov %[at], %[taps]"
         yield f"ldr %[tile], {field('tiles')}"
         yield "2:"  # a tile
         yield from self.all_sums("ld1")
-        yield "mov %[at], %[taps]"
-        yield from self.all_products()
-        yield "80:"
+        if self.any:
+            yield from self.any_products()
+            yield "80:"
+        else:
+            yield from self.straight_products()
         yield from self.load_multipliers()
-        yield from self.store_int8()
+        yield from self.store_quads() if self.writes_quads else self.store_int8()
         yield "9:"
         yield "subs %[tile], %[tile], #1"
         yield "b.ne 2b"
+        yield f"ldr %[count], {field('panel')}"
+        yield "add %[weights], %[weights], %[count]"
+        yield f"ldr %[count], {field('output_panel')}"
+        yield "add %[output], %[output], %[count]"
+        if self.any:
+            yield f"ldr %[count], {field('residual_panel')}"
+            yield "add %[residual], %[residual], %[count]"
+            yield f"ldr %[last_input], {field('last_input')}"
+        yield f"ldr %[count], {field('panels')}"
+        yield "subs %[count], %[count], #1"
+        yield f"str %[count], {field('panels')}"
+        yield "b.ne 1b"
+        if not self.any:
+            return
         yield "b 99f"
         yield "33:"  # to the next tile, where there were less than eight input channels
         for p in self.pointers:
@@ -326,9 +393,11 @@ class Tiles:
 
 def main() -> None:
     print("// Written by neon_i8mm_tiles.py, which explains it.")
-    for quads in (False, True):
-        print(f"SEAFORMER_TILES({str(quads).lower()},")
-        print("\n".join(f'"{line}\\n"' for line in Tiles(quads=quads).loops()) + ")")
+    for depth in (*STRAIGHT, None):
+        for quads in (False, True):
+            print(f"SEAFORMER_TILES({depth or 0}, {str(quads).lower()},")
+            lines = Tiles(depth, quads=quads).loops()
+            print("\n".join(f'"{line}\\n"' for line in lines) + ")")
 
 
 if __name__ == "__main__":
