@@ -124,8 +124,7 @@ void Plan::check_outputs() const {
             "plan: expected zeros where there is no detection, got others");
   }
   require(all_zero(o.reserved),
-          "plan: expected zeros in the reserved fields of its outputs, got "
-          "others");
+          "plan: expected zeros in the reserved fields of its outputs, got others");
   require(table_bytes() <= header_->bytes, "plan: expected ", table_bytes(),
           " bytes for its steps and outputs, got ", header_->bytes);
   std::bitset<kMaxSteps + 1> known;
@@ -134,9 +133,10 @@ void Plan::check_outputs() const {
             "plan: expected different maps of 1 to ", steps(), " to come out, got map ", output(k));
     known.set(output(k));
   }
+  if (task() == Task::kDetection) check_levels();
 }
 
-// What tells how detections are made, but for the numbers of the maps.
+// The numbers that tell how detections are made.
 void Plan::check_detection() const {
   const OutputsRecord& o = *outputs_;
   require(o.levels >= 1 && o.levels <= kMaxOutputs / 2 && o.maps == 2 * o.levels,
@@ -150,8 +150,11 @@ void Plan::check_detection() const {
   require(is_share(o.score_threshold) && is_share(o.iou_threshold),
           "plan: expected thresholds from 0 to 1, got ", o.score_threshold, " and ",
           o.iou_threshold);
-  require(table_bytes() <= header_->bytes, "plan: expected ", table_bytes(),
-          " bytes for its steps and outputs, got ", header_->bytes);
+}
+
+// The lists behind them, which are within the plan.
+void Plan::check_levels() const {
+  const OutputsRecord& o = *outputs_;
   for (uint32_t level = 0; level < o.levels; ++level) {
     require(strides()[level] >= 1 && strides()[level] <= kMaxStride,
             "plan: expected levels of 1 to ", kMaxStride, " pixels, got ", strides()[level]);

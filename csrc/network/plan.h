@@ -135,6 +135,7 @@ class Plan {
   void check_header(uint64_t bytes) const;
   void check_outputs() const;
   void check_detection() const;
+  void check_levels() const;
   void check_place(int64_t i, uint64_t& end) const;
   void check_weights() const;
   void check_maps() const;

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <vector>
 
+#include "../detection_tensors.h"
 #include "../map_tensor.h"
 #include "../torch_parallel.h"
 #include "blocks/detections.h"
@@ -89,20 +90,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> decode_detections_op(
   }
   const auto count = static_cast<int64_t>(levels.size());
 
-  const auto made = [&](std::vector<int64_t> sizes, ScalarType type) {
-    return torch::stable::empty({sizes.data(), sizes.size()}, type, std::nullopt, anchors.device());
-  };
-  Tensor boxes = made({batch, max_detections, 4}, ScalarType::Float);
-  Tensor scores = made({batch, max_detections}, ScalarType::Float);
-  Tensor classes = made({batch, max_detections}, ScalarType::Long);
-  Tensor counts = made({batch}, ScalarType::Long);
+  DetectionTensors found(anchors, batch, max_detections);
   const TorchParallel parallel;
   const Workspace workspace(detections_workspace(shape, levels.data(), count, parallel.threads()));
-  decode_detections(shape, levels.data(), count,
-                    {boxes.mutable_data_ptr<float>(), scores.mutable_data_ptr<float>(),
-                     classes.mutable_data_ptr<int64_t>(), counts.mutable_data_ptr<int64_t>()},
-                    workspace.data(), parallel);
-  return {boxes, scores, classes, counts};
+  decode_detections(shape, levels.data(), count, found.data(), workspace.data(), parallel);
+  return found.tuple();
 }
 
 }  // namespace

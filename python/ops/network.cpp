@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <initializer_list>
 #include <tuple>
 #include <vector>
 
+#include "../detection_tensors.h"
 #include "../image_tensor.h"
 #include "../labels.h"
 #include "../packed_tensor.h"
@@ -148,21 +148,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> network_detections_op(
   how.height = size[0], how.width = size[1];
   how.score_threshold = rounded_down(score_threshold), how.top_k = top_k;
   how.iou_threshold = iou_threshold, how.max_detections = max_detections;
-  const auto empty = [&](std::initializer_list<int64_t> sizes, ScalarType type) {
-    return torch::stable::empty({sizes.begin(), sizes.size()}, type, std::nullopt,
-                                image.tensor().device());
-  };
-  Tensor boxes = empty({shape.batch, max_detections, 4}, ScalarType::Float);
-  Tensor scores = empty({shape.batch, max_detections}, ScalarType::Float);
-  Tensor classes = empty({shape.batch, max_detections}, ScalarType::Long);
-  Tensor counts = empty({shape.batch}, ScalarType::Long);
+  DetectionTensors found(image.tensor(), shape.batch, max_detections);
   if (shape.batch > 0) {
-    network.detections(shape, image.view(), how,
-                       {boxes.mutable_data_ptr<float>(), scores.mutable_data_ptr<float>(),
-                        classes.mutable_data_ptr<int64_t>(), counts.mutable_data_ptr<int64_t>()},
-                       TorchParallel());
+    network.detections(shape, image.view(), how, found.data(), TorchParallel());
   }
-  return {boxes, scores, classes, counts};
+  return found.tuple();
 }
 
 }  // namespace

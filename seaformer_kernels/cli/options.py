@@ -23,7 +23,7 @@ from seaformer_kernels.cli.params import (
     WeightsSource,
 )
 from seaformer_kernels.data import ADE20K, DATASETS, Dataset
-from seaformer_kernels.data.datasets import voc_colors
+from seaformer_kernels.data.datasets import object_colors
 from seaformer_kernels.evaluate.views import InputSize, usual_scale
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.backbone import MIN_SIZE
@@ -105,10 +105,6 @@ class ModelOptions:
         return facts.mean, facts.std
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height at which the network sees an image of this width and height."""
-        return self.resize or size
-
-    def trained_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height at which the network sees an image of this width and height.
 
         Without `--resize`, that of the image, or what the weights were trained for: the longer
@@ -172,10 +168,6 @@ class SegmentationOptions(ModelOptions):
         """Mean and std of R, G and B in the range 0..255."""
         return super().normalisation if self.facts else (self.data.mean, self.data.std)
 
-    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height at which the network sees an image of this width and height."""
-        return self.trained_size(size)
-
     @property
     def classes(self) -> Classes:
         """Names and colours of the labels."""
@@ -227,10 +219,6 @@ class DetectionOptions(ModelOptions):
     def _usual_class_count(self) -> int:
         return _COCO_CLASSES
 
-    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height at which the network sees an image of this width and height."""
-        return self.trained_size(size)
-
     @property
     def thresholds(self) -> dict[str, float]:
         """What `predict` takes of them."""
@@ -243,7 +231,7 @@ class DetectionOptions(ModelOptions):
         names = None
         if self.weights is not None:  # objects of random weights are not worth naming
             names = self.class_names.names if self.class_names else facts and facts.classes
-        colors = (facts and facts.colors) or voc_colors(count + 1)[1:]  # the first is black
+        colors = (facts and facts.colors) or object_colors(count)
         return Classes(names, np.array(colors, np.uint8))
 
     @property

@@ -50,6 +50,11 @@ def voc_colors(count: int) -> tuple[Color, ...]:
     return tuple((channel(i, 0), channel(i, 1), channel(i, 2)) for i in range(count))
 
 
+def object_colors(count: int) -> tuple[Color, ...]:
+    """The same for classes of objects, without the first, black, which is the background's."""
+    return voc_colors(count + 1)[1:]
+
+
 # One pair of classes, road and skyscraper, is published with the same colour.
 ADE20K = Dataset(
     "ade20k",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seaformer_kernels.data.datasets import IMAGENET_MEAN, IMAGENET_STD, Color, voc_colors
+from seaformer_kernels.data.datasets import IMAGENET_MEAN, IMAGENET_STD, Color, object_colors
 from seaformer_kernels.data.objects import Objects
 from seaformer_kernels.data.reading import DataError, Sample, read_image
 
@@ -54,7 +54,7 @@ class DetectionData(torch.utils.data.Dataset):
 
     @property
     def colors(self) -> tuple[Color, ...]:
-        return voc_colors(len(self.classes) + 1)[1:]  # the first is black
+        return object_colors(len(self.classes))
 
     @property
     def most_objects(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -24,3 +25,19 @@ class Objects(NamedTuple):
     crowd: Tensor
     areas: Tensor
     image: int = 0
+
+
+def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
+    """IoU of each box of one set with each of another.
+
+    Args:
+        one, other: [N, 4] and [M, 4]: left, top, right, bottom.
+
+    Returns:
+        [N, M], 0 where neither box has an area.
+    """
+    low = torch.maximum(one[:, None, :2], other[:, :2])
+    high = torch.minimum(one[:, None, 2:], other[:, 2:])
+    both = (high - low).clamp(min=0).prod(2)
+    areas, others = ((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other))
+    return both / (areas[:, None] + others - both).clamp(min=1e-9)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seaformer_kernels.data.objects import Objects
+from seaformer_kernels.data.objects import Objects, pairwise_iou
 from seaformer_kernels.evaluate import sharding
 from seaformer_kernels.models import Detections
 
@@ -146,7 +146,7 @@ def matched(found: Tensor, others: Tensor, least_iou: float) -> int:
     """How many rows, the surest first, have one of their class and that IoU for themselves."""
     if not len(found) or not len(others):
         return 0
-    iou = _iou(found[:, 4:8], others[:, 4:8]).where(found[:, 2:3] == others[:, 2], -1)
+    iou = pairwise_iou(found[:, 4:8], others[:, 4:8]).where(found[:, 2:3] == others[:, 2], -1)
     right = 0
     for row in found[:, 3].argsort(descending=True, stable=True).tolist():
         best, other = iou[row].max(0)
@@ -154,14 +154,6 @@ def matched(found: Tensor, others: Tensor, least_iou: float) -> int:
             iou[:, other] = -1
             right += 1
     return right
-
-
-def _iou(one: Tensor, other: Tensor) -> Tensor:
-    low = torch.maximum(one[:, None, :2], other[:, :2])
-    high = torch.minimum(one[:, None, 2:], other[:, 2:])
-    both = (high - low).clamp(min=0).prod(2)
-    areas, others = ((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other))
-    return both / (areas[:, None] + others - both).clamp(min=1e-9)
 
 
 def _rows(

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from seaformer_kernels.data.datasets import Color
 from seaformer_kernels.models import Detections
-
-Color = tuple[int, int, int]
 
 
 def draw_boxes(

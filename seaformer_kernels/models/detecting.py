@@ -14,6 +14,7 @@ from seaformer_kernels.data.letterbox import Letterbox
 from seaformer_kernels.models.backbone import MIN_SIZE, check_images
 from seaformer_kernels.models.detections import Detections
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.ops.detections import Decoded
 
 if TYPE_CHECKING:
     from seaformer_kernels.models.pretrained.facts import ModelFacts
@@ -33,7 +34,7 @@ class Detecting(nn.Module):
     @abstractmethod
     def _objects(
         self, x: Tensor, size: tuple[int, int], thresholds: dict[str, float | int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Decoded:
         """What `ops.decode_detections` tells of images, within a size."""
 
     @torch.no_grad()

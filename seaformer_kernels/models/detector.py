@@ -14,7 +14,7 @@ from seaformer_kernels.models.sharing import Shareable
 from seaformer_kernels.modules import FeaturePyramid
 from seaformer_kernels.modules.anchors import anchor_sizes
 from seaformer_kernels.modules.retina_head import HEADS, Maps
-from seaformer_kernels.ops.detections import decode_detections
+from seaformer_kernels.ops.detections import Decoded, decode_detections
 
 
 class SeaFormerDetector(Detecting, Shareable):
@@ -70,9 +70,7 @@ class SeaFormerDetector(Detecting, Shareable):
         """Whether images are raw RGB values, float32 or uint8."""
         return self.backbone.normalizes
 
-    def _objects(
-        self, x: Tensor, size: tuple[int, int], thresholds: dict[str, Any]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _objects(self, x: Tensor, size: tuple[int, int], thresholds: dict[str, Any]) -> Decoded:
         class_maps, box_maps = self(x)
         levels = class_maps, box_maps, self.anchor_sizes(), self.strides
         return decode_detections(*levels, *size, **thresholds)

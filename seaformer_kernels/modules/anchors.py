@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seaformer_kernels.reference.detections import MAX_LOG_SCALE
+
 RATIOS = (0.5, 1.0, 2.0)  # height / width
 SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 ANCHORS_PER_CELL = len(RATIOS) * len(SCALES)
 BASE_SIZE = 4  # sides of a square anchor of scale 1, in strides
-
-MAX_LOG_SCALE = math.log(1000 / 16)
-"""The most that a delta of width or height counts for: exp of it is 62.5."""
 
 
 def anchor_sizes(strides: Sequence[int]) -> Tensor:
@@ -87,7 +86,7 @@ def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
     """The boxes that deltas make of anchors; it has gradients.
 
     Centres move by (dx, dy) times width and height, sizes are times exp(dw) and exp(dh), which are
-    first cut at `MAX_LOG_SCALE`.
+    first cut at `reference.detections.MAX_LOG_SCALE`.
 
     Args:
         deltas: [..., 4]: dx, dy, dw, dh.

@@ -12,7 +12,7 @@ from seaformer_kernels.ops._element import ELEMENTS, listed
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.reference import detections as reference
 
-_Found = tuple[Tensor, Tensor, Tensor, Tensor]
+Decoded = tuple[Tensor, Tensor, Tensor, Tensor]  # boxes, scores, classes and counts
 
 
 def _check_share(op: str, name: str, value: float) -> None:
@@ -55,7 +55,7 @@ def _fake_decode(
     top_k: int = 1000,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
-) -> _Found:
+) -> Decoded:
     op = "decode_detections"
     _check_levels(op, class_maps, box_maps, anchors, strides)
     positive = {
@@ -68,12 +68,16 @@ def _fake_decode(
         _maps.check_positive(op, name, value)
     _check_share(op, "score_threshold", score_threshold)
     _check_share(op, "iou_threshold", iou_threshold)
-    batch = class_maps[0].shape[0]
+    return empty_objects(anchors, class_maps[0].shape[0], max_detections)
+
+
+def empty_objects(like: Tensor, batch: int, most: int) -> Decoded:
+    """Boxes, scores, classes and counts of so many images, with nothing in them."""
     return (
-        anchors.new_empty((batch, max_detections, 4)),
-        anchors.new_empty((batch, max_detections)),
-        anchors.new_empty((batch, max_detections), dtype=torch.int64),
-        anchors.new_empty((batch,), dtype=torch.int64),
+        like.new_empty((batch, most, 4), dtype=torch.float32),
+        like.new_empty((batch, most), dtype=torch.float32),
+        like.new_empty((batch, most), dtype=torch.int64),
+        like.new_empty((batch,), dtype=torch.int64),
     )
 
 
@@ -179,7 +183,7 @@ def decode_detections(
     top_k: int = 1000,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
-) -> _Found:
+) -> Decoded:
     """The objects that the maps of a detector with anchors tell (RetinaNet, Lin et al., 2017).
 
     Of each level the best logits are taken whose score, their sigmoid, exceeds a threshold (of

@@ -12,6 +12,7 @@ from seaformer_kernels.ops import _maps, _plan
 from seaformer_kernels.ops._element import WITH_INT8, code_of
 from seaformer_kernels.ops._label_size import Size, check_size, is_traced, read_size
 from seaformer_kernels.ops._library import register
+from seaformer_kernels.ops.detections import Decoded, empty_objects
 from seaformer_kernels.reference.upsample_argmax import label_dtype, upsample_argmax
 
 DOWNSAMPLING = 8  # of the map that a segmentation network's head reads
@@ -131,16 +132,12 @@ def _fake_detections(
     top_k: int,
     iou_threshold: float,
     max_detections: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> Decoded:
     op = "network_detections"
     _check(op, image, plan, num_classes)
     check_size(op, size)
     _maps.check_positive(op, "max_detections", max_detections)
-    batch = image.shape[0]
-    boxes = image.new_empty((batch, max_detections, 4), dtype=torch.float32)
-    scores = image.new_empty((batch, max_detections), dtype=torch.float32)
-    classes = image.new_empty((batch, max_detections), dtype=torch.int64)
-    return boxes, scores, classes, image.new_empty((batch,), dtype=torch.int64)
+    return empty_objects(image, image.shape[0], max_detections)
 
 
 def _plain(image: Tensor, *_: object) -> Tensor:
@@ -281,7 +278,7 @@ def network_detections(
     top_k: int = 1000,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> Decoded:
     """The objects that a whole detector finds, without its maps.
 
     Args:

@@ -115,12 +115,15 @@ class Converter:
         self, match: Match, path: str, reads_image: bool, takes_its_place: bool
     ) -> nn.Module:
         mean, std = self._normalisation
-        make: Callable[..., FusedBlock] = match.make
-        if reads_image and match.normalizing is not None and mean is not None:
-            normalizing = functools.partial(match.normalizing, mean=mean, std=std)
-            make = lambda dtype: normalizing(dtype=dtype)  # noqa: E731
-            self.normalizes = True
-        result = self._make(lambda _, dtype: make(dtype), None, path)
+        normalizing = match.normalizing if reads_image and mean is not None else None
+        self.normalizes |= normalizing is not None
+
+        def make(_: None, dtype: torch.dtype) -> FusedBlock:
+            if normalizing is not None:
+                return normalizing(dtype=dtype, mean=mean, std=std)
+            return match.make(dtype)
+
+        result = self._make(make, None, path)
         dtype = result.dtype if isinstance(result, FusedBlock) else torch.float32
         if takes_its_place:  # and that of blocks of ours that were told of
             self.entries = [entry for entry in self.entries if not is_part(entry.path, path)]

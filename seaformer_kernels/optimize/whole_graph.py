@@ -33,6 +33,7 @@ from seaformer_kernels.modules import FeaturePyramid, RetinaHead, SeaStage
 from seaformer_kernels.modules.feature_pyramid import TopDownSum
 from seaformer_kernels.modules.retina_head import Maps, classes_and_boxes
 from seaformer_kernels.ops._facts import packed_facts, plan_facts
+from seaformer_kernels.ops.detections import Decoded
 from seaformer_kernels.ops.network import DOWNSAMPLING, dtype_of, outputs_of, scale_of
 from seaformer_kernels.optimize.report import Report
 from seaformer_kernels.optimize.structure.plan import Output, PlannedModel, parts_of
@@ -166,9 +167,7 @@ class WholeDetector(Detecting, WholeMaps):
         check_images(x, raw=self.normalizes)
         return classes_and_boxes(self._maps(x))
 
-    def _objects(
-        self, x: Tensor, size: tuple[int, int], thresholds: dict[str, Any]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _objects(self, x: Tensor, size: tuple[int, int], thresholds: dict[str, Any]) -> Decoded:
         return ops.network_detections(x, self.plan, self.num_classes, size, **thresholds)
 
 

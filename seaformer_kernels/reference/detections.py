@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_MOST_LOG_SCALE = math.log(1000 / 16)
+MAX_LOG_SCALE = math.log(1000 / 16)
+"""The most that a delta of width or height counts for: exp of it is 62.5."""
 
 
 def batched_nms(
@@ -88,7 +89,7 @@ def _best(
     cell, a = anchor // per_cell, anchor % per_cell
     delta = _pixels(deltas).float().view(-1, 4)[anchor]
     centre = delta[:, :2] * sizes[a] + stride * torch.stack((cell % width, cell // width), 1)
-    scale = delta[:, 2:].clamp(max=_MOST_LOG_SCALE).double().exp().float()
+    scale = delta[:, 2:].clamp(max=MAX_LOG_SCALE).double().exp().float()
     half = 0.5 * (sizes[a] * scale)
     return torch.cat((centre - half, centre + half), 1), scores[best], best % num_classes
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seaformer_kernels.data.objects import pairwise_iou
 from seaformer_kernels.modules.anchors import (
     ANCHORS_PER_CELL,
     anchor_boxes,
@@ -22,22 +23,6 @@ POSITIVE_IOU, NEGATIVE_IOU = 0.5, 0.4
 SMOOTH_L1_BETA = 1 / 9
 
 BoxLoss = Literal["smooth_l1", "giou"]
-
-
-def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
-    """IoU of each box of one set with each of another.
-
-    Args:
-        one, other: [N, 4] and [M, 4]: left, top, right, bottom.
-
-    Returns:
-        [N, M], 0 where neither box has an area.
-    """
-    low = torch.maximum(one[:, None, :2], other[:, :2])
-    high = torch.minimum(one[:, None, 2:], other[:, 2:])
-    both = (high - low).clamp(min=0).prod(2)
-    areas, others = ((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other))
-    return both / (areas[:, None] + others - both).clamp(min=1e-9)
 
 
 def match_anchors(anchors: Tensor, boxes: Tensor) -> Tensor:

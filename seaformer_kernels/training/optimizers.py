@@ -9,9 +9,8 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from seaformer_kernels.models.checkpoint.matching import HEADS
 from seaformer_kernels.training.recipe import OptimizerRecipe
-
-_HEADS = ("decode_head.", "linear.", "neck.", "head.")
 
 
 class RMSpropTF(Optimizer):
@@ -89,7 +88,7 @@ def parameter_groups(
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            head = name.startswith(_HEADS)
+            head = name.startswith(HEADS)
             decays = parameter.ndim > 1 and "pos_emb" not in name
             groups.setdefault((head, decays), []).append(parameter)
     return [

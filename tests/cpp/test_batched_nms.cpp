@@ -7,6 +7,7 @@
 
 #include "blocks/batched_nms.h"
 #include "blocks/kept_boxes.h"
+#include "box_reference.h"
 #include "check.h"
 #include "core/workspace.h"
 #include "guarded.h"
@@ -17,15 +18,9 @@ using namespace seaformer;
 using test::Against;
 using test::check;
 using test::Guarded;
+using test::overlap;
 
 namespace {
-
-float overlap(const float* a, const float* b) {
-  const float width = std::max(0.0f, std::min(a[2], b[2]) - std::max(a[0], b[0]));
-  const float height = std::max(0.0f, std::min(a[3], b[3]) - std::max(a[1], b[1]));
-  const float shared = width * height;
-  return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared);
-}
 
 struct Problem {
   Guarded<float> boxes, scores;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "box_reference.h"
 #include "check.h"
 #include "guarded.h"
 #include "kernels/box_overlap/variants.h"
@@ -18,15 +19,7 @@ using test::Guarded;
 
 namespace {
 
-float side(float low, float high, float other_low, float other_high) {
-  return std::max(0.0f, std::min(high, other_high) - std::max(low, other_low));
-}
-
-float overlap(const Box& a, const Box& b) {
-  const float shared =
-      side(a.left, a.right, b.left, b.right) * side(a.top, a.bottom, b.top, b.bottom);
-  return shared / (box_area(a) + box_area(b) - shared);
-}
+float overlap(const Box& a, const Box& b) { return test::overlap(&a.left, &b.left); }
 
 // A box around a few places, or one with a special value.
 Box random_box(std::mt19937& random) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "blocks/detections.h"
+#include "box_reference.h"
 #include "check.h"
 #include "core/workspace.h"
 #include "guarded.h"
@@ -132,24 +133,14 @@ struct Problem {
     std::vector<Found> kept;
     for (const Found& found : all) {
       const bool suppressed = std::any_of(kept.begin(), kept.end(), [&](const Found& other) {
-        return other.its_class == found.its_class && overlap(other, found) > shape.iou_threshold;
+        return other.its_class == found.its_class &&
+               test::overlap(other.box, found.box) > shape.iou_threshold;
       });
       if (!suppressed && static_cast<int64_t>(kept.size()) < shape.max_detections) {
         kept.push_back(found);
       }
     }
     return kept;
-  }
-
-  static float overlap(const Found& first, const Found& second) {
-    const float *a = first.box, *b = second.box;
-    const volatile float width = std::max(0.0f, std::min(a[2], b[2]) - std::max(a[0], b[0]));
-    const volatile float height = std::max(0.0f, std::min(a[3], b[3]) - std::max(a[1], b[1]));
-    const volatile float shared = width * height;
-    const volatile float area = (a[2] - a[0]) * (a[3] - a[1]);
-    const volatile float other = (b[2] - b[0]) * (b[3] - b[1]);
-    const volatile float both = area + other;
-    return shared / (both - shared);
   }
 };
 

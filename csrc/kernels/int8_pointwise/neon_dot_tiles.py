@@ -24,7 +24,7 @@ Sums are the bits of floats; a fused multiply-add with the offset scales and rou
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -49,6 +49,25 @@ SPARE = (0, 4, 12)  # where four registers are free behind the products
 
 def field(name: str) -> str:
     return f"[%[call], #{8 * FIELDS.index(name)}]"
+
+
+def to_next(field: Callable[[str], str], any_depth: bool) -> Iterator[str]:
+    """To the next tile, at 2, then the next panel, at 1; `field` is where a number of a call is."""
+    yield "9:"
+    yield "subs %[tile], %[tile], #1"
+    yield "b.ne 2b"
+    yield f"ldr %[count], {field('panel')}"
+    yield "add %[weights], %[weights], %[count]"
+    yield f"ldr %[count], {field('output_panel')}"
+    yield "add %[output], %[output], %[count]"
+    if any_depth:
+        yield f"ldr %[count], {field('residual_panel')}"
+        yield "add %[residual], %[residual], %[count]"
+        yield f"ldr %[last_input], {field('last_input')}"
+    yield f"ldr %[count], {field('panels')}"
+    yield "subs %[count], %[count], #1"
+    yield f"str %[count], {field('panels')}"
+    yield "b.ne 1b"
 
 
 def four(arrangement: str, first: int) -> str:
@@ -316,21 +335,7 @@ class Tiles:
         if not self.resident:
             yield self.load_multipliers()
         yield from self.store_quads() if self.writes_quads else self.store_int8()
-        yield "9:"
-        yield "subs %[tile], %[tile], #1"
-        yield "b.ne 2b"
-        yield f"ldr %[count], {field('panel')}"
-        yield "add %[weights], %[weights], %[count]"
-        yield f"ldr %[count], {field('output_panel')}"
-        yield "add %[output], %[output], %[count]"
-        if self.any:
-            yield f"ldr %[count], {field('residual_panel')}"
-            yield "add %[residual], %[residual], %[count]"
-            yield f"ldr %[last_input], {field('last_input')}"
-        yield f"ldr %[count], {field('panels')}"
-        yield "subs %[count], %[count], #1"
-        yield f"str %[count], {field('panels')}"
-        yield "b.ne 1b"
+        yield from to_next(field, self.any)
         if self.any:
             yield "b 99f"
             yield from self.no_block()

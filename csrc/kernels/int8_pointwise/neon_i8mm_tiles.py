@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from neon_dot_tiles import FLOAT, INT8_FLOAT, PART_GROUP, QUADS, RESIDUAL_ZERO, STRAIGHT
+from neon_dot_tiles import FLOAT, INT8_FLOAT, PART_GROUP, QUADS, RESIDUAL_ZERO, STRAIGHT, to_next
 from neon_elements import register_list
 
 PIXELS, PAIRS, MATRICES = 4, 2, 8  # of a tile, and of a pair's sums
@@ -365,21 +365,7 @@ class Tiles:
             yield from self.straight_products()
         yield from self.load_multipliers()
         yield from self.store_quads() if self.writes_quads else self.store_int8()
-        yield "9:"
-        yield "subs %[tile], %[tile], #1"
-        yield "b.ne 2b"
-        yield f"ldr %[count], {field('panel')}"
-        yield "add %[weights], %[weights], %[count]"
-        yield f"ldr %[count], {field('output_panel')}"
-        yield "add %[output], %[output], %[count]"
-        if self.any:
-            yield f"ldr %[count], {field('residual_panel')}"
-            yield "add %[residual], %[residual], %[count]"
-            yield f"ldr %[last_input], {field('last_input')}"
-        yield f"ldr %[count], {field('panels')}"
-        yield "subs %[count], %[count], #1"
-        yield f"str %[count], {field('panels')}"
-        yield "b.ne 1b"
+        yield from to_next(field, self.any)
         if not self.any:
             return
         yield "b 99f"

@@ -9,7 +9,7 @@ from torch import Tensor
 from seaformer_kernels.models.checkpoint.error import CheckpointError, shorten, summarize
 from seaformer_kernels.models.checkpoint.tensors import StoredTensor
 
-_HEADS = ("decode_head.", "linear.", "neck.", "head.")
+HEADS = ("decode_head.", "linear.", "neck.", "head.")  # what names begin with behind a backbone
 _CLASSIFIERS = ("decode_head.conv_seg", "linear", "head.class_out")
 _UPSAMPLER = "decode_head.upsampler."  # what a student has and other models lack
 _COUNTER = "num_batches_tracked"  # unused at inference, and older checkpoints lack it
@@ -172,7 +172,7 @@ def _differing_heads(
 ) -> tuple[set[str], set[str]]:
     """Our names without counterpart because the heads differ, and theirs."""
     fresh, ignored = set(), set()
-    for head in _HEADS:
+    for head in HEADS:
         our_head = {key for key in ours if key.startswith(head)}
         their_head = {key for key in theirs if key.startswith(head)}
         if not our_head or not their_head:
@@ -191,7 +191,7 @@ def _differing_heads(
 
 
 def _in_head(key: str) -> bool:
-    return key.startswith(_HEADS)
+    return key.startswith(HEADS)
 
 
 def _convertible(tensor: StoredTensor, target: Tensor) -> bool:

@@ -131,8 +131,11 @@ class Replacer:
             for call in node.meta["calls"]
         }
         try:
-            opaque = lambda m: m not in inside and _has_tensors(m)  # noqa: E731
-            regions = Regions.of(part, opaque, in_all_modes=False)  # as the graph that it is of
+            regions = Regions.of(
+                part,
+                lambda m: m not in inside and _has_tensors(m),
+                in_all_modes=False,  # as it is of a graph that was traced so
+            )
         except Untraceable as reason:
             self.reasons[join(path, name)] = str(reason)
             return
