@@ -213,7 +213,7 @@ class PlanBuilder {
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
-    std::memcpy(&bytes[sizeof h + records_.size() * sizeof(StepRecord)], list.data(), list.size());
+    std::copy(list.begin(), list.end(), bytes.begin() + sizeof h + records_.size() * sizeof(StepRecord));
     for (std::size_t i = 0; i < records_.size(); ++i) {
       const Record& r = records_[i];
       std::memcpy(&bytes[sizeof h + i * sizeof r.step], &r.step, sizeof r.step);

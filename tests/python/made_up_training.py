@@ -56,6 +56,7 @@ class Sample(NamedTuple):
 class MadeUp(Dataset):
     """Images with two rectangles, of a colour for each class, in noise."""
 
+    task = "segmentation"
     facts = FACTS
 
     def __init__(self, count: int, seed: int = 0):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import seaformer_kernels as sk
-from seaformer_kernels import _extension
+from seaformer_kernels import ModelFacts, _extension
 
 ROOT = Path(__file__).parents[2]
 PAGES = {str(page.relative_to(ROOT)): page for page in sorted(ROOT.glob("docs/**/*.md"))}
@@ -46,6 +46,8 @@ def folder(tmp_path_factory, one_thread) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     model = sk.create_model("seaformer_base", num_classes=150)
     torch.save(model.state_dict(), folder / "seaformer_base.pth")
+    detector = sk.create_model("seaformer_tiny", task="detection", head="light", num_classes=3)
+    detector.save_pretrained(folder / "runs/things/best", facts=ModelFacts(classes=("a", "b", "c")))
     return folder
 
 
