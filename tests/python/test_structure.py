@@ -285,6 +285,7 @@ LABELS = {
 
 @pytest.mark.parametrize("name", LABELS)
 def test_labels_of_resized_logits(name):
+    torch.manual_seed(0)  # one model in a thousand has a level pixel, whose label may be either
     labels = LABELS[name]
     model = Code(lambda m, x: labels(m.conv(x), x), conv=nn.Conv2d(3, 9, 3, stride=4, padding=1))
     fast = sk.optimize(model)
