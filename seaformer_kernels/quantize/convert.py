@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
@@ -34,6 +35,7 @@ from seaformer_kernels.optimize.checks import copied
 from seaformer_kernels.optimize.convert import Converter
 from seaformer_kernels.optimize.paths import is_part
 from seaformer_kernels.optimize.report import Entry
+from seaformer_kernels.optimize.structure.probe import does_the_same
 from seaformer_kernels.quantize.calibration import Normalisation
 from seaformer_kernels.quantize.simulate import (
     Map,
@@ -189,6 +191,24 @@ class ToFused(Converter):
         super().__init__(mean, std, rest)
         self._stays = stays
 
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        normalisation: tuple[Sequence[float] | None, Sequence[float] | None],
+        rest: torch.dtype,
+        stays: dict[str, str],
+        by_structure: bool = True,
+    ) -> tuple[nn.Module, ToFused]:
+        """The fused form of a network, which stays as it is, and what keeps account of it.
+
+        Args:
+            by_structure: whether what is no block of ours is looked for, too.
+        """
+        converter = cls(*normalisation, rest, stays)
+        module = converter.convert(copy.deepcopy(network).requires_grad_(False))
+        return (converter.convert_by_structure(module) if by_structure else module), converter
+
     def convert(self, module: nn.Module, path: str = "") -> nn.Module:
         if module not in self._results and isinstance(module, SimulatedSeaLayer):
             self._results[module] = self._simulated_layer(module, path)
@@ -230,6 +250,21 @@ class ToFused(Converter):
         result = head.fused(self._dtype if path in self._stays else torch.int8)
         self.entries.append(Entry(path, head.last.kind, dtype=name_of(result.dtype)))
         return result
+
+
+def keeps_by_structure(network: nn.Module) -> bool:
+    """Whether a network with simulated blocks is the same once its other parts are fused, too.
+
+    It is tried in float32, as `optimize` tries what it makes of a model.
+    """
+    plain = copy.deepcopy(network)
+    blocks = {path: m for path, m in plain.named_modules() if isinstance(m, SimulatedBlock)}
+    for block in blocks.values():
+        block.simulating = False
+        if isinstance(block, SimulatedStem):
+            block.normalise_with(None, None)
+    module, converter = ToFused.of(plain, (None, None), torch.float32, dict.fromkeys(blocks, ""))
+    return not converter.found_by_structure or does_the_same(plain, module) is not False
 
 
 class _WithResidual(nn.Module):
