@@ -13,8 +13,10 @@ from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.fused import (
     FoldedInvertedResidual,
     FoldedLastFusion,
+    FoldedLightHead,
     FoldedSeaAttention,
     FusedBlock,
+    FusedLightHead,
     FusedSeaAttention,
     Unservable,
     check_forward,
@@ -25,6 +27,7 @@ from seaformer_kernels.fused import (
 from seaformer_kernels.modules import (
     FusionGate,
     InvertedResidual,
+    LightHead,
     Mlp,
     SeaLayer,
     SegmentationHead,
@@ -33,7 +36,7 @@ from seaformer_kernels.modules import (
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.optimize.checks import copied
 from seaformer_kernels.optimize.convert import Converter
-from seaformer_kernels.optimize.paths import is_part
+from seaformer_kernels.optimize.paths import is_part, join
 from seaformer_kernels.optimize.report import Entry
 from seaformer_kernels.optimize.structure.probe import does_the_same
 from seaformer_kernels.quantize.calibration import Normalisation
@@ -50,6 +53,7 @@ from seaformer_kernels.quantize.simulate_gated import (
     SimulatedSeaAttention,
     SimulatedSegmentationHead,
 )
+from seaformer_kernels.quantize.simulate_light_head import SimulatedLightHead
 
 
 class Simulator:
@@ -100,6 +104,8 @@ class Simulator:
             return SimulatedSeaLayer(attn, mlp)
         if isinstance(module, SegmentationHead):
             return self._head(module, path)
+        if isinstance(module, LightHead):
+            return self._light_head(module, path)
         if isinstance(module, FusionGate):
             self.blocks[path] = gate = SimulatedFusionGate(*folded_gate(module))
             return gate
@@ -137,6 +143,13 @@ class Simulator:
         last = SimulatedLastFusion(folded, module.dropout)
         self.blocks[path] = last
         return SimulatedSegmentationHead(last, converted)
+
+    def _light_head(self, module: LightHead, path: str) -> nn.Module | None:
+        if any(is_part(name, path) for name in self._skip):  # its towers are not parted
+            return None
+        head = SimulatedLightHead(FoldedLightHead.of(module))
+        self.blocks |= {join(path, name): block for name, block in head.blocks().items()}
+        return head
 
 
 def prepared(
@@ -214,6 +227,8 @@ class ToFused(Converter):
             self._results[module] = self._simulated_layer(module, path)
         elif module not in self._results and isinstance(module, SimulatedSegmentationHead):
             self._results[module] = self._simulated_head(module, path)
+        elif module not in self._results and isinstance(module, SimulatedLightHead):
+            self._results[module] = self._simulated_light_head(module, path)
         elif module not in self._results and isinstance(module, SimulatedBlock):
             self._results[module] = self._simulated(module, path)
         return super().convert(module, path)
@@ -250,6 +265,22 @@ class ToFused(Converter):
         result = head.fused(self._dtype if path in self._stays else torch.int8)
         self.entries.append(Entry(path, head.last.kind, dtype=name_of(result.dtype)))
         return result
+
+    def _simulated_light_head(self, head: SimulatedLightHead, path: str) -> FusedLightHead:
+        towers = [
+            [
+                [
+                    self._simulated(block, join(path, f"{name}.{layer}.{level}"))
+                    for level, block in enumerate(levels)
+                ]
+                for layer, levels in enumerate(head.get_submodule(name))
+            ]
+            for name in ("class_tower", "box_tower")
+        ]
+        outputs = head.fused_outputs(self._dtype)
+        for name, block in outputs.items():
+            self.entries.append(Entry(join(path, name), block.kind, dtype=name_of(block.dtype)))
+        return FusedLightHead(*towers, *outputs.values())
 
 
 def keeps_by_structure(network: nn.Module) -> bool:
