@@ -83,7 +83,9 @@ MapType coarse_type(const PackedHeader& header) {
 MapType output_type(const PackedHeader& header) {
   if (element_of(header) != Element::kI8) return {element_of(header)};
   if (kind_of(header).writes_floats()) return {};
-  const bool relu = header.kind == static_cast<int32_t>(PackedKind::kStem);
+  const auto kind = static_cast<PackedKind>(header.kind);
+  const bool relu = kind == PackedKind::kStem || (kind == PackedKind::kInvertedResidual &&
+                                                  (header.flags & kPackedWritesRelu) != 0);
   return {Element::kI8, quantized_numbers(header).output_scale, relu ? kLeastQuantized : 0};
 }
 

@@ -53,6 +53,7 @@ constexpr int32_t kPackedReadsRelu = 4;       // of int8: what the block reads i
 constexpr int32_t kPackedPadsSame = 8;        // as TensorFlow's "same"; see WindowAxis
 constexpr int32_t kPackedAverages = 16;       // the pool has means, not the greatest numbers
 constexpr int32_t kPackedCountsPadding = 32;  // in those means
+constexpr int32_t kPackedWritesRelu = 64;     // of int8: what the inverted residual writes is, too
 
 inline Element element_of(const PackedHeader& header) {
   return header.version < 3 ? Element::kF32 : static_cast<Element>(header.element);

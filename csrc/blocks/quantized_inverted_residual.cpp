@@ -51,6 +51,7 @@ class Project final : public BandedFilter::Consumer {
     args.input.stride = filtered.stride;
     args.weights = project_;
     args.output = {after(output_, first, Element::kI8), out, Element::kI8};
+    args.zero = output_type(packed_).zero;
     if (residual_) {
       args.residual = input_ == nullptr
                           ? quantized_residual(chunk)
@@ -131,6 +132,7 @@ class ProjectQuads final : public QuadFilter::Consumer {
     args.input = chunk.filtered;
     args.input_quads = true;
     args.output = {after(output_, first, Element::kI8), out, Element::kI8};
+    args.zero = output_type(packed_).zero;
     if (residual_) {
       args.residual = input_ == nullptr
                           ? chunk.unfiltered

@@ -57,22 +57,6 @@ class Letterbox:
         """The image resized to a size, whatever its ratio: there is no padding."""
         return cls(image, size, size)
 
-    @classmethod
-    def within(cls, image: Size, shorter: int, longer: int, multiple: int = 1) -> Letterbox:
-        """The image with a shorter side of `shorter`, or a longer one of `longer` if that is less.
-
-        The input is its size, rounded up to a multiple.
-        """
-        height, width = _size("image", image)
-        shorter, longer = _size("sides", (shorter, longer))
-        if max(height, width) * shorter <= longer * min(height, width):
-            target, side = shorter, min(height, width)
-        else:
-            target, side = longer, max(height, width)
-        scaled = _rounded(height * target, side), _rounded(width * target, side)
-        rows, columns = (-(-side // multiple) * multiple for side in scaled)
-        return cls(image, scaled, (rows, columns))
-
     def place(self, image: Tensor, fill: float | Sequence[float] = 0) -> Tensor:
         """The network's input: the image resized bilinearly, with antialiasing, and padded.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seaformer_kernels.data.objects import Objects, pairwise_iou
 from seaformer_kernels.evaluate import sharding
+from seaformer_kernels.evaluate.row_list import RowList
 from seaformer_kernels.models import Detections
 
 NEEDS_COCO_EVAL = "Average precision needs faster-coco-eval: pip install 'seaformer-kernels[train]'"
@@ -55,9 +56,6 @@ class DetectionMetrics:
         num_classes: how many classes; labels are 0..num_classes - 1.
         names: of the classes.
 
-    Attributes:
-        counts: float64 [N, 9] on the CPU: a row for each object that was found or is there.
-
     Raises:
         ValueError: num_classes is not positive, or names are not as many.
     """
@@ -69,11 +67,20 @@ class DetectionMetrics:
             raise ValueError(f"Expected {num_classes} names of classes, got {len(names)}.")
         self.num_classes = num_classes
         self.names = None if names is None else tuple(names)
-        self.counts = torch.zeros(0, _COLUMNS, dtype=torch.float64)
+        self.reset()
+
+    @property
+    def counts(self) -> Tensor:
+        """float64 [N, 9] on the CPU: a row for each object that was found or is there."""
+        return self._rows.joined()
+
+    @counts.setter
+    def counts(self, rows: Tensor) -> None:
+        self._rows = RowList(rows)
 
     def update(self, found: Detections, truth: Objects) -> None:
         """Adds an image; `truth.image` tells it from others. Errors as of `count`."""
-        self.counts = torch.cat([self.counts, self.count(found, truth)])
+        self._rows.append(self.count(found, truth))
 
     def count(self, found: Detections, truth: Objects) -> Tensor:
         """The rows that an `update` adds.
@@ -106,7 +113,7 @@ class DetectionMetrics:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self.counts = self.counts[:0]
+        self.counts = torch.zeros(0, _COLUMNS, dtype=torch.float64)
 
     def compute(self) -> DetectionResult:
         """The metrics of all images so far.

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from seaformer_kernels._files import write_whole
 from seaformer_kernels.evaluate import sharding
+from seaformer_kernels.evaluate.row_list import RowList
 
 _FORMAT = "seaformer evaluate, 1"
 
@@ -23,29 +23,45 @@ class StateError(ValueError):
     """A file that is not the state of this evaluation."""
 
 
-@dataclass
 class Tally:
     """What was counted so far.
 
-    Attributes:
+    Args:
         counts: by engine, those of its metrics.
+
+    Attributes:
         differing: by engine, how many labels are not the first engine's.
         compared: how many labels there are.
         scores: of the images that are done, by name; the first engine's.
         rows: whether counts are rows, of which more images have more; else they are added.
     """
 
-    counts: dict[str, Tensor]
-    differing: dict[str, int]
-    compared: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
-    rows: bool = False
+    def __init__(
+        self,
+        counts: Mapping[str, Tensor],
+        differing: dict[str, int],
+        compared: int = 0,
+        scores: dict[str, float] | None = None,
+        rows: bool = False,
+    ):
+        self._counts = {name: RowList(own) for name, own in counts.items()}
+        self.differing = differing
+        self.compared = compared
+        self.scores = {} if scores is None else scores
+        self.rows = rows
+
+    @property
+    def counts(self) -> dict[str, Tensor]:
+        """By engine, those of its metrics."""
+        return {name: own.joined() for name, own in self._counts.items()}
 
     def add(self, other: Tally) -> None:
         """Adds what was counted on other images, by the same engines."""
         for name, counts in other.counts.items():
-            mine = self.counts[name]
-            self.counts[name] = torch.cat([mine, counts]) if self.rows else mine + counts
+            if self.rows:
+                self._counts[name].append(counts)
+            else:
+                self._counts[name] = RowList(self._counts[name].joined() + counts)
             self.differing[name] += other.differing[name]
         self.compared += other.compared
         self.scores |= other.scores

@@ -16,7 +16,7 @@ from seaformer_kernels.fused.inverted_residual import (
     FusedInvertedResidual,
 )
 from seaformer_kernels.fused.labels import UpsampledLabels
-from seaformer_kernels.fused.light_head import FusedLightHead
+from seaformer_kernels.fused.light_head import FoldedLightHead, FusedLightHead
 from seaformer_kernels.fused.loading import SelfDescribing
 from seaformer_kernels.fused.mlp import FusedMlp, folded_mlp
 from seaformer_kernels.fused.pointwise import FusedPointwise
@@ -30,6 +30,7 @@ __all__ = [
     "Folded",
     "FoldedInvertedResidual",
     "FoldedLastFusion",
+    "FoldedLightHead",
     "FoldedSeaAttention",
     "FoldedSqueezeExcite",
     "FusedBlock",

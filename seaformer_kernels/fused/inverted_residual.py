@@ -162,8 +162,9 @@ class FusedInvertedResidual(FusedBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.dtype == torch.int8:
-            q = enter_int8(x, self.packed, self._facts["packed"]["input"])
-            return leave_int8(self._run(q), self.packed)
+            facts = self._facts["packed"]
+            q = enter_int8(x, self.packed, facts["input"])
+            return leave_int8(self._run(q), self.packed, facts.get("output", "none"))
         return self._run(self.in_dtype(x))
 
     def _run(self, x: Tensor) -> Tensor:

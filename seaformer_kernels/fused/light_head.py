@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,34 @@ from seaformer_kernels.fused.folding import Folded, check_conv, fold
 from seaformer_kernels.fused.inverted_residual import FoldedInvertedResidual, FusedInvertedResidual
 from seaformer_kernels.fused.pointwise import FusedPointwise
 from seaformer_kernels.modules.retina_head import LightHead, Maps, classes_and_boxes, shared_towers
+
+
+@dataclass(frozen=True)
+class FoldedLightHead:
+    """The convolutions of a `LightHead`, batch norms folded in.
+
+    Attributes:
+        class_tower, box_tower: for each layer, the block of each level.
+        class_out, box_out: the convolutions behind them.
+    """
+
+    class_tower: list[list[FoldedInvertedResidual]]
+    box_tower: list[list[FoldedInvertedResidual]]
+    class_out: Folded
+    box_out: Folded
+
+    @classmethod
+    def of(cls, head: nn.Module) -> FoldedLightHead:
+        """Raises Unservable unless there are kernels for the head."""
+        check_forward(head, LightHead)
+        for conv in head.class_out, head.box_out:
+            _check_convolution(conv)
+        return cls(
+            [_levels(layer) for layer in head.class_tower],
+            [_levels(layer) for layer in head.box_tower],
+            fold(head.class_out),
+            fold(head.box_out),
+        )
 
 
 class FusedLightHead(nn.Module):
@@ -52,32 +81,31 @@ class FusedLightHead(nn.Module):
     @classmethod
     def of(cls, head: LightHead, *, dtype: torch.dtype = torch.float32) -> FusedLightHead:
         """The fused form of a plain head, in this type."""
-        check_forward(head, LightHead)
+        folded = FoldedLightHead.of(head)
         towers = [
-            [_levels(layer, dtype) for layer in tower]
-            for tower in (head.class_tower, head.box_tower)
+            [
+                [FusedInvertedResidual.from_folded(block, dtype=dtype) for block in levels]
+                for levels in tower
+            ]
+            for tower in (folded.class_tower, folded.box_tower)
         ]
-        outputs = []
-        for conv in head.class_out, head.box_out:
-            _check_convolution(conv)
-            outputs.append(FusedPointwise.from_folded(fold(conv), dtype=dtype))
-        return cls(*towers, *outputs)
+        outputs = (folded.class_out, folded.box_out)
+        return cls(*towers, *(FusedPointwise.from_folded(out, dtype=dtype) for out in outputs))
 
     def forward(self, levels: Sequence[Tensor]) -> Maps:
         return classes_and_boxes(self.graph.run(self, *levels))
 
 
-def _levels(layer: nn.Module, dtype: torch.dtype) -> list[FusedInvertedResidual]:
+def _levels(layer: nn.Module) -> list[FoldedInvertedResidual]:
     """The block of each level, of one layer."""
     _check_convolution(layer.depthwise, kernel_size=3, depthwise=True)
     _check_convolution(layer.pointwise)
     blocks = []
     for norms in zip(layer.depthwise_norm, layer.pointwise_norm, strict=True):
         depthwise, pointwise = map(_normed, (layer.depthwise, layer.pointwise), norms)
-        folded = FoldedInvertedResidual(
-            None, depthwise, pointwise, 3, 1, depthwise_activation="relu", project_activation="relu"
+        blocks.append(
+            FoldedInvertedResidual(None, depthwise, pointwise, 3, 1, project_activation="relu")
         )
-        blocks.append(FusedInvertedResidual.from_folded(folded, False, dtype=dtype))
     return blocks
 
 

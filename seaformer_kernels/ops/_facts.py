@@ -14,6 +14,7 @@ from seaformer_kernels.ops._packed import (
     EXPANDS,
     PADS_SAME,
     READS_RELU,
+    WRITES_RELU,
     Activation,
     Kind,
     check_buffer,
@@ -57,13 +58,15 @@ def packed_facts(packed: Tensor) -> Facts:
             if name != "flags":
                 del facts[name]
         facts |= {name: str(value) for name, value in vars(Window.of(header)).items()}
-    elif not header.flags & ~(EXPANDS | READS_RELU | PADS_SAME):
+    elif not header.flags & ~(EXPANDS | READS_RELU | WRITES_RELU | PADS_SAME):
         del facts["flags"]
         if header.flags & PADS_SAME:
             facts["padding"] = "same"
         facts["expansion"] = "yes" if header.flags & EXPANDS else "no"
         if header.dtype == torch.int8:
             facts["input"] = "relu" if header.flags & READS_RELU else "none"
+            if header.flags & WRITES_RELU:
+                facts["output"] = "relu"
     return facts
 
 

@@ -40,6 +40,7 @@ READS_RELU = 4  # a flag: the zero point of the int8 input is that behind a ReLU
 PADS_SAME = 8  # a flag: padding is TensorFlow's "same"
 AVERAGES = 16  # a flag: the pool has means, not the greatest numbers
 COUNTS_PADDING = 32  # a flag: in those means
+WRITES_RELU = 64  # a flag: the zero point of an inverted residual's int8 output is that, too
 POSITIONS = 16  # learned ones of an axis
 
 

@@ -16,6 +16,7 @@ from seaformer_kernels.ops._packed import (
     EXPANDS,
     PADS_SAME,
     READS_RELU,
+    WRITES_RELU,
     Activation,
     Header,
     Kind,
@@ -128,7 +129,8 @@ def _plain_int8(x: Tensor, header: Header, packed: Tensor, residual: bool) -> Te
     added = _int8.scaled(given, int(scales[2])) if residual else None
     project = _int8.unpack_layer(*sections[1], zero)
     sums = _int8.pointwise(y, project)
-    return _maps.channels_last(_int8.requantize(sums, project.multiplier, 0, added))
+    zero = _int8.LEAST if header.flags & WRITES_RELU else 0
+    return _maps.channels_last(_int8.requantize(sums, project.multiplier, zero, added))
 
 
 _inverted_residual = register(
@@ -228,6 +230,7 @@ def pack_int8_inverted_residual(
     input_activation: str = "none",
     expand_activation: str = "relu",
     depthwise_activation: str = "relu",
+    output_activation: str = "none",
 ) -> Tensor:
     """Packed weights for `inverted_residual` of int8 maps.
 
@@ -243,6 +246,7 @@ def pack_int8_inverted_residual(
         stride: of the depthwise convolution, 1 or 2.
         input_activation, expand_activation, depthwise_activation: "none", "relu" or "relu6", behind
             which the input, the expansion and the depthwise convolution are.
+        output_activation: likewise, behind which the output is, with the residual added.
 
     Returns:
         A uint8 tensor, the same for every instruction set.
@@ -253,16 +257,16 @@ def pack_int8_inverted_residual(
             beyond the limits, within which sums are exact.
     """
     op = "pack_int8_inverted_residual"
-    names = (input_activation, expand_activation, depthwise_activation)
+    names = (input_activation, expand_activation, depthwise_activation, output_activation)
     given = [Activation.of(op, name, Activation.RELU6) for name in names]
-    zero_in, zero_expanded, zero_hidden = map(_int8.zero_point, given)
+    zero_in, zero_expanded, zero_hidden, zero_out = map(_int8.zero_point, given)
     if expand is None:
         zero_expanded = zero_in
     else:
         _int8.check_layer(op, "expand", expand, (None, None, 1, 1), zero_in, zero_expanded)
     _int8.check_layer(op, "depthwise", depthwise, (None, 1, None, None), zero_expanded, zero_hidden)
     hidden = len(depthwise.weight)
-    _int8.check_layer(op, "project", project, (None, hidden, 1, 1), zero_hidden, 0)
+    _int8.check_layer(op, "project", project, (None, hidden, 1, 1), zero_hidden, zero_out)
     if expand is not None and len(expand.weight) != hidden:
         raise ValueError(
             f"{op}: expected as many outputs of the expansion as channels behind it, got "
@@ -276,13 +280,13 @@ def pack_int8_inverted_residual(
         )
     weights = (None if expand is None else expand.weight, depthwise.weight, project.weight)
     element = code_of(op, torch.int8, WITH_INT8)
-    _, expanded, filtered = given
+    _, expanded, filtered, _ = given
     header = _header(op, *weights, stride, expanded, filtered, element)
-    if zero_in:
-        header = dataclasses.replace(header, flags=header.flags | READS_RELU)
+    flags = (READS_RELU if zero_in else 0) | (WRITES_RELU if zero_out else 0)
+    header = dataclasses.replace(header, flags=header.flags | flags)
     sections = [
         _int8.pack_layer(depthwise, zero_out=zero_hidden, depthwise=True),
-        _int8.pack_layer(project, zero_in=zero_hidden, zero_out=0),
+        _int8.pack_layer(project, zero_in=zero_hidden, zero_out=zero_out),
     ]
     if expand is not None:
         sections.insert(0, _int8.pack_layer(expand, zero_in=zero_in, zero_out=zero_expanded))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from seaformer_kernels.optimize.convert import read_any_element
 from seaformer_kernels.optimize.report import Entry
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 from seaformer_kernels.quantize.calibration import batches, check_options, limited
-from seaformer_kernels.quantize.convert import ToFused, prepared
+from seaformer_kernels.quantize.convert import ToFused, keeps_by_structure, prepared
 from seaformer_kernels.quantize.errors import Noise
 from seaformer_kernels.quantize.ranges import calibrate
 from seaformer_kernels.quantize.report import Int8Entry, MapRange, QuantizationReport
@@ -104,11 +103,10 @@ def quantize(
         block.bias_correction = bias_correction
     stays = {path: block.stays for path, block in blocks.items() if block.stays}
     noise = Noise(network, blocks, kept, show_progress)
+    by_structure = keeps_by_structure(network)
 
     def made(kept_out: dict[str, str]) -> tuple[nn.Module, ToFused]:
-        converter = ToFused(*given, rest, kept_out)
-        # Stays as it is for the next one.
-        return converter.convert(copy.deepcopy(network).requires_grad_(False)), converter
+        return ToFused.of(network, given, rest, kept_out, by_structure)
 
     evaluated: list[tuple[int | None, float]] = []
     if evaluate is not None:

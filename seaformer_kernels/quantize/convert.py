@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
@@ -12,8 +13,10 @@ from seaformer_kernels.data import IMAGENET_MEAN, IMAGENET_STD
 from seaformer_kernels.fused import (
     FoldedInvertedResidual,
     FoldedLastFusion,
+    FoldedLightHead,
     FoldedSeaAttention,
     FusedBlock,
+    FusedLightHead,
     FusedSeaAttention,
     Unservable,
     check_forward,
@@ -24,6 +27,7 @@ from seaformer_kernels.fused import (
 from seaformer_kernels.modules import (
     FusionGate,
     InvertedResidual,
+    LightHead,
     Mlp,
     SeaLayer,
     SegmentationHead,
@@ -32,8 +36,9 @@ from seaformer_kernels.modules import (
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.optimize.checks import copied
 from seaformer_kernels.optimize.convert import Converter
-from seaformer_kernels.optimize.paths import is_part
+from seaformer_kernels.optimize.paths import is_part, join
 from seaformer_kernels.optimize.report import Entry
+from seaformer_kernels.optimize.structure.probe import does_the_same
 from seaformer_kernels.quantize.calibration import Normalisation
 from seaformer_kernels.quantize.simulate import (
     Map,
@@ -48,6 +53,7 @@ from seaformer_kernels.quantize.simulate_gated import (
     SimulatedSeaAttention,
     SimulatedSegmentationHead,
 )
+from seaformer_kernels.quantize.simulate_light_head import SimulatedLightHead
 
 
 class Simulator:
@@ -98,6 +104,8 @@ class Simulator:
             return SimulatedSeaLayer(attn, mlp)
         if isinstance(module, SegmentationHead):
             return self._head(module, path)
+        if isinstance(module, LightHead):
+            return self._light_head(module, path)
         if isinstance(module, FusionGate):
             self.blocks[path] = gate = SimulatedFusionGate(*folded_gate(module))
             return gate
@@ -135,6 +143,13 @@ class Simulator:
         last = SimulatedLastFusion(folded, module.dropout)
         self.blocks[path] = last
         return SimulatedSegmentationHead(last, converted)
+
+    def _light_head(self, module: LightHead, path: str) -> nn.Module | None:
+        if any(is_part(name, path) for name in self._skip):  # its towers are not parted
+            return None
+        head = SimulatedLightHead(FoldedLightHead.of(module))
+        self.blocks |= {join(path, name): block for name, block in head.blocks().items()}
+        return head
 
 
 def prepared(
@@ -189,11 +204,31 @@ class ToFused(Converter):
         super().__init__(mean, std, rest)
         self._stays = stays
 
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        normalisation: tuple[Sequence[float] | None, Sequence[float] | None],
+        rest: torch.dtype,
+        stays: dict[str, str],
+        by_structure: bool = True,
+    ) -> tuple[nn.Module, ToFused]:
+        """The fused form of a network, which stays as it is, and what keeps account of it.
+
+        Args:
+            by_structure: whether what is no block of ours is looked for, too.
+        """
+        converter = cls(*normalisation, rest, stays)
+        module = converter.convert(copy.deepcopy(network).requires_grad_(False))
+        return (converter.convert_by_structure(module) if by_structure else module), converter
+
     def convert(self, module: nn.Module, path: str = "") -> nn.Module:
         if module not in self._results and isinstance(module, SimulatedSeaLayer):
             self._results[module] = self._simulated_layer(module, path)
         elif module not in self._results and isinstance(module, SimulatedSegmentationHead):
             self._results[module] = self._simulated_head(module, path)
+        elif module not in self._results and isinstance(module, SimulatedLightHead):
+            self._results[module] = self._simulated_light_head(module, path)
         elif module not in self._results and isinstance(module, SimulatedBlock):
             self._results[module] = self._simulated(module, path)
         return super().convert(module, path)
@@ -230,6 +265,37 @@ class ToFused(Converter):
         result = head.fused(self._dtype if path in self._stays else torch.int8)
         self.entries.append(Entry(path, head.last.kind, dtype=name_of(result.dtype)))
         return result
+
+    def _simulated_light_head(self, head: SimulatedLightHead, path: str) -> FusedLightHead:
+        towers = [
+            [
+                [
+                    self._simulated(block, join(path, f"{name}.{layer}.{level}"))
+                    for level, block in enumerate(levels)
+                ]
+                for layer, levels in enumerate(head.get_submodule(name))
+            ]
+            for name in ("class_tower", "box_tower")
+        ]
+        outputs = head.fused_outputs(self._dtype)
+        for name, block in outputs.items():
+            self.entries.append(Entry(join(path, name), block.kind, dtype=name_of(block.dtype)))
+        return FusedLightHead(*towers, *outputs.values())
+
+
+def keeps_by_structure(network: nn.Module) -> bool:
+    """Whether a network with simulated blocks is the same once its other parts are fused, too.
+
+    It is tried in float32, as `optimize` tries what it makes of a model.
+    """
+    plain = copy.deepcopy(network)
+    blocks = {path: m for path, m in plain.named_modules() if isinstance(m, SimulatedBlock)}
+    for block in blocks.values():
+        block.simulating = False
+        if isinstance(block, SimulatedStem):
+            block.normalise_with(None, None)
+    module, converter = ToFused.of(plain, (None, None), torch.float32, dict.fromkeys(blocks, ""))
+    return not converter.found_by_structure or does_the_same(plain, module) is not False
 
 
 class _WithResidual(nn.Module):

@@ -241,7 +241,7 @@ class SimulatedBlock(nn.Module):
 
 
 class SimulatedInvertedResidual(SimulatedBlock):
-    """An `InvertedResidual`, or an `Mlp` with or without the residual of its layer.
+    """An `InvertedResidual`, an `Mlp` with or without the residual of its layer, or the like.
 
     Args:
         folded: its convolutions.
@@ -265,7 +265,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
         )
         self.hidden = Map(folded.depthwise_activation)
         self.project = Convolution(folded.project)
-        self.output = Map()
+        self.output = Map(folded.project_activation)
 
     def forward(self, x: Tensor) -> Tensor:
         self._know_ranges(x)
@@ -281,7 +281,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
             y = _rounded_to(y, scale) + self._residual(x, scale)
         elif self.residual:
             y = x + y
-        return self._passed("output", y)
+        return self._passed("output", _ACTIVATIONS[self.output.activation](y))
 
     def _layer(self, conv: Convolution, x: Tensor, of: Map, name: str) -> Tensor:
         out: Map = getattr(self, name)
@@ -325,6 +325,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
             stride,
             self.expanded.activation if expands else "none",
             self.hidden.activation,
+            self.output.activation,
         )
 
     def _packed(self) -> Tensor:
@@ -346,6 +347,7 @@ class SimulatedInvertedResidual(SimulatedBlock):
             input_activation=self.input.activation,
             expand_activation=self.expanded.activation if expand else "none",
             depthwise_activation=self.hidden.activation,
+            output_activation=self.output.activation,
         )
 
 

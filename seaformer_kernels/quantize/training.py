@@ -16,7 +16,7 @@ from seaformer_kernels.optimize.checks import check_model, normalisation
 from seaformer_kernels.optimize.convert import read_any_element
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 from seaformer_kernels.quantize.calibration import batches, check_options, limited
-from seaformer_kernels.quantize.convert import ToFused, link, prepared
+from seaformer_kernels.quantize.convert import ToFused, keeps_by_structure, link, prepared
 from seaformer_kernels.quantize.ranges import calibrate, settle
 from seaformer_kernels.quantize.report import QuantizationReport
 from seaformer_kernels.quantize.simulate import SimulatedBlock, SimulatedStem
@@ -120,8 +120,7 @@ def convert(
             block.normalise_with(*given)
         settle(op, path, block)  # weights may have outgrown the limits
     stays = {path: block.stays for path, block in blocks.items() if block.stays}
-    converter = ToFused(*given, rest, stays)
-    module = converter.convert(network)
+    module, converter = ToFused.of(network, given, rest, stays, keeps_by_structure(network))
     report = QuantizationReport(tuple(converter.entries))
     if rest != torch.float32:
         read_any_element(module)

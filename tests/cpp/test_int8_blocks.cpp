@@ -33,7 +33,7 @@ struct Case {
   int32_t in, hidden, out, kernel_size, stride;
   bool expands, residual;
   Activation expand_activation = Activation::kRelu, activation = Activation::kRelu;
-  bool reads_relu = false;
+  bool reads_relu = false, writes_relu = false;
 };
 
 constexpr int32_t kRatio = 5001;  // of a residual
@@ -48,12 +48,13 @@ class InvertedResidual {
         packer_(header(), {0.5f, 0.25f, c.residual ? float(kRatio) : 0, {}}, side) {
     if (c.expands) packer_.pointwise(expand_, zero_in(), zero_point(c.expand_activation));
     packer_.depthwise(depthwise_, c.kernel_size, zero_point(c.activation));
-    packer_.pointwise(project_, zero_point(c.activation), 0);
+    packer_.pointwise(project_, zero_point(c.activation), zero_out());
   }
   const PackedHeader& packed() const { return packer_.checked(); }
   int zero_in() const { return c_.reads_relu ? -128 : 0; }
+  int zero_out() const { return c_.writes_relu ? -128 : 0; }
 
-  // Of the input less its zero point.
+  // Less its zero point, of the input less its own.
   Map expected(const Map& input) const {
     const Map map =
         c_.expands ? pointwise(expand_, input, zero_point(c_.expand_activation)) : input;
@@ -68,7 +69,7 @@ class InvertedResidual {
         }
         double q = std::nearbyint(double(sum) * double{project_.multiplier[n]});
         if (c_.residual) q += scaled_quantized(input[p / c_.hidden * c_.in + n], kRatio);
-        output.push_back(RandomLayer::clamped(q));
+        output.push_back(RandomLayer::clamped(q + zero_out()) - zero_out());
       }
     }
     return output;
@@ -80,7 +81,8 @@ class InvertedResidual {
     h.kernel_size = c_.kernel_size, h.stride = c_.stride;
     h.expand_activation = static_cast<int32_t>(c_.expand_activation);
     h.depthwise_activation = static_cast<int32_t>(c_.activation);
-    h.flags = (c_.expands ? kPackedExpands : 0) | (c_.reads_relu ? kPackedReadsRelu : 0);
+    h.flags = (c_.expands ? kPackedExpands : 0) | (c_.reads_relu ? kPackedReadsRelu : 0) |
+              (c_.writes_relu ? kPackedWritesRelu : 0);
     return h;
   }
 
@@ -167,6 +169,19 @@ TEST(int8_inverted_residual_is_exact) {
       {{1, 4, 900}, 3, 300, 3, 5, 1, true, true},  // in strips
       {{1, 5, 901}, 3, 290, 3, 3, 2, true, false},
       {{1, 7, 7}, 6, 6, 6, 3, 1, false, true, Activation::kNone, Activation::kRelu, true},
+      {{2, 9, 11},
+       19,
+       19,
+       35,
+       3,
+       1,
+       false,
+       false,
+       Activation::kNone,
+       Activation::kRelu,
+       true,
+       true},
+      {{1, 6, 31}, 8, 20, 8, 5, 1, true, true, Activation::kRelu, Activation::kRelu, false, true},
   };
   test::on_every_isa([&] {
     for (const Case& c : cases) {
@@ -189,7 +204,7 @@ TEST(int8_inverted_residual_is_exact) {
           Bytes workspace(align_up(kind.workspace(call, threads)), Against::kEnd);
           kind.run(call, {{}, input.data(), nullptr, output.data(), nullptr, workspace.data()},
                    test::Threads(threads));
-          compare(expected, output, 0, "inverted residual");
+          compare(expected, output, block.zero_out(), "inverted residual");
         }
       }
     }

@@ -210,8 +210,7 @@ def test_encoding_undoes_decoding():
         (Letterbox.fit((333, 100), (64, 96)), (64, 19), (64, 96)),
         (Letterbox.fit((1, 5000), (320, 320)), (1, 320), (320, 320)),
         (Letterbox.stretch((100, 200), (320, 320)), (320, 320), (320, 320)),
-        (Letterbox.within((480, 640), 800, 1333, 32), (800, 1067), (800, 1088)),
-        (Letterbox.within((300, 1000), 800, 1333), (400, 1333), (400, 1333)),
+        (Letterbox((480, 640), (800, 1067), (800, 1088)), (800, 1067), (800, 1088)),
     ],
 )
 def test_boxes_go_there_and_back(box, scaled, size):

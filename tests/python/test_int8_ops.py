@@ -48,15 +48,16 @@ def clamped(q: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("expands", [True, False])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "residual", "activations", "reads"),
+    ("kernel", "stride", "residual", "activations", "reads", "writes"),
     [
-        (3, 1, True, ("relu", "relu"), "none"),
-        (3, 2, False, ("none", "relu6"), "relu"),
-        (5, 1, True, ("relu6", "none"), "relu"),
-        (5, 2, False, ("relu", "relu"), "none"),
+        (3, 1, True, ("relu", "relu"), "none", "none"),
+        (3, 2, False, ("none", "relu6"), "relu", "none"),
+        (5, 1, True, ("relu6", "none"), "relu", "none"),
+        (5, 2, False, ("relu", "relu"), "none", "relu"),
+        (3, 1, True, ("relu", "relu"), "relu", "relu"),
     ],
 )
-def test_a_block_is_exact(expands, kernel, stride, residual, activations, reads):
+def test_a_block_is_exact(expands, kernel, stride, residual, activations, reads, writes):
     channels, hidden = 18, 35 if expands else 18
     expand = layer(hidden, channels, 1, 1, seed=1) if expands else None
     depthwise = layer(hidden, 1, kernel, kernel, seed=2)
@@ -72,6 +73,7 @@ def test_a_block_is_exact(expands, kernel, stride, residual, activations, reads)
         input_activation=reads,
         expand_activation=activations[0],
         depthwise_activation=activations[1],
+        output_activation=writes,
     )
     x = torch.randint(-128, 128, (1, channels, 5, 6), dtype=torch.int8)
     zero = ZERO[reads]
@@ -81,7 +83,7 @@ def test_a_block_is_exact(expands, kernel, stride, residual, activations, reads)
         y = clamped(exact(y, expand, zero, stride=1, depthwise=False)) - zero
     zero = ZERO[activations[1]]
     y = clamped(exact(y, depthwise, zero, stride=stride, depthwise=True)) - zero
-    y = exact(y, project, 0, stride=1, depthwise=False)
+    y = exact(y, project, ZERO[writes], stride=1, depthwise=False)
     if residual:
         y = y + ((given * 8 * 3000 + (1 << 14)) >> 15)
     found = plain_block(x, packed, channels, kernel, stride, residual)

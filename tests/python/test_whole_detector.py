@@ -10,6 +10,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from test_detector import mini
 from test_native import needs_program, run
 
 import seaformer_kernels as sk
@@ -76,6 +77,42 @@ def test_maps_and_objects_are_those_of_its_ops(head, dtype):
         assert_equal_objects(whole.predict(x, score_threshold=0.2), wanted)
         size = {"size": (80, 96), "max_detections": 7, "iou_threshold": 0.3}
         assert_equal_objects(whole.predict(x, **size), steps.predict(x, **size))
+
+
+@pytest.mark.parametrize("head", ["retina", "light"])
+def test_int8_is_one_op_whose_outputs_are_float(head, tmp_path):
+    model = mini(head)
+    images = [pixels(3, 64, 64, seed=seed) for seed in range(8)]
+    steps, whole = (
+        sk.quantize(
+            model, images, mean=MEAN, std=STD, whole_graph=whole_graph, show_progress=False
+        )
+        for whole_graph in (False, True)
+    )
+    x = pixels(2, 3, 70, 93, seed=20)
+    assert_equal_maps(whole(x), steps(x))
+    assert_equal_objects(
+        whole.predict(x, score_threshold=0.01), steps.predict(x, score_threshold=0.01)
+    )
+    exact = sk.optimize(model, MEAN, STD)(x)
+    for got, wanted in zip((*steps(x)[0], *steps(x)[1]), (*exact[0], *exact[1]), strict=True):
+        assert got.dtype == torch.float32
+        noise_of = (got - wanted).std() / wanted.std()
+        assert noise_of < 0.3
+    dtypes = {entry.path: entry.dtype for entry in steps.report().entries}
+    assert {dtypes[f"head.{name}_out"] for name in ("class", "box")} == {"float32"}
+    assert dtypes["neck.lateral.0"] == dtypes["neck.extra"] == "float32"
+    towers = {dtype for path, dtype in dtypes.items() if path.startswith("head.class_tower")}
+    assert towers == {"int8" if head == "light" else "float32"}
+    assert not steps.report().plain
+    assert sk.export_native(whole, tmp_path / "model.sfm").task == "detection"
+
+
+def test_int8_leaves_a_head_that_is_skipped():
+    images = [pixels(3, 64, 64, seed=seed) for seed in range(8)]
+    kept = sk.quantize(mini("light"), images, skip=["head.box_tower"], show_progress=False)
+    dtypes = {entry.path: entry.dtype for entry in kept.report().entries}
+    assert dtypes["head"] == "float32"
 
 
 def test_objects_are_those_of_plain_pytorch():
