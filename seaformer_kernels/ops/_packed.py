@@ -40,6 +40,7 @@ READS_RELU = 4  # a flag: the zero point of the int8 input is that behind a ReLU
 PADS_SAME = 8  # a flag: padding is TensorFlow's "same"
 AVERAGES = 16  # a flag: the pool has means, not the greatest numbers
 COUNTS_PADDING = 32  # a flag: in those means
+BY_WINOGRAD = 64  # a flag: weights of a convolution are transformed for F(2x2, 3x3)
 POSITIONS = 16  # learned ones of an axis
 
 
@@ -538,6 +539,8 @@ def _upsampling_head_sections(h: Header) -> list[Section]:
 
 
 def _convolution_sections(h: Header) -> list[Section]:
+    if h.flags & BY_WINOGRAD:
+        return [Section(h.out_channels, h.in_channels)] * 16
     return [Section(h.out_channels, h.kernel_size * h.heads * h.in_channels)]
 
 
@@ -639,6 +642,9 @@ _KINDS: dict[int, _Facts] = {
     ),
     Kind.CONVOLUTION: _Facts(
         _convolution_sections,
-        values={"expand_activation": _ACTIVATIONS, "flags": (0, PADS_SAME)},
+        values={
+            "expand_activation": _ACTIVATIONS,
+            "flags": (0, PADS_SAME, BY_WINOGRAD, PADS_SAME | BY_WINOGRAD),
+        },
     ),
 }
