@@ -6,10 +6,12 @@
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
 #include "blocks/section_reader.h"
+#include "blocks/winograd.h"
 #include "core/pixels.h"
 #include "core/require.h"
 #include "core/workspace.h"
 #include "kernels/pointwise/variants.h"
+#include "kernels/winograd/winograd.h"
 
 namespace seaformer {
 namespace {
@@ -86,6 +88,14 @@ bool is_pointwise(const Window& window) {
   return trivial(window.rows) && trivial(window.columns);
 }
 
+// With stride and dilation 1.
+bool is_3x3(const Window& window) {
+  const auto is_3 = [](const WindowAxis& axis) {
+    return axis.size == 3 && axis.stride == 1 && axis.dilation == 1;
+  };
+  return is_3(window.rows) && is_3(window.columns);
+}
+
 // Output pixels whose patches are gathered at once: those that stay in a cache of 64 KB.
 int64_t chunk(int64_t patch_bytes) {
   return std::max<int64_t>((64 << 10) / patch_bytes / kGrain, 1) * kGrain;
@@ -103,6 +113,7 @@ WorkerScratch take_scratch(int64_t patch_bytes, int64_t workers, Carver& carver)
 
 std::size_t convolution_workspace(const MapShape& shape, const PackedHeader& packed,
                                   int64_t threads) {
+  if (by_winograd(packed)) return winograd_workspace(shape, packed, threads);
   if (is_pointwise(window_of(packed))) return 0;
   Carver carver(nullptr);
   take_scratch(Patches(shape, packed, nullptr).bytes(), threads, carver);
@@ -111,6 +122,10 @@ std::size_t convolution_workspace(const MapShape& shape, const PackedHeader& pac
 
 void convolution(const MapShape& shape, const PackedHeader& packed, const void* input, void* output,
                  void* workspace, const Parallel& parallel) {
+  if (by_winograd(packed)) {
+    return winograd_convolution(shape, packed, static_cast<const float*>(input),
+                                static_cast<float*>(output), workspace, parallel);
+  }
   const Element element = element_of(packed);
   const PointwiseKernel& kernel = pointwise_kernel(element);
   const Window window = window_of(packed);
@@ -146,16 +161,27 @@ void convolution(const MapShape& shape, const PackedHeader& packed, const void* 
 
 namespace {
 
-// Sections: pointwise(taps * in, out), inputs by rows and columns of the window.
+// Sections: pointwise(taps * in, out), inputs by rows and columns of the window. By Winograd's
+// algorithm: of each of the sixteen products pointwise(in, out); number 5 has the biases, since it
+// counts once in each output.
 class ConvolutionKind final : public BlockKind {
  public:
   Sections sections(const PackedHeader& w) const override {
-    return Sections(w).pointwise(window_of(w).taps() * w.in_channels, w.out_channels);
+    Sections all(w);
+    if (!by_winograd(w)) return all.pointwise(window_of(w).taps() * w.in_channels, w.out_channels);
+    for (int i = 0; i < kWinogradProducts; ++i) all.pointwise(w.in_channels, w.out_channels);
+    return all;
   }
   void check(const char* op, const PackedHeader& w) const override {
     check_window(op, w);
-    require((w.flags & ~kPackedPadsSame) == 0, op, ": expected packed weights with flags 0 or ",
-            kPackedPadsSame, ", got ", w.flags);
+    require((w.flags & ~(kPackedPadsSame | kPackedByWinograd)) == 0, op,
+            ": expected packed weights with flags of ", kPackedPadsSame, " and ", kPackedByWinograd,
+            ", got ", w.flags);
+    require(!by_winograd(w) || (is_3x3(window_of(w)) && element_of(w) == Element::kF32), op,
+            ": expected packed weights of 3x3 with stride and dilation 1, float32, for Winograd's "
+            "algorithm, got ",
+            w.kernel_size, "x", kernel_width(w), " with stride ", w.stride, ", dilation ",
+            dilation(w), " and element type ", w.element);
     check_activation(op, w.expand_activation);
   }
   MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {

@@ -103,7 +103,7 @@ class Sections {
     return *this;
   }
 
-  static constexpr int kMost = 11;  // of a kind: those of SEA attention
+  static constexpr int kMost = 16;  // of a kind: those of a convolution by Winograd's algorithm
 
   Element element_;
   int count_ = 0;

@@ -16,6 +16,7 @@
 #include "kernels/squeeze_excite/variants.h"
 #include "kernels/stem/variants.h"
 #include "kernels/upsample_argmax/variants.h"
+#include "kernels/winograd/variants.h"
 
 namespace seaformer {
 namespace {
@@ -59,6 +60,7 @@ std::vector<KernelStatus> kernel_statuses() {
   add_typed(all, "squeeze_excite", kSqueezeExciteVariants);
   add_typed(all, "stem", kStemVariants);
   add(all, "upsample_argmax", kUpsampleArgmaxVariants);
+  add(all, "winograd", kWinogradVariants);
   return all;
 }
 

@@ -18,10 +18,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Infer = Callable[[Tensor], Tensor]
 
@@ -113,14 +116,19 @@ def to_onnx(model: nn.Module, image: Tensor) -> bytes:
     return file.getvalue()
 
 
-def load_onnxruntime(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
+def load_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     """ONNX Runtime on the CPU, with all its graph optimisations."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # a thread of its own would run beside what is timed
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def load_onnxruntime(model: bytes, image: Tensor, threads: int, dtype: torch.dtype) -> Infer:
+    """A session of ONNX Runtime; it takes and gives float32."""
+    session = load_session(model, threads)
     return lambda x: torch.from_numpy(session.run(None, {"image": x.numpy()})[0])
 
 

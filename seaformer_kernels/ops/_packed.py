@@ -41,6 +41,7 @@ PADS_SAME = 8  # a flag: padding is TensorFlow's "same"
 AVERAGES = 16  # a flag: the pool has means, not the greatest numbers
 COUNTS_PADDING = 32  # a flag: in those means
 WRITES_RELU = 64  # a flag: the zero point of an inverted residual's int8 output is that, too
+BY_WINOGRAD = 128  # a flag: weights of a convolution are transformed for F(2x2, 3x3)
 POSITIONS = 16  # learned ones of an axis
 
 
@@ -539,6 +540,8 @@ def _upsampling_head_sections(h: Header) -> list[Section]:
 
 
 def _convolution_sections(h: Header) -> list[Section]:
+    if h.flags & BY_WINOGRAD:
+        return [Section(h.out_channels, h.in_channels)] * 16
     return [Section(h.out_channels, h.kernel_size * h.heads * h.in_channels)]
 
 
@@ -640,6 +643,9 @@ _KINDS: dict[int, _Facts] = {
     ),
     Kind.CONVOLUTION: _Facts(
         _convolution_sections,
-        values={"expand_activation": _ACTIVATIONS, "flags": (0, PADS_SAME)},
+        values={
+            "expand_activation": _ACTIVATIONS,
+            "flags": (0, PADS_SAME, BY_WINOGRAD, PADS_SAME | BY_WINOGRAD),
+        },
     ),
 }

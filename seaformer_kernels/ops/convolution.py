@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops import _maps, _winograd
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
+    BY_WINOGRAD,
     Activation,
     Header,
     Kind,
@@ -41,7 +43,7 @@ def _fake(
     window.check("convolution")
     check_buffer("convolution", packed)
     element = code_of("convolution", x.dtype)
-    header = _header(window, x.shape[1], out_channels, element=element)
+    header = _header_of(packed, window, x.shape[1], out_channels, element)
     check_length("convolution", header, packed)
     return _maps.empty_map(x, x.shape[0], out_channels, *window.out("convolution", x))
 
@@ -56,6 +58,8 @@ def _plain(
     dilation: int,
 ) -> Tensor:
     window = Window(tuple(kernel_size), stride, tuple(padding), dilation)
+    element = code_of("convolution", x.dtype)
+    form = _header_of(packed, window, x.shape[1], out_channels, element)
     header = read_header(
         "convolution",
         Kind.CONVOLUTION,
@@ -63,10 +67,14 @@ def _plain(
         x.dtype,
         in_channels=x.shape[1],
         out_channels=out_channels,
-        **window.fields(),
+        **window.fields() | {"flags": form.flags},
     )
-    ((weight, bias),) = unpack(header, packed)
-    weight = weight.unflatten(1, (*window.size, -1)).permute(0, 3, 1, 2)  # packed by taps
+    sections = unpack(header, packed)
+    if header.flags & BY_WINOGRAD:
+        weight, bias = _winograd.restored(sections)
+    else:
+        ((weight, bias),) = sections
+        weight = weight.unflatten(1, (*window.size, -1)).permute(0, 3, 1, 2)  # packed by taps
     y = F.conv2d(window.pad(x.float()), weight, bias, stride, dilation=dilation)
     return _maps.channels_last(_maps.activate(y, header.expand_activation), x.dtype)
 
@@ -82,6 +90,16 @@ def _header(
         element=element,
         **window.fields(),
     )
+
+
+def _header_of(
+    packed: Tensor, window: Window, in_channels: int, out_channels: int, element: int
+) -> Header:
+    """That of packed weights of this length: either form, else the one of any window."""
+    direct = _header(window, in_channels, out_channels, element=element)
+    winograd = dataclasses.replace(direct, flags=direct.flags | BY_WINOGRAD)
+    served = _winograd.is_served(window, in_channels, out_channels, direct.dtype)
+    return winograd if served and packed.shape[0] == winograd.byte_length() else direct
 
 
 _convolution = register(
@@ -131,7 +149,10 @@ def pack_convolution(
     window = Window((size[0], size[1]), stride, padding_of(padding), dilation)
     window.check(op)
     header = _header(window, in_channels, out_channels, Activation.of(op, activation), element)
-    return pack(header, (weight.permute(0, 2, 3, 1), bias))
+    if not _winograd.is_served(window, in_channels, out_channels, dtype):
+        return pack(header, (weight.permute(0, 2, 3, 1), bias))
+    header = dataclasses.replace(header, flags=header.flags | BY_WINOGRAD)
+    return pack(header, *_winograd.transformed(weight, bias))
 
 
 def convolution(
@@ -145,8 +166,9 @@ def convolution(
 ) -> Tensor:
     """A dense convolution and its activation, which the packed weights name.
 
-    On the CPU a kernel of ours does it, a matrix product over patches of the map; elsewhere plain
-    PyTorch. There is no gradient.
+    On the CPU a kernel of ours does it, a matrix product over patches of the map; of float32, 3x3,
+    stride and dilation 1 and from 16 channels on it is Winograd's F(2x2, 3x3), where an output
+    whose window covers an infinity may be NaN. Elsewhere plain PyTorch. There is no gradient.
 
     Args:
         x: [B, in, H, W] of the packed weights' type, any batch, H and W such that the window

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,29 @@ struct Case {
   int in, out;
   WindowCase window;
   Activation activation = Activation::kNone;
+  bool by_winograd = false;
 };
+
+// Appends G w G^T of each 3x3 filter [out][3][3][in], product by product.
+void append_transformed(const std::vector<float>& weight, const std::vector<float>& bias, int in,
+                        PackedBuffer& buffer) {
+  constexpr double kG[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  const auto out = static_cast<int>(bias.size());
+  for (int product = 0; product < 16; ++product) {
+    std::vector<float> matrix(weight.size() / 9);
+    for (int n = 0; n < out; ++n) {
+      for (int k = 0; k < in; ++k) {
+        double sum = 0;
+        for (int tap = 0; tap < 9; ++tap) {
+          sum +=
+              kG[product / 4][tap / 3] * kG[product % 4][tap % 3] * weight[(n * 9 + tap) * in + k];
+        }
+        matrix[n * in + k] = static_cast<float>(sum);
+      }
+    }
+    buffer.append_pointwise(matrix, product == 5 ? bias : std::vector<float>(out));
+  }
+}
 
 std::vector<Term> convolved(const Case& c, const Guarded<float>& input,
                             const std::vector<float>& weight, const std::vector<float>& bias) {
@@ -67,8 +90,13 @@ void run_case(const Case& c) {
     for (float& x : bias) x = normal(random);
     PackedHeader header = window_header(PackedKind::kConvolution, c.window, c.in, c.out);
     header.expand_activation = static_cast<int32_t>(c.activation);
+    if (c.by_winograd) header.flags |= kPackedByWinograd;
     PackedBuffer buffer(header);
-    buffer.append_pointwise(weight, bias);
+    if (c.by_winograd) {
+      append_transformed(weight, bias, c.in, buffer);
+    } else {
+      buffer.append_pointwise(weight, bias);
+    }
     const PackedHeader& packed = buffer.place(side);
     const std::vector<Term> expected = convolved(c, input, weight, bias);
     check(window_of(packed).out(c.shape).pixels() * c.out == static_cast<int64_t>(expected.size()),
@@ -125,5 +153,36 @@ TEST(convolution_without_padding) {
     const WindowCase window{rows, columns};
     run_case({{1, rows, columns}, 4, 5, window});
     run_case({{2, rows + 1, columns + 3}, 4, 5, window});
+  }
+}
+
+// Squares of 2x2 outputs around the grain and the chunk, whole ones and such at the edges.
+TEST(convolution_by_winograd) {
+  for (const MapShape& shape :
+       {MapShape{1, 1, 1}, {2, 3, 5}, {1, 2, 24}, {1, 4, 25}, {1, 14, 15}}) {
+    for (const WindowCase& window :
+         {WindowCase{3, 3, 1, 1, 1}, {3, 3, 1, 3, 2}, {3, 3, 1, 0, 0, 1, true}}) {
+      for (const auto& [in, out] : {std::pair{1, 1}, {8, 16}, {19, 33}}) {
+        run_case({shape, in, out, window, Activation::kRelu, true});
+      }
+    }
+  }
+  run_case({{1, 3, 4}, 5, 6, {}, Activation::kNone, true});
+}
+
+TEST(convolution_by_winograd_fits_no_other_window) {
+  for (const WindowCase& window :
+       {WindowCase{3, 3, 2, 1, 1}, {3, 1, 1, 1, 0}, {5, 5, 1, 2, 2}, {3, 3, 1, 2, 2, 2}}) {
+    PackedHeader header = window_header(PackedKind::kConvolution, window, 1, 1);
+    header.flags |= kPackedByWinograd;
+    PackedBuffer buffer(header);
+    for (int i = 0; i < 16; ++i) buffer.append_pointwise({1}, {0});
+    bool refused = false;
+    try {
+      buffer.place(Against::kEnd);
+    } catch (const std::invalid_argument& error) {
+      refused = std::string(error.what()).find("Winograd") != std::string::npos;
+    }
+    check(refused, describe(window), " was taken");
   }
 }

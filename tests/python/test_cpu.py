@@ -49,6 +49,7 @@ def test_info_tells_isas_reasons_and_choices():
         "squeeze_excite",
         "stem",
         "upsample_argmax",
+        "winograd",
     ]
     assert all(kernel.chosen in kernel.variants for kernel in info.kernels)
     for dtype in "float16", "bfloat16":

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import seaformer_kernels as sk
 from seaformer_kernels import _extension
+from seaformer_kernels.ops import _winograd
 from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed, name_of
 from seaformer_kernels.ops._packed import Kind
 
@@ -173,6 +174,7 @@ SHAPES = [
     partial(cases.convolution, 16, 17, (3, 2), 2, (0, 4), 3, h=7, w=3),
     partial(cases.convolution, 3, 16, (3, 3), 2, (), h=32, w=33),
     partial(cases.convolution, 6, 8, (4, 5), 3, (), 2, batch=3, h=11, w=1),
+    partial(cases.convolution, 16, 17, (3, 3), 1, (), h=9, w=12, act="silu"),  # by Winograd
     partial(cases.convolution, 1, 1, h=1, w=1),
     partial(cases.convolution, batch=0),
     partial(cases.sea_attention),
@@ -772,6 +774,17 @@ def test_a_wrong_element_type_is_refused(typed, field, value):
 def test_a_wrong_field_is_refused(op, field, value):
     case = SIMPLE[op]()
     refused(case, with_field(case, field, value))
+
+
+def test_convolution_takes_weights_of_before_winograd(monkeypatch):
+    """Older files have a 3x3 convolution's weights as they are."""
+    new = cases.convolution(16, 16)
+    with monkeypatch.context() as patched:
+        patched.setattr(_winograd, "_LEAST_INPUTS", 17)
+        old = cases.convolution(16, 16)
+    assert len(old.packed) < len(new.packed)
+    for case in old, new:
+        assert_near(case, sk.ops.convolution(*case.inputs, case.packed, *case.arguments))
 
 
 def with_field(case: Case, field: int, value: int) -> torch.Tensor:
