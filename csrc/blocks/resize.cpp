@@ -1,6 +1,6 @@
 // A map of another size: that of a second map, of which nothing else is read, or several times its
 // own. Bilinear as torch.nn.functional.interpolate with either meaning of align_corners, or the
-// nearest pixel, as there.
+// nearest pixel, as there. Or the sum of a map and one that is resized to its size.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -9,6 +9,7 @@
 #include "blocks/over_grains.h"
 #include "blocks/resize_axis.h"
 #include "core/require.h"
+#include "kernels/activate/variants.h"
 #include "kernels/bilinear/variants.h"
 
 namespace seaformer {
@@ -37,7 +38,8 @@ class Resize {
         WorkerScratch(std::min(rows(), threads), [&](Carver& own) { take_row(own); }, carver);
   }
 
-  void run(const void* input, void* output, const Parallel& parallel) const {
+  // Adds another map of the output's size, if one is given.
+  void run(const void* input, void* output, const void* addend, const Parallel& parallel) const {
     over_grains(rows(), 1, parallel, [&](int64_t worker, int64_t begin, int64_t count) {
       void* blended = nullptr;
       if (!copies() && !nearest_) {
@@ -56,6 +58,7 @@ class Resize {
         } else {
           bilinear_row(first, y, blended, to);
         }
+        if (addend != nullptr) add_row(after(addend, row * out_.width * pixel_), to);
       }
     });
   }
@@ -95,6 +98,15 @@ class Resize {
     kernel.resize(args);
   }
 
+  void add_row(const void* row, void* to) const {
+    Activate args;
+    args.count = 1;
+    args.channels = out_.width * in_.channels;
+    args.pixels = {to, args.channels, element_};
+    args.residual = {row, args.channels, element_};
+    activate_kernel(element_).run(args);
+  }
+
   const MapSize in_;
   const MapShape out_;
   const Element element_;
@@ -129,7 +141,8 @@ class ResizeKind : public BlockKind {
   void run(const BlockCall& call, const BlockArrays& arrays,
            const Parallel& parallel) const override {
     Carver carver(arrays.workspace);
-    make(call, parallel.threads(), carver).run(arrays.input, arrays.output, parallel);
+    const void* const addend = reads_size_only(1) ? nullptr : arrays.coarse;
+    make(call, parallel.threads(), carver).run(arrays.input, arrays.output, addend, parallel);
   }
 
  private:
@@ -137,6 +150,15 @@ class ResizeKind : public BlockKind {
     return {call.input, output_size(call.weights, call.input, call.coarse), call.weights, threads,
             carver};
   }
+};
+
+class ResizeAddKind final : public ResizeKind {
+ public:
+  void check(const char* op, const PackedHeader& w) const override {
+    ResizeKind::check(op, w);
+    check_equal_channels(op, w);
+  }
+  bool reads_size_only(int) const override { return false; }
 };
 
 class UpsampleKind final : public ResizeKind {
@@ -147,7 +169,6 @@ class UpsampleKind final : public ResizeKind {
             ": expected packed weights that upsample 1 to ", kMostTimes, " times, got ", w.stride);
   }
   int maps() const override { return 1; }
-  bool reads_size_only(int) const override { return false; }
   bool fits(const PackedHeader&, const MapSize&, const MapSize&) const override { return true; }
   MapSize output_size(const PackedHeader& w, const MapSize& input, const MapSize&) const override {
     return {{input.batch, w.stride * input.height, w.stride * input.width}, w.out_channels};
@@ -158,6 +179,11 @@ class UpsampleKind final : public ResizeKind {
 
 const BlockKind& resize_kind() {
   static constexpr ResizeKind kKind;
+  return kKind;
+}
+
+const BlockKind& resize_add_kind() {
+  static constexpr ResizeAddKind kKind;
   return kKind;
 }
 

@@ -4,6 +4,7 @@ Each is made of the plain block it stands for by `of`, which raises `Unservable`
 where the op cannot do what the block does.
 """
 
+from seaformer_kernels.fused.attention import FusedAttention
 from seaformer_kernels.fused.block import FusedBlock, Unservable, check_forward
 from seaformer_kernels.fused.classification_head import FusedClassificationHead
 from seaformer_kernels.fused.convolution import FusedConvolution
@@ -33,6 +34,7 @@ __all__ = [
     "FoldedLightHead",
     "FoldedSeaAttention",
     "FoldedSqueezeExcite",
+    "FusedAttention",
     "FusedBlock",
     "FusedClassificationHead",
     "FusedConvolution",

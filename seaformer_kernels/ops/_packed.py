@@ -66,6 +66,10 @@ class Kind(enum.IntEnum):
     RESIZE = 16
     UPSAMPLE = 17
     ACTIVATE = 18
+    SLICE = 19
+    ADAPTIVE_POOL = 20
+    ATTENTION = 21
+    RESIZE_ADD = 22
 
 
 class Activation(enum.IntEnum):
@@ -628,6 +632,10 @@ _KINDS: dict[int, _Facts] = {
             Kind.RESIZE,
             Kind.UPSAMPLE,
             Kind.ACTIVATE,
+            Kind.SLICE,
+            Kind.ADAPTIVE_POOL,
+            Kind.ATTENTION,
+            Kind.RESIZE_ADD,
         )
     },
     Kind.DEPTHWISE: _Facts(

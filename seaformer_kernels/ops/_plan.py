@@ -202,7 +202,7 @@ def _normalisation(
 def _reads_pixels(step: Step) -> bool:
     """Whether it reads the image as a map, and not as a stem or for its size."""
     kind = kind_of(step.packed)
-    inputs = step.inputs[:1] if kind == Kind.RESIZE else step.inputs
+    inputs = step.inputs[:1] if kind in (Kind.RESIZE, Kind.ADAPTIVE_POOL) else step.inputs
     return kind != Kind.STEM and 0 in inputs
 
 
@@ -270,6 +270,7 @@ class Side(NamedTuple):
 
 
 _ONE = Side(0, 0, 1)
+_OF_SECOND_SIZE = (Kind.RESIZE, Kind.RESIZE_ADD, Kind.ADAPTIVE_POOL)
 
 
 class OutputFacts(NamedTuple):
@@ -294,7 +295,7 @@ def outputs_of(plan: Tensor) -> list[OutputFacts]:
     for number in range(steps):
         kind, first, second, _, offset, _ = _record(plan, number)
         header = _packed.Header(*struct.unpack_from("<13i", memory, offset + 8))
-        source = sides[second if kind == Kind.RESIZE else first]
+        source = sides[second if kind in _OF_SECOND_SIZE else first]
         sides.append((_side(source[0], header, 0), _side(source[1], header, 1)))
         element = element_at(memory, offset)
         heads = (Kind.SEGMENTATION_HEAD, Kind.UPSAMPLING_HEAD)
@@ -336,7 +337,7 @@ def _side(side: Side | None, header: _packed.Header, axis: int) -> Side | None:
     """A side of the map behind a step."""
     if header.kind in (Kind.GLOBAL_POOL, Kind.CLASSIFICATION_HEAD):
         return _ONE
-    if side is None or header.kind == Kind.RESIZE:
+    if side is None or header.kind in (Kind.RESIZE, Kind.RESIZE_ADD):
         return side
     if header.kind == Kind.UPSAMPLING_HEAD:
         return side._replace(times=side.times * 2)

@@ -24,6 +24,7 @@ from seaformer_kernels.ops._window import Padding, Window, padding_of
 
 _MODES = {"bilinear": 0, "bilinear, aligned corners": 1, "nearest": 2}
 MOST_TIMES = 16
+MOST_STRIDE = 16
 
 
 def pack_activate(channels: int, activation: str, *, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -102,6 +103,73 @@ def pack_concat(first: int, second: int, *, dtype: torch.dtype = torch.float32) 
     return _pack("pack_concat", Kind.CONCAT, first, second, element, out_channels=first + second)
 
 
+def pack_slice(
+    channels: int, first: int, count: int, *, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A step that makes a map of some channels of another, that lie side by side.
+
+    Args:
+        channels: of the map it reads.
+        first, count: of those that are kept.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these, or there are no such channels.
+    """
+    op = "pack_slice"
+    element = code_of(op, dtype)
+    if not 0 <= first <= channels - count:
+        raise ValueError(
+            f"{op}: expected channels among {channels}, got {count} from channel {first} on"
+        )
+    return _pack(op, Kind.SLICE, channels, first, element, out_channels=count)
+
+
+def pack_attention(
+    heads: int,
+    key_dim: int,
+    value_dim: int,
+    *,
+    activation: str = "none",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A step that is attention of all pixels: softmax(q k^T / sqrt(key_dim)) v of each head.
+
+    Args:
+        heads: the map's channels are the queries of all heads, then keys, then values.
+        key_dim, value_dim: of one head.
+        activation: "none", "relu" or "relu6", behind it.
+        dtype: of the maps; float32, float16 or bfloat16. It is calculated in float32.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`; the step writes heads * value_dim channels.
+
+    Raises:
+        ValueError: a number, the activation or dtype is not one of these.
+    """
+    op = "pack_attention"
+    element = code_of(op, dtype)
+    code = Activation.of(op, activation, Activation.RELU6)
+    if min(heads, key_dim, value_dim) < 1:
+        raise ValueError(
+            f"{op}: expected heads, keys and values, got {heads}, {key_dim} and {value_dim}"
+        )
+    return _pack(
+        op,
+        Kind.ATTENTION,
+        heads * (2 * key_dim + value_dim),
+        0,
+        element,
+        out_channels=heads * value_dim,
+        expand_activation=code,
+        heads=heads,
+        key_dim=key_dim,
+    )
+
+
 def pack_global_pool(channels: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """A step that makes one pixel of a map: the means of its channels.
 
@@ -166,6 +234,31 @@ def pack_pool(
     return _pack(op, Kind.POOL, channels, fields.pop("hidden_channels"), element, **fields)
 
 
+def pack_adaptive_pool(
+    channels: int, like_channels: int, stride: int, *, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A step that averages, as `torch.nn.functional.adaptive_avg_pool2d`, to a size of a map's.
+
+    Args:
+        channels: of the map.
+        like_channels: of another, read second, of which only the size counts.
+        stride: 1 to 16; what comes out is as high and wide as the other, divided by it and
+            rounded up.
+        dtype: of the map; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number or dtype is not one of these.
+    """
+    op = "pack_adaptive_pool"
+    element = code_of(op, dtype)
+    if not 1 <= stride <= MOST_STRIDE:
+        raise ValueError(f"{op}: expected a stride of 1 to {MOST_STRIDE}, got {stride}")
+    return _pack(op, Kind.ADAPTIVE_POOL, channels, like_channels, element, stride=stride)
+
+
 def pack_resize(
     channels: int,
     like_channels: int,
@@ -193,6 +286,32 @@ def pack_resize(
     element = code_of(op, dtype)
     code = _mode(op, mode, align_corners)
     return _pack(op, Kind.RESIZE, channels, like_channels, element, heads=code)
+
+
+def pack_resize_add(
+    channels: int,
+    *,
+    mode: str = "bilinear",
+    align_corners: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """A step that resizes a map to the size of another, which it reads second, and adds that.
+
+    Args:
+        channels: of both maps.
+        mode, align_corners: as of `pack_resize`.
+        dtype: of the maps; float32, float16 or bfloat16.
+
+    Returns:
+        A uint8 tensor, for `Step.packed`.
+
+    Raises:
+        ValueError: a number, the mode or dtype is not one of these.
+    """
+    op = "pack_resize_add"
+    element = code_of(op, dtype)
+    code = _mode(op, mode, align_corners)
+    return _pack(op, Kind.RESIZE_ADD, channels, channels, element, heads=code)
 
 
 def pack_upsample(

@@ -151,6 +151,13 @@ class PlanBuilder {
     return add(h, input);
   }
   // Without weights: `hidden` channels of a second map, and numbers as their kinds have them.
+  uint32_t attention(uint32_t input, int32_t heads, int32_t key_dim, int32_t value_dim) {
+    const int32_t out = heads * value_dim;
+    PackedHeader h = typed(header(PackedKind::kAttention, 2 * heads * key_dim + out, 0, out));
+    h.heads = heads, h.key_dim = key_dim;
+    h.expand_activation = static_cast<int32_t>(Activation::kRelu);
+    return add(h, input, 0);
+  }
   uint32_t map_step(PackedKind kind, uint32_t input, int32_t in, uint32_t coarse, int32_t hidden,
                     int32_t out, int32_t mode = 0, int32_t stride = 0) {
     PackedHeader h = typed(header(kind, in, hidden, out));
@@ -213,7 +220,8 @@ class PlanBuilder {
     h.classes = classes_, h.steps = static_cast<uint32_t>(records_.size());
     h.normalizes = normalizes_;
     std::memcpy(bytes.data(), &h, sizeof h);
-    std::copy(list.begin(), list.end(), bytes.begin() + sizeof h + records_.size() * sizeof(StepRecord));
+    std::copy(list.begin(), list.end(),
+              bytes.begin() + sizeof h + records_.size() * sizeof(StepRecord));
     for (std::size_t i = 0; i < records_.size(); ++i) {
       const Record& r = records_[i];
       std::memcpy(&bytes[sizeof h + i * sizeof r.step], &r.step, sizeof r.step);
@@ -359,6 +367,22 @@ inline AlignedBytes generic_segmenter(int32_t classes = 19, Element element = El
   const uint32_t bilinear = plan.map_step(PackedKind::kResize, nearest, 12, fine, 6, 12);
   const uint32_t logits = plan.pointwise(bilinear, 12, classes, Activation::kNone, false);
   plan.map_step(PackedKind::kResize, logits, classes, 0, 3, classes);  // to the image's size
+  return plan.finish();
+}
+
+// The same task with means of parts, attention of all pixels, some channels, and sums of resized
+// maps.
+inline AlignedBytes attending_segmenter(int32_t classes = 19, Element element = Element::kF32) {
+  PlanBuilder plan(Task::kSegmentation, true, element);
+  const uint32_t stem = plan.stem(6);
+  const uint32_t fine = plan.inverted_residual(stem, 6, 0, 6, 3, 1, true);
+  const uint32_t coarse = plan.inverted_residual(fine, 6, 12, 8, 3, 2, false);
+  const uint32_t means = plan.map_step(PackedKind::kAdaptivePool, fine, 6, coarse, 8, 6, 0, 2);
+  const uint32_t made = plan.pointwise(means, 6, 24, Activation::kNone, false);
+  const uint32_t mixed = plan.attention(made, 2, 3, 6);
+  const uint32_t some = plan.map_step(PackedKind::kSlice, mixed, 12, 0, 4, 8);
+  const uint32_t sum = plan.map_step(PackedKind::kResizeAdd, some, 8, coarse, 8, 8, 1);
+  plan.pointwise(sum, 8, classes, Activation::kNone, false);
   return plan.finish();
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "blocks/block_kind.h"
@@ -141,6 +142,15 @@ TEST(map_steps_of_two_maps) {
           [](const Map& a, const Map& b, int64_t n, int64_t y, int64_t x, int64_t c) {
             return a.at(n, y, x, c) * b.at(n, 0, 0, c);
           });
+      run_case("sum of one resized by nothing: ",
+               {header(PackedKind::kResizeAdd, channels, channels, channels), shape, shape}, 1,
+               [](const Map& a, const Map& b, int64_t n, int64_t y, int64_t x, int64_t c) {
+                 return a.at(n, y, x, c) + b.at(n, y, x, c);
+               });
+      run_case("some: ", {header(PackedKind::kSlice, more, 2, channels), shape}, 0,
+               [](const Map& a, const Map&, int64_t n, int64_t y, int64_t x, int64_t c) {
+                 return a.at(n, y, x, c + 2);
+               });
       run_case(
           "both: ", {header(PackedKind::kConcat, channels, more, channels + more), shape, shape}, 0,
           [](const Map& a, const Map& b, int64_t n, int64_t y, int64_t x, int64_t c) {
@@ -162,6 +172,26 @@ TEST(map_steps_that_pool) {
                  }
                  return sum / static_cast<double>(a.shape.height * a.shape.width);
                });
+      for (const int32_t stride : {1, 2, 3}) {
+        for (const auto& [height, width] : {std::pair{1, 1}, {5, 4}, {9, 31}}) {
+          Case c{header(PackedKind::kAdaptivePool, channels, 2, channels),
+                 shape,
+                 {shape.batch, height, width}};
+          c.header.stride = stride;
+          const int64_t rows = (height - 1) / stride + 1, columns = (width - 1) / stride + 1;
+          run_case("means of parts: ", c, 2.0 * static_cast<double>(shape.height + shape.width),
+                   [=](const Map& a, const Map&, int64_t n, int64_t y, int64_t x, int64_t ch) {
+                     const int64_t top = y * shape.height / rows, left = x * shape.width / columns;
+                     double sum = 0, count = 0;
+                     for (int64_t r = top; r * rows < (y + 1) * shape.height; ++r) {
+                       for (int64_t s = left; s * columns < (x + 1) * shape.width; ++s) {
+                         sum += a.at(n, r, s, ch), ++count;
+                       }
+                     }
+                     return sum / count;
+                   });
+        }
+      }
       for (const WindowCase& w : {WindowCase{3, 3, 2, 1, 1},
                                   {2, 2, 2, 1, 1},
                                   {2, 3, 1, 0, 0, 1, true},
@@ -223,9 +253,16 @@ TEST(map_steps_that_resize) {
         const MapShape to{shape.batch, height, width};
         Case c{header(PackedKind::kResize, 19, 2, 19), shape, to};
         c.header.heads = mode;
-        run_case("mode " + std::to_string(mode) + " to " + std::to_string(height) + "x" +
-                     std::to_string(width) + ": ",
-                 c, roundings, resized(mode, to));
+        const std::string name = "mode " + std::to_string(mode) + " to " + std::to_string(height) +
+                                 "x" + std::to_string(width) + ": ";
+        const Expected alone = resized(mode, to);
+        run_case(name, c, roundings, alone);
+        c.header = header(PackedKind::kResizeAdd, 19, 19, 19);
+        c.header.heads = mode;
+        run_case(name + "added: ", c, roundings + 1,
+                 [&](const Map& a, const Map& b, int64_t n, int64_t y, int64_t x, int64_t ch) {
+                   return alone(a, b, n, y, x, ch) + b.at(n, y, x, ch);
+                 });
       }
       for (const int32_t times : {1, 2, 3}) {
         Case c{header(PackedKind::kUpsample, 7, 0, 7), shape};
@@ -233,6 +270,38 @@ TEST(map_steps_that_resize) {
         run_case("mode " + std::to_string(mode) + " times " + std::to_string(times) + ": ", c,
                  roundings,
                  resized(mode, {shape.batch, times * shape.height, times * shape.width}));
+      }
+    }
+  }
+}
+
+TEST(map_steps_that_attend) {
+  for (const MapShape& shape : {MapShape{1, 1, 1}, {2, 3, 5}, {1, 4, 8}, {1, 3, 11}, {1, 8, 8}}) {
+    for (const auto& [heads, keys, values] : {std::tuple{1, 1, 1}, {2, 3, 5}, {3, 16, 33}}) {
+      for (const Activation activation : {Activation::kNone, Activation::kRelu}) {
+        const int32_t all = heads * (2 * keys + values), out = heads * values;
+        Case c{header(PackedKind::kAttention, all, 0, out), shape};
+        c.header.heads = heads, c.header.key_dim = keys;
+        c.header.expand_activation = static_cast<int32_t>(activation);
+        run_case("attention: ", c, 64,
+                 [=, heads = heads, keys = keys, values = values](
+                     const Map& a, const Map&, int64_t n, int64_t y, int64_t x, int64_t ch) {
+                   const int64_t head = ch / values;
+                   double sum = 0, total = 0;
+                   for (int64_t p = 0; p < shape.height * shape.width; ++p) {
+                     const int64_t r = p / shape.width, s = p % shape.width;
+                     double score = 0;
+                     for (int64_t d = 0; d < keys; ++d) {
+                       score += a.at(n, y, x, head * keys + d) *
+                                a.at(n, r, s, (heads + head) * keys + d);
+                     }
+                     const double weight = std::exp(score / std::sqrt(double(keys)));
+                     total += weight;
+                     sum += weight * a.at(n, r, s, 2 * heads * keys + ch);
+                   }
+                   const double mean = sum / total;
+                   return activation == Activation::kRelu ? std::max(mean, 0.0) : mean;
+                 });
       }
     }
   }

@@ -168,6 +168,7 @@ TEST(network_logits_are_those_of_its_steps) {
     plans.push_back(test::small_upsampler(19, first));
     plans.push_back(test::generic_classifier(first));
     plans.push_back(test::generic_segmenter(19, first));
+    plans.push_back(test::attending_segmenter(19, first));
     plans.push_back(test::small_classifier(first));
     plans.back().header().normalizes = 1;  // so that it takes bytes
     plans.push_back(test::small_segmenter(19, first, Element::kI8));

@@ -66,7 +66,8 @@ std::vector<AlignedBytes> good_plans() {
   return {test::small_segmenter(),    test::small_upsampler(),
           test::small_classifier(),   test::small_segmenter(19, Element::kI8, Element::kI8),
           test::generic_classifier(), test::generic_segmenter(),
-          test::small_pyramid(),      test::small_detector()};
+          test::small_pyramid(),      test::small_detector(),
+          test::attending_segmenter()};
 }
 
 }  // namespace
@@ -290,6 +291,29 @@ TEST(plan_names_what_is_wrong_with_steps_of_any_kind) {
   expect_fault(map, "half a window", [](AlignedBytes& b) { b.weights(2).classes = 2; });
   expect_fault(map, "kernel of 1x1 to 7x7", [](AlignedBytes& b) { b.weights(2).heads = 8; });
   expect_fault(map, "with stride 1 to 4", [](AlignedBytes& b) { b.weights(2).stride = 5; });
+  const AlignedBytes attending = test::attending_segmenter();
+  check(fault(attending).empty(), fault(attending));
+  expect_fault(attending, "with a stride of 1 to 16",
+               [](AlignedBytes& b) { b.weights(3).stride = 0; });
+  expect_fault(attending, "1 to 1048576 hidden channels",
+               [](AlignedBytes& b) { b.weights(3).hidden_channels = 0; });
+  expect_fault(attending, "to read 7 channels, got the 8",
+               [](AlignedBytes& b) { b.weights(3).hidden_channels = 7; });
+  for (const int32_t number : {0, -3, 4, 1 << 30}) {
+    expect_fault(attending, "whose heads divide",
+                 [=](AlignedBytes& b) { b.weights(5).heads = number; });
+    expect_fault(attending, "whose heads divide",
+                 [=](AlignedBytes& b) { b.weights(5).key_dim = number; });
+  }
+  expect_fault(attending, "no activation or relu or relu6",
+               [](AlignedBytes& b) { b.weights(5).expand_activation = 3; });
+  for (const int32_t first : {-1, 5, INT32_MAX}) {
+    expect_fault(attending, "channels among 12",
+                 [=](AlignedBytes& b) { b.weights(6).hidden_channels = first; });
+  }
+  expect_fault(attending, "as many hidden and output",
+               [](AlignedBytes& b) { b.weights(7).hidden_channels = 6; });
+  expect_fault(attending, "of mode 0 to 2", [](AlignedBytes& b) { b.weights(7).heads = 3; });
   test::PlanBuilder stems(Task::kMap, true);
   stems.map_step(PackedKind::kConcat, stems.stem(6), 6, stems.stem(5), 5, 11);
   check(fault(stems.finish()).find("a stem as its first step only") != std::string::npos,

@@ -27,6 +27,8 @@ WHOLE = [
     pytest.param("efficientnet/timm_tf_lite0", marks=pytest.mark.slow),
     pytest.param("resnet/18", marks=pytest.mark.slow),
     "seaformer/segmentation_tiny",
+    "topformer/tiny",
+    pytest.param("topformer/base", marks=pytest.mark.slow),
 ]
 
 
@@ -77,6 +79,75 @@ def test_what_is_between_blocks():
         for size in (32, 40), (64, 24):
             x = zoo.images(2, *size, seed=1)
             assert_as_exact(exact(x.double()), model(x), whole(x))
+
+
+class Attends(nn.Module):
+    """Attention of all pixels and what is around it, as others write it."""
+
+    def __init__(self, activation: nn.Module):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 24, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(24, 12, 3, stride=2, padding=1)
+        self.qkv = nn.ModuleList(nn.Conv2d(24, n, 1) for n in (12, 12, 20))
+        self.project = nn.Sequential(activation, nn.Conv2d(20, 24, 1))
+
+    def attend(self, x):
+        b, _, h, w = x.shape
+        q, k, v = (conv(x) for conv in self.qkv)
+        q = q.view(b, 2, 6, h * w).transpose(-2, -1) * 0.3
+        v = v.view(b, 2, 10, h * w).transpose(2, 3)
+        scores = (q @ k.view(b, 2, 6, h * w)) / 2
+        mixed = F.softmax(scores, dim=3).matmul(v)
+        return self.project(mixed.transpose(3, 2).reshape(b, 20, h, w))
+
+    def forward(self, image):
+        x = F.relu(self.stem(image))
+        y = F.relu(self.down(x))
+        size = (y.shape[2] + 2) // 3, (y.shape[3] - 1) // 3 + 1
+        z = F.adaptive_avg_pool2d(x, size)
+        one, other = torch.split(z + self.attend(z), 12, 1)
+        y = F.interpolate(one, y.shape[-2:], mode="bilinear") + y
+        return y + F.interpolate(other[:, :12], size=(y.size(2), y.size(3)))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU6(), nn.Hardswish()])
+def test_attention_of_all_pixels(activation):
+    model = zoo.trained(Attends(activation))
+    fast, whole = sk.optimize(model), sk.optimize(model, whole_graph=True)
+    assert "1 Attention" in str(fast.report())
+    exact = doubled(model)
+    with torch.inference_mode():
+        for size in (32, 40), (61, 24):
+            x = zoo.images(2, *size, seed=1)
+            for one in fast, whole:
+                assert_as_exact(exact(x.double()), model(x), one(x))
+
+
+class ResizesByMore(nn.Module):
+    """To sizes that are a map's, but for some arithmetic."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.size = size
+
+    def forward(self, x):
+        y = self.stem(x)
+        return F.interpolate(y, self.size(y), mode="bilinear")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        lambda y: (y.shape[2] * 2, y.shape[3] * 2),
+        lambda y: (y.shape[2] + 1, y.shape[3]),
+        lambda y: (y.shape[3], y.shape[2]),
+        lambda y: (y.shape[2], y.shape[2]),
+    ],
+)
+def test_sizes_of_no_map(size):
+    with pytest.raises(ValueError, match="resizes to a size that is no map's"):
+        sk.optimize(ResizesByMore(size), whole_graph=True)
 
 
 def test_labels_are_what_the_model_makes():
@@ -157,7 +228,9 @@ def test_raw_pixels_and_model_files(tmp_path):
         assert (got - expected).abs().max() < 1e-3 * scale
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3/torchvision_small", "seaformer/segmentation_tiny"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v3/torchvision_small", "seaformer/segmentation_tiny", "topformer/tiny"]
+)
 def test_half_types(name):
     model = zoo.create(name)
     whole = sk.optimize(model, dtype=torch.float16, whole_graph=True)

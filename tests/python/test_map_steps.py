@@ -188,6 +188,38 @@ def segmenter(dtype: torch.dtype = torch.float32) -> Network:
     return net
 
 
+def attending(dtype: torch.dtype = torch.float32) -> Network:
+    """As TopFormer is built: means of parts, attention of them, sums of what is resized."""
+    net = Network(dtype)
+    fine = net.convolution(0, 3, 8, 3, 2, "relu", (1, 1))
+    coarse = net.depthwise(fine, 8, 3, 2)
+    means = net.add(
+        ops.pack_adaptive_pool(8, 8, 2, dtype=dtype),
+        lambda x, y: F.adaptive_avg_pool2d(x, [(side + 1) // 2 for side in y.shape[2:]]),
+        fine,
+        coarse,
+    )
+    made = net.pointwise(means, 8, 36)
+
+    def attend(x: Tensor) -> Tensor:
+        q, k, v = (
+            part.unflatten(1, (3, -1)).flatten(3).transpose(2, 3) for part in x.split([9, 9, 18], 1)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3)
+        return F.relu(mixed.reshape(len(x), 18, *x.shape[2:]))
+
+    mixed = net.add(ops.pack_attention(3, 3, 6, activation="relu", dtype=dtype), attend, made)
+    some = net.add(ops.pack_slice(18, 7, 8, dtype=dtype), lambda x: x[:, 7:15], mixed)
+    total = net.add(
+        ops.pack_resize_add(8, dtype=dtype),
+        lambda x, y: F.interpolate(x, y.shape[2:], mode="bilinear") + y,
+        some,
+        coarse,
+    )
+    net.pointwise(total, 8, 5)
+    return net
+
+
 def images(batch: int, h: int, w: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (batch, 3, h, w), dtype=torch.uint8, generator=generator)
@@ -235,6 +267,18 @@ def test_a_segmenter_of_any_steps(isa, dtype):
             else:
                 with pytest.raises(ValueError, match="a network of another task"):
                     ops.network_labels(image, plan, 5, (4, 4))
+
+
+@needs_extension
+@pytest.mark.parametrize("dtype", ELEMENTS, ids=name_of)
+def test_a_segmenter_that_attends(isa, dtype):
+    net = attending(dtype)
+    plan = net.plan(Task.SEGMENTATION, 5)
+    assert scale_of(plan) == (4, 1)
+    for size in (1, 32, 48), (2, 37, 50):
+        image = images(*size)
+        got = ops.network_logits(image, plan, 5, *scale_of(plan), dtype)
+        assert_near(net, got, image)
 
 
 @needs_extension
@@ -305,6 +349,12 @@ def test_plans_of_old_steps_keep_their_format():
         (lambda: ops.pack_pool(4, (3, 3), stride=1, dilation=2, average=True), "dilation 1"),
         (lambda: ops.pack_resize(4, 4, mode="bicubic"), "a mode among bilinear"),
         (lambda: ops.pack_resize(4, 4, mode="nearest", align_corners=True), "a mode among"),
+        (lambda: ops.pack_adaptive_pool(4, 4, 17), "a stride of 1 to 16, got 17"),
+        (lambda: ops.pack_slice(4, 1, 4), "channels among 4, got 4 from channel 1 on"),
+        (lambda: ops.pack_slice(4, -1, 2), "channels among 4, got 2 from channel -1 on"),
+        (lambda: ops.pack_attention(2, 0, 4), "heads, keys and values, got 2, 0 and 4"),
+        (lambda: ops.pack_attention(2, 4, 4, activation="silu"), "an activation among none, relu"),
+        (lambda: ops.pack_resize_add(4, mode="bicubic"), "a mode among bilinear"),
         (lambda: ops.pack_upsample(4, 17), "1 to 16 times the size, got 17"),
         (
             lambda: ops.pack_plan(Task.CLASSIFICATION, 10, True, classifier().steps),

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from seaformer_kernels.fused import (
+    Folded,
     FoldedInvertedResidual,
     FoldedLastFusion,
     FoldedSqueezeExcite,
+    FusedAttention,
     FusedBlock,
     FusedClassificationHead,
     FusedConvolution,
@@ -28,12 +30,14 @@ from seaformer_kernels.ops import ACTIVATIONS
 from seaformer_kernels.optimize.structure.check import agree
 from seaformer_kernels.optimize.structure.values import (
     Affine,
+    Attended,
     Called,
     Convolution,
     Labels,
     Linear,
     Mean,
     Product,
+    Question,
     Resized,
     Squeezed,
     Sum,
@@ -281,6 +285,34 @@ def _gate(value: Value) -> Match | None:
     return Match("FusionGate", value, inputs, make, (local.in_channels, coarse.in_channels))
 
 
+def _attention(value: Value) -> Match | None:
+    """Attention of all pixels, with the 1x1 convolutions that make queries, keys and values."""
+    if not isinstance(value, Attended):
+        return None
+    *maps, x = *value.inputs[:3], next(iter(value.inputs[0].inputs), None)
+    if not all(
+        isinstance(conv, Convolution)
+        and conv.is_pointwise
+        and conv.activation == "none"
+        and conv.inputs == (x,)
+        for conv in maps
+    ):
+        return None
+    questions = [question for question in value.inputs[3:] if isinstance(question, Question)]
+    if not all(question.asked <= {x, *maps} for question in questions):
+        return None
+    q, k, v = (conv.folded for conv in maps)
+
+    def make(dtype: torch.dtype) -> FusedBlock:
+        to_scale = torch.full_like(q.bias, value.scale * value.key_dim**0.5)
+        parts = (q.scaled(to_scale), k, v)
+        folded = Folded(torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts]))
+        how = (value.heads, value.key_dim, value.activation)
+        return FusedAttention.from_folded(folded, *how, dtype=dtype)
+
+    return Match("Attention", value, (x,), make, (maps[0].in_channels,))
+
+
 def _labels(value: Value) -> Match | None:
     """argmax(interpolate(x)), also of what is between 0 and 1."""
     if not isinstance(value, Labels):
@@ -386,6 +418,7 @@ _FINDERS: tuple[Callable[[Value], Match | None], ...] = (
     _head,
     _inverted_residual,
     _gate,
+    _attention,
     _residual_call,
     _labels,
     _classification_head,

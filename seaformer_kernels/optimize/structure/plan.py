@@ -10,8 +10,11 @@ from torch.nn import functional as F
 
 from seaformer_kernels import ops
 from seaformer_kernels.fused import (
+    FusedAttention,
     FusedBlock,
     FusedClassificationHead,
+    FusedFusionGate,
+    FusedPointwise,
     FusedSegmentationHead,
     FusedStemBlock,
     Unservable,
@@ -20,8 +23,10 @@ from seaformer_kernels.graph import Untraceable, trace
 from seaformer_kernels.ops._facts import packed_facts
 from seaformer_kernels.optimize.structure.read import Values, is_leaf
 from seaformer_kernels.optimize.structure.rules import argument, is_vector, pair
+from seaformer_kernels.optimize.structure.sizes import divided
 from seaformer_kernels.optimize.structure.values import (
     Activated,
+    Averaged,
     Called,
     Convolution,
     Given,
@@ -31,6 +36,7 @@ from seaformer_kernels.optimize.structure.values import (
     Product,
     Reshaped,
     Resized,
+    Slice,
     Sum,
     Value,
 )
@@ -126,10 +132,9 @@ class PlannedModel:
         if not isinstance(output, Labels):
             return output
         scores = output.scores
-        if isinstance(scores, Resized) and scores.is_bilinear and scores.scale is None:
-            logits, *questions = scores.inputs
-            if questions and all(q.asked == {self._values.given[0]} for q in questions):
-                return logits
+        bilinear = isinstance(scores, Resized) and scores.is_bilinear
+        if bilinear and self._like(scores) is self._values.given[0]:
+            return scores.inputs[0]
         raise Unservable("makes labels of another size than the image's")
 
     def _map(self, value: Value) -> tuple[int, int]:
@@ -170,6 +175,16 @@ class PlannedModel:
             return self._step(ops.pack_scale(channels), (number, vector)), channels
         if isinstance(value, Resized):
             return self._resized(value)
+        if isinstance(value, Averaged):
+            (number, channels), (like, width) = map(self._map, (value.inputs[0], value.like))
+            packed = ops.pack_adaptive_pool(channels, width, value.stride)
+            return self._step(packed, (number, like)), channels
+        if isinstance(value, Slice):
+            number, channels = self._map(value.inputs[0])
+            kept = range(channels)[value.channels]
+            dtype = ops.common_dtype(self.steps, [number])
+            packed = ops.pack_slice(channels, kept.start, len(kept), dtype=dtype)
+            return self._step(packed, (number,)), len(kept)
         return self._other(value)
 
     def _called(self, value: Called) -> tuple[int, int]:
@@ -189,14 +204,31 @@ class PlannedModel:
         return maps[0]
 
     def _sum(self, value: Sum, activation: str) -> tuple[int, int]:
+        for resized, other in (value.inputs, value.inputs[::-1]) if activation == "none" else ():
+            if self._is_resized_to(resized, other) and resized.used_only_by(set(value.nodes)):
+                number, channels = self._map(resized.inputs[0])
+                like, width = self._map(other)
+                if channels == width:
+                    how = {"mode": resized.mode, "align_corners": resized.align_corners}
+                    packed = ops.pack_resize_add(channels, **how)
+                    return self._step(packed, (number, like)), channels
         (first, channels), (second, _) = map(self._map, value.inputs)
         dtype = ops.common_dtype(self.steps, [first, second])
         packed = ops.pack_add(channels, activation=activation, dtype=dtype)
         return self._step(packed, (first, second)), channels
 
+    def _is_resized_to(self, value: Value, other: Value) -> bool:
+        """Whether a map is known to be resized to the size of another."""
+        like = self._like(value)
+        return like is not None and _sized_by(like) is _sized_by(other)
+
+    def _like(self, value: Value) -> Value | None:
+        """The map to whose size another is resized."""
+        found = divided(value.size) if isinstance(value, Resized) and value.scale is None else None
+        return self._values[found[0]] if found is not None and found[1] == 1 else None
+
     def _resized(self, value: Resized) -> tuple[int, int]:
-        source, *questions = value.inputs
-        number, channels = self._map(source)
+        number, channels = self._map(value.inputs[0])
         how = {"mode": value.mode, "align_corners": value.align_corners}
         if value.mode == "nearest":  # which rounds nothing on the way
             how["dtype"] = ops.common_dtype(self.steps, [number])
@@ -206,10 +238,10 @@ class PlannedModel:
                 raise Unservable(f"resizes by {value.scale}")
             packed = ops.pack_upsample(channels, times, **how)
             return self._step(packed, (number,)), channels
-        asked = set().union(*(question.asked for question in questions))
-        if len(asked) != 1:
+        asked = self._like(value)
+        if asked is None:
             raise Unservable("resizes to a size that is no map's")
-        like, like_channels = self._map(asked.pop())
+        like, like_channels = self._map(asked)
         packed = ops.pack_resize(channels, like_channels, **how)
         return self._step(packed, (number, like)), channels
 
@@ -282,9 +314,20 @@ _AVERAGE_ARGUMENTS = [
 def parts_of(block: FusedBlock) -> list[tuple[torch.Tensor, bool]]:
     """The packed weights of the steps that a block stands for, and whether they add their input."""
     # A plan has the stem and the block behind it apart: the network sees what it can join.
+    if isinstance(block, FusedAttention):
+        return [(block.packed, False), (block.attention, False)]
     if isinstance(block, FusedStemBlock):
         return [(block.stem, False), (block.block, block.residual)]
     return [(block.packed, getattr(block, "residual", False))]
+
+
+def _sized_by(value: Value) -> Value:
+    """The first of the maps of one size that a value is made of."""
+    while isinstance(value, Sum | Activated | Linear) or (
+        isinstance(value, Called) and isinstance(value.block, FusedPointwise | FusedFusionGate)
+    ):
+        value = value.inputs[0]
+    return value
 
 
 def _is_flat(value: Value) -> bool:

@@ -18,6 +18,7 @@ from seaformer_kernels.optimize.structure.same_padding import padding_of
 from seaformer_kernels.optimize.structure.values import (
     Activated,
     Affine,
+    Attended,
     Called,
     Convolution,
     Given,
@@ -226,8 +227,10 @@ class Values:
 
     def activated(self, nodes: tuple[fx.Node, ...], x: Value, name: str) -> Value:
         """An activation of x, made by nodes that read nothing else."""
+        if isinstance(x, Attended) and name not in ("relu", "relu6"):
+            return Activated(nodes[-1], nodes, (x,), name)
         if (
-            isinstance(x, Convolution | Affine)
+            isinstance(x, Convolution | Affine | Attended)
             and x.activation == "none"
             and x.used_only_by(set(nodes))
         ):

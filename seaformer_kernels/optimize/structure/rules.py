@@ -16,17 +16,22 @@ from torch.nn import functional as F
 from seaformer_kernels.fused import FusedPointwise
 from seaformer_kernels.fused.batch_norm import affine_of
 from seaformer_kernels.fused.folding import folded_of
+from seaformer_kernels.optimize.structure.attention import attended
+from seaformer_kernels.optimize.structure.sizes import divided
 from seaformer_kernels.optimize.structure.values import (
     Activated,
+    Averaged,
     Called,
     Convolution,
     Greatest,
     Labels,
     Linear,
     Mean,
+    Parts,
     Probabilities,
     Question,
     Resized,
+    Slice,
     Sum,
     Value,
 )
@@ -159,10 +164,35 @@ def _mean(values: Values, node: fx.Node) -> Value | None:
 
 
 def _pool(values: Values, node: fx.Node) -> Value | None:
-    x = _one(values, node)
-    if x is None or argument(node, 1, "output_size") not in (1, (1, 1), [1, 1]):
+    x, size = values[argument(node, 0, "input")], argument(node, 1, "output_size")
+    if size in (1, (1, 1), [1, 1]):
+        return Mean(node, (node,), (x,), is_map=True)
+    found = divided(size)
+    questions = tuple(values[n] for n in node.all_input_nodes if values[n] is not x)
+    if found is None or not all(isinstance(question, Question) for question in questions):
         return None
-    return Mean(node, (node,), (x,), is_map=True)
+    like, stride = found
+    return Averaged(node, (node,), (x, *questions), values[like], stride)
+
+
+def _split(values: Values, node: fx.Node) -> Value | None:
+    x, sizes, axis = _arguments(node, tensor=None, split_size_or_sections=None, dim=0)
+    sizes = tuple(sizes) if isinstance(sizes, list | tuple) else (sizes,)
+    if axis not in (1, -3) or not isinstance(x, fx.Node) or not all(type(n) is int for n in sizes):
+        return None
+    several = isinstance(argument(node, 1, "split_size_or_sections"), list | tuple)
+    return Parts(node, (node,), (values[x],), sizes if several else sizes[0])
+
+
+def _part(node: fx.Node, parts: Parts, at: object) -> Value | None:
+    """One of the groups of a map's channels."""
+    if not isinstance(at, int) or at < 0:
+        return None
+    if isinstance(parts.sizes, int):
+        first, count = at * parts.sizes, parts.sizes
+    else:
+        first, count = sum(parts.sizes[:at]), parts.sizes[at]
+    return Slice(node, (*parts.nodes, node), parts.inputs, slice(first, first + count))
 
 
 def _flatten(values: Values, node: fx.Node) -> Value | None:
@@ -173,10 +203,12 @@ def _flatten(values: Values, node: fx.Node) -> Value | None:
 
 
 def _view(values: Values, node: fx.Node) -> Value | None:
-    """A vector with other axes; its sizes may be asked of maps."""
+    """A vector with other axes, whose sizes may be asked of maps; or what attention makes."""
     x = values[node.args[0]] if isinstance(node.args[0], fx.Node) else None
-    if x is None or not is_vector(x):
+    if x is None:
         return None
+    if not is_vector(x):
+        return attended(values, node)
     sizes = node.args[1:]
     if len(sizes) == 1 and isinstance(sizes[0], list | tuple):
         sizes = tuple(sizes[0])
@@ -197,15 +229,24 @@ def _asking(question: Value) -> tuple[fx.Node, ...]:
     return (*further, *question.nodes)
 
 
-def _unsqueezed(values: Values, node: fx.Node) -> Value | None:
-    """v[:, :, None, None]"""
+def _indexed(values: Values, node: fx.Node) -> Value | None:
+    """v[:, :, None, None], or x[:, first:last]."""
     x = values[node.args[0]]
     if isinstance(x, Question):
         return Question(node, (node,), (x,))
     whole = slice(None, None, None)
     if node.args[1] == (whole, whole, None, None) and is_vector(x):
         return values.as_vector((node,), x, is_map=True)
-    return None
+    if not isinstance(node.args[1], tuple) or len(node.args[1]) < 2 or is_vector(x):
+        return None
+    images, channels, *others = node.args[1]
+    if images != whole or any(axis != whole for axis in others) or len(others) > 2:
+        return None
+    if not isinstance(channels, slice) or channels.step not in (None, 1):
+        return None
+    if not all(end is None or type(end) is int for end in (channels.start, channels.stop)):
+        return None
+    return Slice(node, (node,), (x,), channels)
 
 
 def _convolved(values: Values, node: fx.Node) -> Value | None:
@@ -301,13 +342,15 @@ def _of_channels(kind: type[Value]) -> _Rule:
 
 
 def _item(values: Values, node: fx.Node) -> Value | None:
-    """Which channel is the greatest, or a vector with more axes."""
+    """Which channel is the greatest, some channels, or a vector with more axes."""
     x, at = values[node.args[0]], node.args[1]
     if isinstance(x, Greatest):
         if at not in (1, "indices") or not x.used_only_by({node}):
             return None
         return Labels(node, (*x.nodes, node), x.inputs)
-    return _unsqueezed(values, node) if node.target is operator.getitem else _question(values, node)
+    if isinstance(x, Parts):
+        return _part(node, x, at)
+    return _indexed(values, node) if node.target is operator.getitem else _question(values, node)
 
 
 RULES: dict[object, _Rule] = {
@@ -330,6 +373,7 @@ RULES: dict[object, _Rule] = {
     **dict.fromkeys((F.dropout, torch.dropout, F.dropout2d), _dropout),
     **dict.fromkeys((torch.mean, "mean"), _mean),
     F.adaptive_avg_pool2d: _pool,
+    **dict.fromkeys((torch.split, "split"), _split),
     **dict.fromkeys((torch.flatten, "flatten"), _flatten),
     **dict.fromkeys(("view", "reshape", torch.reshape), _view),
     **dict.fromkeys((operator.getitem, getattr), _item),

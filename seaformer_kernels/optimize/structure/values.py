@@ -174,6 +174,58 @@ class Mean(Value):
 
 
 @dataclass(frozen=True, eq=False)
+class Averaged(Value):
+    """The means of as many parts of a map; its further inputs are questions, of which size.
+
+    Attributes:
+        like: the map whose height and width, divided and rounded up, are the size.
+        stride: what they are divided by.
+    """
+
+    like: Value
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class Parts(Value):
+    """A map's channels in groups.
+
+    Attributes:
+        sizes: of the groups, or that of all but the last.
+    """
+
+    sizes: int | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Value):
+    """Some channels of a map.
+
+    Attributes:
+        channels: which ones.
+    """
+
+    channels: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Attended(Value):
+    """Attention of all pixels, made of queries, keys and values; and questions about sizes.
+
+    Attributes:
+        heads: among which the channels are divided.
+        key_dim: channels of a head's queries.
+        scale: of the scores.
+        activation: behind it.
+    """
+
+    heads: int
+    key_dim: int
+    scale: float
+    activation: str = "none"
+
+
+@dataclass(frozen=True, eq=False)
 class Squeezed(Value):
     """A map times a gate of each channel, that its mean makes by way of two layers.
 
