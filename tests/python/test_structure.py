@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import math
 import pickle
 
 import pytest
@@ -62,6 +63,13 @@ ACTIVATIONS = {
     "hardsigmoid": [nn.Hardsigmoid(), F.hardsigmoid, lambda x: F.relu6(3 + x) * (1 / 6)],
     "sigmoid": [nn.Sigmoid(), torch.sigmoid],
     "gelu": [nn.GELU(), F.gelu],
+    "gelu_tanh": [nn.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")],
+    "leaky_relu(0.125)": [
+        nn.LeakyReLU(0.125),
+        nn.LeakyReLU(0.125, inplace=True),
+        lambda x: F.leaky_relu(x, 0.125),
+        lambda x: F.leaky_relu_(x, negative_slope=0.125),
+    ],
 }
 FORMS = [(name, i) for name, forms in ACTIVATIONS.items() for i in range(len(forms))]
 
@@ -86,8 +94,9 @@ def test_activations_are_part_of_the_convolution(name, form):
         lambda x: torch.clamp(x, 0, 5),
         lambda x: x * F.relu6(x + 2) / 6,
         lambda x: x * F.relu6(x + 3) / 5,
-        nn.LeakyReLU(0.1),
-        nn.GELU(approximate="tanh"),
+        nn.LeakyReLU(-0.1),
+        nn.LeakyReLU(0.0),
+        nn.LeakyReLU(math.inf),
         nn.Hardtanh(0, 4),
     ],
 )
