@@ -504,3 +504,74 @@ def test_the_backend_of_torch_compile(rest):
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
     compiled(x).sum().backward()
     assert model[0][0].weight.grad is not None
+
+
+class Branches(nn.Module):
+    """A 3x3 and a 1x1 convolution, summed, that become one by a method."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.eval()
+
+    def forward(self, x):
+        return F.relu(self.wide(x) + self.narrow(x) if hasattr(self, "narrow") else self.wide(x))
+
+    def joined(self, factor: float = 1.0):
+        self.wide.weight.data += factor * F.pad(self.narrow.weight, [1, 1, 1, 1])
+        self.wide.bias.data += self.narrow.bias
+        del self.narrow
+
+
+class Joining(Branches):
+    def switch_to_deploy(self):
+        self.joined()
+
+
+class JoiningWrongly(Branches):
+    def reparameterize(self):
+        self.joined(0.5)
+
+
+class JoiningWithArguments(Branches):
+    def fuse(self, factor):
+        self.joined(factor)
+
+
+class JoiningNever(Branches):
+    def merge_kernel(self):
+        raise RuntimeError("no")
+
+
+class JoiningByForward(Branches):
+    def fuse(self):
+        self.joined()
+        self.forward = lambda x: F.relu(self.wide(x))
+
+
+def test_branches_are_joined_by_the_models_own_method():
+    block = Joining()
+    model = nn.Sequential(block, nn.Sequential(block), Joining())
+    before, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    fast = sk.optimize(model)
+    assert_same(model, fast, noise(2, 6, 9, 8))
+    assert set(kinds(fast)) == {"Convolution"}
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "kind", [JoiningWrongly, JoiningWithArguments, JoiningNever, JoiningByForward]
+)
+def test_branches_that_cannot_be_joined_stay(kind):
+    model = nn.Sequential(kind())
+    fast = sk.optimize(model)
+    assert_same(model, fast, noise(2, 6, 9, 8))
+    assert sorted(kinds(fast)) == ["Convolution", "Pointwise"]
+
+
+def test_branches_with_hooks_stay():
+    block, called = Joining(), []
+    block.narrow.register_forward_hook(lambda *_: called.append(1))
+    sk.optimize(nn.Sequential(block))
+    assert not called
