@@ -18,7 +18,10 @@ const BlockKind* find_kind(int64_t code) {
 }
 
 bool is_activation(int32_t code, Activation most) {
-  return code >= 0 && code <= static_cast<int32_t>(most);
+  const auto activation = static_cast<Activation>(code);
+  const bool is_known = code >= 0 && (activation <= Activation::kGeluTanh ||
+                                      activation >= Activation::kLeastLeakyRelu);
+  return is_known && activation <= most;
 }
 
 void check_activation(const char* op, int32_t code) {

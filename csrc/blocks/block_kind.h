@@ -87,7 +87,7 @@ const BlockKind* find_kind(int64_t code);
 inline const BlockKind& kind_of(const PackedHeader& weights) { return *find_kind(weights.kind); }
 
 // Parts of the checks of several kinds.
-bool is_activation(int32_t code, Activation most = kLastActivation);
+bool is_activation(int32_t code, Activation most = Activation::kLast);
 void check_activation(const char* op, int32_t code);
 void check_output_activation(const char* op, const PackedHeader& weights);
 void check_hidden_channels(const char* op, const PackedHeader& weights);

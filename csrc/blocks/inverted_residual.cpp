@@ -215,7 +215,7 @@ class InvertedResidualKind final : public BlockKind {
             ": expected packed weights of kernel size 3 or 5, got ", w.kernel_size);
     require(w.stride == 1 || w.stride == 2, op, ": expected packed weights of stride 1 or 2, got ",
             w.stride);
-    const Activation most = is_int8(w) ? Activation::kRelu6 : kLastActivation;
+    const Activation most = is_int8(w) ? Activation::kRelu6 : Activation::kLast;
     require(is_activation(w.expand_activation, most) && is_activation(w.depthwise_activation, most),
             op, ": expected packed weights with known activations, got codes ", w.expand_activation,
             " and ", w.depthwise_activation);

@@ -6,7 +6,8 @@
 
 namespace seaformer {
 
-// The codes stand in packed weights, and stay.
+// The codes stand in packed weights, and stay. From kLeastLeakyRelu on they are leaky ReLUs: the
+// bits of what numbers below zero are multiplied with, a positive normal float.
 enum class Activation : int32_t {
   kNone,
   kRelu,
@@ -15,9 +16,11 @@ enum class Activation : int32_t {
   kHardSwish,
   kSilu,
   kSigmoid,
-  kGelu  // by the error function, as PyTorch's default
+  kGelu,      // by the error function, as PyTorch's default
+  kGeluTanh,  // by its approximation
+  kLeastLeakyRelu = 0x00800000,
+  kLast = 0x7f7fffff
 };
-constexpr Activation kLastActivation = Activation::kGelu;
 
 // What an activation that only clamps clamps to.
 struct Bounds {

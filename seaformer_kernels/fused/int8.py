@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from seaformer_kernels.ops._activation import Activation
 from seaformer_kernels.ops._int8 import coarse_scale, dequantize, quantize, scales, zero_point
-from seaformer_kernels.ops._packed import Activation
 
 
 def enter_int8(

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _plan
+from seaformer_kernels.ops._activation import name_of_activation
 from seaformer_kernels.ops._element import name_of
 from seaformer_kernels.ops._packed import (
     EXPANDS,
     PADS_SAME,
     READS_RELU,
     WRITES_RELU,
-    Activation,
     Kind,
     check_buffer,
     read_header,
@@ -25,12 +25,7 @@ from seaformer_kernels.ops.stem import normalizes
 
 Facts = dict[str, int | str]
 _WINDOWED = (Kind.CONVOLUTION, Kind.POOL)
-_ENUMS = {
-    "kind": Kind,
-    "expand_activation": Activation,
-    "depthwise_activation": Activation,
-    "output_activation": Activation,
-}
+_ACTIVATIONS = ("expand_activation", "depthwise_activation", "output_activation")
 
 
 def packed_facts(packed: Tensor) -> Facts:
@@ -48,8 +43,9 @@ def packed_facts(packed: Tensor) -> Facts:
     facts: Facts = dataclasses.asdict(header)
     del facts["element"]
     facts["dtype"] = name_of(header.dtype)
-    for name, kinds in _ENUMS.items():
-        facts[name] = _name(kinds, getattr(header, name))
+    facts["kind"] = _name(Kind, header.kind)
+    for name in _ACTIVATIONS:
+        facts[name] = name_of_activation(getattr(header, name))
     if header.kind == Kind.STEM:
         del facts["flags"]
         facts["mean and std"] = "yes" if normalizes(header, packed) else "no"

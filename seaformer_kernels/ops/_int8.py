@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seaformer_kernels.ops._activation import Activation
 from seaformer_kernels.ops._packed import (
     GROUP,
     HEADER_BYTES,
     INT8_ARRAYS,
     PANEL,
-    Activation,
     Header,
     Section,
     Weights,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, listed
-from seaformer_kernels.ops._packed import Activation, Weights
+from seaformer_kernels.ops._packed import (
+    Weights,
+)
 from seaformer_kernels.ops._window import Window
 
 _IMAGES = (*ELEMENTS, torch.uint8)
@@ -166,18 +168,3 @@ def gated(local: Tensor, coarse: Tensor, of_local: Weights, of_coarse: Weights) 
     gate = F.hardsigmoid(pointwise(coarse, *of_coarse))
     gate = F.interpolate(gate, size=local.shape[-2:], mode="bilinear", align_corners=False)
     return pointwise(local, *of_local) * gate
-
-
-def activate(x: Tensor, code: int) -> Tensor:
-    """The activation of a header's code."""
-    functions: dict[int, Callable[[Tensor], Tensor]] = {
-        Activation.NONE: lambda x: x,
-        Activation.RELU: F.relu,
-        Activation.RELU6: F.relu6,
-        Activation.HARDSIGMOID: F.hardsigmoid,
-        Activation.HARDSWISH: F.hardswish,
-        Activation.SILU: F.silu,
-        Activation.SIGMOID: torch.sigmoid,
-        Activation.GELU: F.gelu,
-    }
-    return functions[code](x)

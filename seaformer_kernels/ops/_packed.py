@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seaformer_kernels.ops._activation import Activation, is_activation
 from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, name_of
 
 Weights = tuple[Tensor, Tensor]
@@ -70,31 +71,6 @@ class Kind(enum.IntEnum):
     ADAPTIVE_POOL = 20
     ATTENTION = 21
     RESIZE_ADD = 22
-
-
-class Activation(enum.IntEnum):
-    """What follows a convolution."""
-
-    NONE = 0
-    RELU = 1
-    RELU6 = 2
-    HARDSIGMOID = 3
-    HARDSWISH = 4
-    SILU = 5
-    SIGMOID = 6
-    GELU = 7
-
-    @classmethod
-    def of(cls, op: str, name: str, most: Activation | None = None) -> Activation:
-        """The activation of that name in lower case, up to `most`; raises ValueError if none is."""
-        known = {a.name.lower(): a for a in cls if most is None or a <= most}
-        if name not in known:
-            raise ValueError(f"{op}: expected an activation among {', '.join(known)}, got {name!r}")
-        return known[name]
-
-
-ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
-"""The names of activations that convolutions of floats may have behind them."""
 
 
 class Section(NamedTuple):
@@ -460,7 +436,7 @@ def _check_inverted_residual(op: str, header: Header) -> None:
     gates = (Activation.HARDSIGMOID, Activation.SIGMOID)
     if header.squeezed_channels and not (
         0 < header.squeezed_channels <= MAX_CHANNELS
-        and header.squeeze_activation in _ACTIVATIONS
+        and is_activation(header.squeeze_activation)
         and header.squeeze_gate in gates
     ):
         raise ValueError(
@@ -553,6 +529,16 @@ def _linear_sections(h: Header) -> list[Section]:
     return [Section(h.out_channels, h.in_channels)]
 
 
+class _Activations(tuple):
+    """The codes that a field may have: those with names, and leaky ReLUs."""
+
+    def __contains__(self, code: object) -> bool:
+        return isinstance(code, int) and is_activation(code)
+
+
+_ACTIVATIONS = _Activations(Activation)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Facts:
     """What buffers of a kind hold, and which values their headers may have."""
@@ -566,7 +552,6 @@ class _Facts:
 
 
 _HIDDEN = ("in_channels", "hidden_channels", "out_channels")
-_ACTIVATIONS = tuple(Activation)
 _CLAMPS = (Activation.NONE, Activation.RELU, Activation.RELU6)
 
 # The one place that tells kinds apart; csrc/blocks/kinds.inc has their counterparts.

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps, _winograd
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     BY_WINOGRAD,
-    Activation,
     Header,
     Kind,
     Weights,
@@ -76,7 +76,7 @@ def _plain(
         ((weight, bias),) = sections
         weight = weight.unflatten(1, (*window.size, -1)).permute(0, 3, 1, 2)  # packed by taps
     y = F.conv2d(window.pad(x.float()), weight, bias, stride, dilation=dilation)
-    return _maps.channels_last(_maps.activate(y, header.expand_activation), x.dtype)
+    return _maps.channels_last(activate(y, header.expand_activation), x.dtype)
 
 
 def _header(
@@ -129,8 +129,8 @@ def pack_convolution(
         padding: zeros around rows and around columns, on either side, at most as many as the
             window reaches; or "same", TensorFlow's.
         dilation: of rows and columns, 1 to 128.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu",
-            "sigmoid" or "gelu", after the convolution.
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)",
+            after the convolution.
         dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:

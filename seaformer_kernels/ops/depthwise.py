@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     PADS_SAME,
-    Activation,
     Header,
     Kind,
     Weights,
@@ -71,7 +71,7 @@ def _plain(x: Tensor, packed: Tensor, kernel_size: int, stride: int) -> Tensor:
     (weights,) = unpack(header, packed)
     same = bool(header.flags & PADS_SAME)
     y = _maps.depthwise(x.float(), *weights, stride, pads_same=same)
-    return _maps.channels_last(_maps.activate(y, header.depthwise_activation), x.dtype)
+    return _maps.channels_last(activate(y, header.depthwise_activation), x.dtype)
 
 
 _depthwise = register(
@@ -97,8 +97,8 @@ def pack_depthwise(
             norm folded in.
         stride: of rows and columns, 1 or 2.
         padding: "symmetric", k // 2 on every side, or "same", TensorFlow's.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu",
-            "sigmoid" or "gelu", after the convolution.
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)",
+            after the convolution.
         dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import WITH_INT8, code_of
 from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
@@ -17,7 +18,6 @@ from seaformer_kernels.ops._packed import (
     PADS_SAME,
     READS_RELU,
     WRITES_RELU,
-    Activation,
     Header,
     Kind,
     Weights,
@@ -101,15 +101,15 @@ def plain(
     weights = iter(unpack(header, packed))
     y = given = x.float()
     if header.flags & EXPANDS:
-        y = _maps.activate(_maps.pointwise(y, *next(weights)), header.expand_activation)
+        y = activate(_maps.pointwise(y, *next(weights)), header.expand_activation)
     y = _maps.depthwise(y, *next(weights), stride, pads_same=bool(header.flags & PADS_SAME))
-    y = _maps.activate(y, header.depthwise_activation)
+    y = activate(y, header.depthwise_activation)
     if header.squeezed_channels:
         factors = y.mean((2, 3), keepdim=True)
         for activation in header.squeeze_activation, header.squeeze_gate:
-            factors = _maps.activate(_maps.pointwise(factors, *next(weights)), activation)
+            factors = activate(_maps.pointwise(factors, *next(weights)), activation)
         y = y * factors
-    y = _maps.activate(_maps.pointwise(y, *next(weights)), header.output_activation)
+    y = activate(_maps.pointwise(y, *next(weights)), header.output_activation)
     return _maps.channels_last(given + y if residual else y, x.dtype)
 
 
@@ -163,9 +163,9 @@ def pack_inverted_residual(
         depthwise: likewise, weight [hidden, 1, k, k] with k 3 or 5.
         project: likewise, weight [out, hidden, 1, 1].
         stride: of the depthwise convolution, 1 or 2.
-        expand_activation, depthwise_activation, project_activation: "none", "relu", "relu6",
-            "hardsigmoid", "hardswish", "silu", "sigmoid" or "gelu", after the convolution of that
-            name; the last before a residual is added.
+        expand_activation, depthwise_activation, project_activation: one of `ACTIVATIONS`, or a
+            leaky ReLU such as "leaky_relu(0.1)", after the convolution of that name; the last
+            before a residual is added.
         padding: of the depthwise convolution: "symmetric", k // 2 on every side, or "same",
             TensorFlow's.
         squeeze: squeeze-and-excite behind the depthwise convolution and its activation, whose
@@ -299,8 +299,8 @@ def _header(
     depthwise: Tensor,
     project: Tensor,
     stride: int,
-    expand_activation: Activation,
-    depthwise_activation: Activation,
+    expand_activation: int,
+    depthwise_activation: int,
     element: int,
 ) -> Header:
     """The header of weights with these shapes."""

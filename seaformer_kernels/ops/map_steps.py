@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seaformer_kernels.ops._activation import Activation
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._packed import (
     AVERAGES,
     COUNTS_PADDING,
     MAX_CHANNELS,
-    Activation,
     Header,
     Kind,
     pack,
@@ -32,8 +32,7 @@ def pack_activate(channels: int, activation: str, *, dtype: torch.dtype = torch.
 
     Args:
         channels: of the map.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
-            "gelu".
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)".
         dtype: of the map; float32, float16 or bfloat16.
 
     Returns:
@@ -54,8 +53,7 @@ def pack_add(
 
     Args:
         channels: of both.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
-            "gelu", behind the sum.
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)", behind the sum.
         dtype: of the maps; float32, float16 or bfloat16.
 
     Returns:

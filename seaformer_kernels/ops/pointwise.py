@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
-    Activation,
     Header,
     Kind,
     Weights,
@@ -42,7 +42,7 @@ def _plain(x: Tensor, packed: Tensor, out_channels: int) -> Tensor:
         out_channels=out_channels,
     )
     (weights,) = unpack(header, packed)
-    y = _maps.activate(_maps.pointwise(x.float(), *weights), header.expand_activation)
+    y = activate(_maps.pointwise(x.float(), *weights), header.expand_activation)
     return _maps.channels_last(y, x.dtype)
 
 
@@ -61,8 +61,8 @@ def pack_pointwise(
 
     Args:
         weights: float32 weight [out, in, 1, 1] and bias [out], batch norm folded in.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
-            "gelu", after the convolution.
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)",
+            after the convolution.
         dtype: of the maps, and of the weights as they are stored; float32, float16 or bfloat16.
 
     Returns:

@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._activation import Activation
 from seaformer_kernels.ops._element import WITH_INT8, code_of
 from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     EXPANDS,
     POSITIONS,
-    Activation,
     Header,
     Kind,
     Weights,

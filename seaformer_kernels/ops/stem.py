@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _int8, _maps
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import WITH_INT8, code_of, name_of
 from seaformer_kernels.ops._int8 import Int8Layer
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
     NORMALIZES,
-    Activation,
     Header,
     Kind,
     Weights,
@@ -34,7 +34,7 @@ def header_of(
     *,
     normalizes: bool = False,
     element: int = 0,
-    activation: Activation = Activation.RELU,
+    activation: int = Activation.RELU,
 ) -> Header:
     """The header of a stem's packed weights."""
     return Header(
@@ -103,7 +103,7 @@ def plain(
     mean, inverse_std = normalisation.view(2, 3, 1, 1)
     x = (image.float() - mean) * inverse_std
     x = F.conv2d(x, weight.unflatten(1, (3, 3, 3)), bias, stride=2, padding=1)
-    return _maps.channels_last(_maps.activate(x, header.output_activation), header.dtype)
+    return _maps.channels_last(activate(x, header.output_activation), header.dtype)
 
 
 def _plain_int8(image: Tensor, header: Header, packed: Tensor) -> Tensor:
@@ -143,8 +143,8 @@ def pack_stem(
     Args:
         weights: float32 weight [out, 3, 3, 3] and bias [out], batch norm folded in.
         mean, std: subtracted from each channel of the image, and then divided by; both or neither.
-        activation: "none", "relu", "relu6", "hardsigmoid", "hardswish", "silu", "sigmoid" or
-            "gelu", after the convolution.
+        activation: one of `ACTIVATIONS`, or a leaky ReLU such as "leaky_relu(0.1)",
+            after the convolution.
         dtype: of the map that it writes; its weights are float32 always.
 
     Returns:

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seaformer_kernels.ops import _maps
+from seaformer_kernels.ops._activation import Activation, activate
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.ops._library import register
 from seaformer_kernels.ops._packed import (
-    Activation,
     Header,
     Kind,
     Weights,
@@ -44,7 +44,7 @@ def _plain(x: Tensor, packed: Tensor, num_classes: int) -> Tensor:
     depthwise, project, classifier = unpack(header, packed)
     size = [UPSAMPLING * side for side in x.shape[2:]]
     y = F.interpolate(x.float(), size=size, mode="bilinear", align_corners=False)
-    y = _maps.activate(_maps.depthwise(y, *depthwise), header.depthwise_activation)
+    y = activate(_maps.depthwise(y, *depthwise), header.depthwise_activation)
     y = F.relu(_maps.pointwise(y, *project))
     return _maps.channels_last(_maps.pointwise(y, *classifier), x.dtype)
 

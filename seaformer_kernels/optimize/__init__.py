@@ -17,6 +17,7 @@ from seaformer_kernels.optimize.convert import Converter, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.paths import is_part
 from seaformer_kernels.optimize.report import Comparison, Entry, Report
+from seaformer_kernels.optimize.structure.branches import with_joined_branches
 from seaformer_kernels.optimize.structure.probe import compare, does_the_same
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 
@@ -39,10 +40,11 @@ def optimize(
     before them, and what one op can do becomes that op: each Stem, InvertedResidual, SeaAttention,
     Mlp, FusionGate, SegmentationHead, UpsamplingHead, ClassificationHead and LightHead of this
     package, and in anyone's model whatever has the structure of one, of a convolution or of an
-    `argmax` of resized logits. Each part that is found by structure is tried on random maps, and
-    the model on a random image, before it is kept. What no kernel can serve (forward hooks,
-    parametrizations, grouped convolutions, code that cannot be traced) stays as it is; `report()`
-    of the result names it with the reason.
+    `argmax` of resized logits. Parallel branches are joined first, where the model has its own
+    method for it, as RepVGG and MobileOne. Each part that is found by structure is tried on random
+    maps, and the model on a random image, before it is kept. What no kernel can serve (forward
+    hooks, parametrizations, grouped convolutions, code that cannot be traced) stays as it is;
+    `report()` of the result names it with the reason.
 
     The model itself stays untouched, its mode too. The copy is in eval mode for good and its
     parameters require no gradient: optimise again after training. Outputs differ from the plain
@@ -94,7 +96,8 @@ def optimize(
     code_of("optimize", dtype)
     keep_float32 = _names(keep_float32)
     converter = Converter(mean, std, dtype, keep_float32)
-    module = converter.convert_by_structure(converter.convert(copied(model)))
+    plain = with_joined_branches(copied(model))
+    module = converter.convert_by_structure(converter.convert(plain))
     tried = converter.found_by_structure and dtype == torch.float32 and mean is None
     if tried and does_the_same(copied(model), module) is False:
         converter = Converter(mean, std, dtype, keep_float32)

@@ -26,6 +26,8 @@ ACTIVATIONS = {
     "silu": F.silu,
     "sigmoid": torch.sigmoid,
     "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "leaky_relu(0.1)": lambda x: F.leaky_relu(x, 0.1),
 }
 
 

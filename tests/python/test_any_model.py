@@ -139,6 +139,8 @@ def test_reparametrised_first_or_not(name):
         exact = doubled(plain)(x.double())
         assert_as_exact(exact, plain(x), fused(plain)(x))
         assert_as_exact(exact, deployed(x), fused(deployed)(x))
+    convolutions = [sum(e.fused for e in fused(m).report().entries) for m in (plain, deployed)]
+    assert convolutions[0] == convolutions[1]
 
 
 def test_sizes_in_turn():

@@ -518,14 +518,14 @@ def test_layout_of_squeeze_and_excite():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [(11, -1), (11, 7), (11, 1 << 30), (12, 8), (12, -1), (13, 1), (13, 8)]
+    ("field", "value"), [(11, -1), (11, 7), (11, 1 << 30), (12, 9), (12, -1), (13, 1), (13, 8)]
 )
 def test_wrong_fields_of_squeeze_and_excite_are_refused(field, value):
     case = ir(squeeze=(6, "relu", "sigmoid"))
     refused(case, with_field(case, field, value))
 
 
-@pytest.mark.parametrize("code", [-1, 8])
+@pytest.mark.parametrize("code", [-1, 9, 0x007FFFFF, 0x7F800000])
 @pytest.mark.parametrize(
     "case", [cases.stem(act="none"), ir(acts=("relu", "relu", "relu"))], ids=["stem", "block"]
 )
@@ -684,8 +684,19 @@ def w(*shape, dtype=torch.float32):
         (
             lambda: sk.ops.pack_pointwise(w(4, 5, 1, 1), activation="swish"),
             ValueError,
-            "among none, relu, relu6, hardsigmoid, hardswish, silu, sigmoid, gelu, got 'swish'",
+            "among none, relu, relu6, hardsigmoid, hardswish, silu, sigmoid, gelu, gelu_tanh, "
+            r"leaky_relu\(0.01\) with any positive slope, got 'swish'",
         ),
+        *[
+            (
+                lambda slope=slope: sk.ops.pack_pointwise(
+                    w(4, 5, 1, 1), activation=f"leaky_relu({slope})"
+                ),
+                ValueError,
+                "any positive slope, got 'leaky_relu",
+            )
+            for slope in ("-0.1", "0.0", "1e-40", "inf", "nan", "1e39", "")
+        ],
     ],
 )
 def test_pack_says_what_it_expected(pack, error, message):
@@ -720,9 +731,9 @@ def test_a_wrong_element_type_is_refused(typed, field, value):
         ("inverted_residual", 4, 40),
         ("inverted_residual", 6, 5),  # kernel size
         ("inverted_residual", 7, 2),  # stride
-        ("inverted_residual", 8, 8),  # activations
+        ("inverted_residual", 8, 9),  # activations
         ("inverted_residual", 8, -1),
-        ("inverted_residual", 9, 8),
+        ("inverted_residual", 9, 9),
         ("inverted_residual", 10, 0),  # flags
         ("fusion_gate", 4, 11),
         ("fusion_gate", 4, 0),
@@ -740,7 +751,8 @@ def test_a_wrong_element_type_is_refused(typed, field, value):
         ("upsampling_head", 10, 1),  # flags
         ("upsampling_head", 13, 18),  # classes
         ("upsampling_head", 13, 0),
-        ("pointwise", 8, 8),  # activation
+        ("pointwise", 8, 9),  # activation
+        ("pointwise", 8, 0x7F800000),  # infinite slope
         ("pointwise", 8, -1),
         ("depthwise", 4, 8),  # hidden channels
         ("depthwise", 5, 40),  # output channels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import math
 import pickle
 
 import pytest
@@ -62,6 +63,13 @@ ACTIVATIONS = {
     "hardsigmoid": [nn.Hardsigmoid(), F.hardsigmoid, lambda x: F.relu6(3 + x) * (1 / 6)],
     "sigmoid": [nn.Sigmoid(), torch.sigmoid],
     "gelu": [nn.GELU(), F.gelu],
+    "gelu_tanh": [nn.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")],
+    "leaky_relu(0.125)": [
+        nn.LeakyReLU(0.125),
+        nn.LeakyReLU(0.125, inplace=True),
+        lambda x: F.leaky_relu(x, 0.125),
+        lambda x: F.leaky_relu_(x, negative_slope=0.125),
+    ],
 }
 FORMS = [(name, i) for name, forms in ACTIVATIONS.items() for i in range(len(forms))]
 
@@ -86,8 +94,9 @@ def test_activations_are_part_of_the_convolution(name, form):
         lambda x: torch.clamp(x, 0, 5),
         lambda x: x * F.relu6(x + 2) / 6,
         lambda x: x * F.relu6(x + 3) / 5,
-        nn.LeakyReLU(0.1),
-        nn.GELU(approximate="tanh"),
+        nn.LeakyReLU(-0.1),
+        nn.LeakyReLU(0.0),
+        nn.LeakyReLU(math.inf),
         nn.Hardtanh(0, 4),
     ],
 )
@@ -496,3 +505,74 @@ def test_the_backend_of_torch_compile(rest):
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
     compiled(x).sum().backward()
     assert model[0][0].weight.grad is not None
+
+
+class Branches(nn.Module):
+    """A 3x3 and a 1x1 convolution, summed, that become one by a method."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.eval()
+
+    def forward(self, x):
+        return F.relu(self.wide(x) + self.narrow(x) if hasattr(self, "narrow") else self.wide(x))
+
+    def joined(self, factor: float = 1.0):
+        self.wide.weight.data += factor * F.pad(self.narrow.weight, [1, 1, 1, 1])
+        self.wide.bias.data += self.narrow.bias
+        del self.narrow
+
+
+class Joining(Branches):
+    def switch_to_deploy(self):
+        self.joined()
+
+
+class JoiningWrongly(Branches):
+    def reparameterize(self):
+        self.joined(0.5)
+
+
+class JoiningWithArguments(Branches):
+    def fuse(self, factor):
+        self.joined(factor)
+
+
+class JoiningNever(Branches):
+    def merge_kernel(self):
+        raise RuntimeError("no")
+
+
+class JoiningByForward(Branches):
+    def fuse(self):
+        self.joined()
+        self.forward = lambda x: F.relu(self.wide(x))
+
+
+def test_branches_are_joined_by_the_models_own_method():
+    block = Joining()
+    model = nn.Sequential(block, nn.Sequential(block), Joining())
+    before, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    fast = sk.optimize(model)
+    assert_same(model, fast, noise(2, 6, 9, 8))
+    assert set(kinds(fast)) == {"Convolution"}
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "kind", [JoiningWrongly, JoiningWithArguments, JoiningNever, JoiningByForward]
+)
+def test_branches_that_cannot_be_joined_stay(kind):
+    model = nn.Sequential(kind())
+    fast = sk.optimize(model)
+    assert_same(model, fast, noise(2, 6, 9, 8))
+    assert sorted(kinds(fast)) == ["Convolution", "Pointwise"]
+
+
+def test_branches_with_hooks_stay():
+    block, called = Joining(), []
+    block.narrow.register_forward_hook(lambda *_: called.append(1))
+    sk.optimize(nn.Sequential(block))
+    assert not called

@@ -49,6 +49,11 @@ void run(const Activate& args) {
     SEAFORMER_CASE(kSilu, silu(x))
     SEAFORMER_CASE(kSigmoid, sigmoid(x))
     SEAFORMER_CASE(kGelu, gelu(x))
+    SEAFORMER_CASE(kGeluTanh, gelu_tanh(x))
+    default: {
+      const F32 slope = slope_of(args.activation);
+      activate_pixels<T>(args, [=](F32 x) SEAFORMER_LAMBDA_INLINE { return leaky_relu(x, slope); });
+    }
   }
 #undef SEAFORMER_CASE
 }

@@ -103,11 +103,11 @@ void run_widened(const Pointwise& args) {
 }  // namespace
 
 extern const PointwiseKernel pointwise_f16 = {
-    SEAFORMER_ISA_ENUM, Element::kF16,     Element::kF32,  kLanes,
-    run_widened<Half>,  widen_panel<Half>, kLastActivation};
+    SEAFORMER_ISA_ENUM, Element::kF16,     Element::kF32,    kLanes,
+    run_widened<Half>,  widen_panel<Half>, Activation::kLast};
 const PointwiseKernel pointwise_bf16 = {
-    SEAFORMER_ISA_ENUM,    Element::kBF16,        Element::kF32,  kLanes,
-    run_widened<BFloat16>, widen_panel<BFloat16>, kLastActivation};
+    SEAFORMER_ISA_ENUM,    Element::kBF16,        Element::kF32,    kLanes,
+    run_widened<BFloat16>, widen_panel<BFloat16>, Activation::kLast};
 
 }  // namespace SEAFORMER_ISA
 }  // namespace seaformer

@@ -26,7 +26,6 @@ from seaformer_kernels.fused import (
     FusedStem,
     UpsampledLabels,
 )
-from seaformer_kernels.ops import ACTIVATIONS
 from seaformer_kernels.optimize.structure.check import agree
 from seaformer_kernels.optimize.structure.values import (
     Affine,
@@ -110,7 +109,7 @@ def _is_closed(match: Match) -> bool:
 
 
 def _pointwise(value: Value) -> Match | None:
-    if not isinstance(value, Convolution) or not value.is_pointwise or not _served(value):
+    if not isinstance(value, Convolution) or not value.is_pointwise:
         return None
     return Match(
         "Pointwise",
@@ -123,7 +122,7 @@ def _pointwise(value: Value) -> Match | None:
 
 def _stem(value: Value) -> Match | None:
     """The first layer of most networks."""
-    if not isinstance(value, Convolution) or not _served(value):
+    if not isinstance(value, Convolution):
         return None
     if (value.in_channels, value.groups, value.kernel_size, value.stride) != (3, 1, (3, 3), (2, 2)):
         return None
@@ -136,7 +135,7 @@ def _stem(value: Value) -> Match | None:
 
 
 def _dense(value: Value) -> Match | None:
-    if not isinstance(value, Convolution) or value.groups != 1 or not _served(value):
+    if not isinstance(value, Convolution) or value.groups != 1:
         return None
     (stride, other), (dilation, another) = value.stride, value.dilation
     if max(value.kernel_size) > _MOST_TAPS or stride > 4 or (stride, dilation) != (other, another):
@@ -203,7 +202,7 @@ def _inverted_residual(value: Value) -> Match | None:
 
 
 def _without_residual(block: Value, output: Value, residual: Value | None) -> Match | None:
-    if not isinstance(block, Convolution) or not block.is_pointwise or not _served(block):
+    if not isinstance(block, Convolution) or not block.is_pointwise:
         return None
     project = block
     (filtered,) = project.inputs
@@ -215,8 +214,6 @@ def _without_residual(block: Value, output: Value, residual: Value | None) -> Ma
             filtered.reduce.activation,
             filtered.expand.activation,
         )
-        if not _served(filtered.reduce):
-            return None
         (filtered,) = filtered.inputs
     if not isinstance(filtered, Convolution) or not _is_served_depthwise(filtered):
         return None
@@ -228,7 +225,6 @@ def _without_residual(block: Value, output: Value, residual: Value | None) -> Ma
     if (
         isinstance(given, Convolution)
         and given.is_pointwise
-        and _served(given)
         and given is not residual
         and given.used_only_by(set(depthwise.nodes))
         and not _is_projection(given)
@@ -394,10 +390,6 @@ def _residual_call(value: Value) -> Match | None:
     return None
 
 
-def _served(conv: Convolution) -> bool:
-    return conv.activation in ACTIVATIONS
-
-
 def _is_served_depthwise(conv: Convolution) -> bool:
     return (
         conv.is_depthwise
@@ -405,7 +397,6 @@ def _is_served_depthwise(conv: Convolution) -> bool:
         and conv.stride in ((1, 1), (2, 2))
         and conv.dilation == (1, 1)
         and conv.padding in ("same", _HALF_KERNEL[conv.kernel_size])
-        and _served(conv)
     )
 
 

@@ -13,7 +13,8 @@ from seaformer_kernels.fused import FusedBlock, Unservable, UpsampledLabels
 from seaformer_kernels.fused.batch_norm import scale_and_shift
 from seaformer_kernels.fused.folding import fold, folded_of
 from seaformer_kernels.graph import Untraceable, check_called_plainly
-from seaformer_kernels.optimize.structure.rules import RULES, is_vector
+from seaformer_kernels.ops._activation import leaky_relu
+from seaformer_kernels.optimize.structure.rules import GELUS, RULES, is_vector
 from seaformer_kernels.optimize.structure.same_padding import padding_of
 from seaformer_kernels.optimize.structure.values import (
     Activated,
@@ -188,9 +189,11 @@ class Values:
             return self.as_vector(nodes, x, is_map=False)
         if kind is nn.Hardtanh and (module.min_val, module.max_val) == (0, 6):
             return self.activated(nodes, x, "relu6")
-        if kind is nn.GELU and module.approximate != "none":
-            return None
         name = _ACTIVATIONS.get(kind)
+        if kind is nn.GELU:
+            name = GELUS.get(module.approximate)
+        if kind is nn.LeakyReLU:
+            name = leaky_relu(module.negative_slope)
         return self.activated(nodes, x, name) if name else None
 
     # Values with something folded in, where only the nodes in question read them.
@@ -362,5 +365,4 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Hardswish: "hardswish",
     nn.SiLU: "silu",
     nn.Sigmoid: "sigmoid",
-    nn.GELU: "gelu",
 }

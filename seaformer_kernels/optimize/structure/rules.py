@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from seaformer_kernels.fused import FusedPointwise
 from seaformer_kernels.fused.batch_norm import affine_of
 from seaformer_kernels.fused.folding import folded_of
+from seaformer_kernels.ops._activation import leaky_relu
 from seaformer_kernels.optimize.structure.attention import attended
 from seaformer_kernels.optimize.structure.sizes import divided
 from seaformer_kernels.optimize.structure.values import (
@@ -89,9 +90,17 @@ _IGNORED = ("inplace", "input")
 
 def _gelu(values: Values, node: fx.Node) -> Value | None:
     x = _one(values, node)
-    if x is None or argument(node, 1, "approximate", "none") != "none":
-        return None
-    return values.activated((node,), x, "gelu")
+    name = GELUS.get(argument(node, 1, "approximate", "none"))
+    return values.activated((node,), x, name) if x is not None and name else None
+
+
+GELUS = {"none": "gelu", "tanh": "gelu_tanh"}  # by what PyTorch calls the approximation
+
+
+def _leaky_relu(values: Values, node: fx.Node) -> Value | None:
+    x, slope = _one(values, node), argument(node, 1, "negative_slope", 0.01)
+    name = leaky_relu(slope) if isinstance(slope, int | float) else None
+    return values.activated((node,), x, name) if x is not None and name else None
 
 
 def _clamped(low: str, high: str) -> _Rule:
@@ -361,6 +370,7 @@ RULES: dict[object, _Rule] = {
     F.hardsigmoid: _activation("hardsigmoid"),
     **dict.fromkeys((torch.sigmoid, F.sigmoid, "sigmoid", "sigmoid_"), _activation("sigmoid")),
     F.gelu: _gelu,
+    **dict.fromkeys((F.leaky_relu, F.leaky_relu_), _leaky_relu),
     F.hardtanh: _clamped("min_val", "max_val"),
     **dict.fromkeys((torch.clamp, torch.clip, "clamp", "clamp_", "clip"), _clamped("min", "max")),
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _arithmetic("add")),
