@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import seaformer_kernels as sk
 from seaformer_kernels.bench.implementations import forced
-from seaformer_kernels.bench.models import segmenter
+from seaformer_kernels.bench.models import CALIBRATED, calibration_images, segmenter
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.bench.tables import WHOLE_GRAPH
 from seaformer_kernels.ops._element import name_of
@@ -26,6 +26,9 @@ LABELS_TOLERANCE = 1e-3
 # In a half type each of these, as a multiple of the type's eps: random weights amplify the rounding
 # of one block in the next. Plain PyTorch in the type is 16 eps away in the mean.
 ROUNDINGS = 64
+# In int8, share of each, as random weights and images of noise lose half to it whoever rounds: this
+# tells another network, and `seaformer evaluate` how good one is.
+INT8_TOLERANCE = 0.75
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,19 @@ def load_ours(
     whole_graph: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Contender:
-    """`optimize` of the plain model, and its first call on an instruction set."""
+    """`optimize` or `quantize` of the plain model, and its first call on an instruction set."""
     start = time.perf_counter()
-    model = sk.optimize(segmenter(plain), whole_graph=whole_graph, dtype=dtype)
+    if dtype == torch.int8:
+        images = calibration_images(*image.shape[2:])
+        model = sk.quantize(
+            segmenter(plain),
+            images,
+            num_samples=CALIBRATED,
+            whole_graph=whole_graph,
+            show_progress=False,
+        )
+    else:
+        model = sk.optimize(segmenter(plain), whole_graph=whole_graph, dtype=dtype)
     load_s = time.perf_counter() - start
 
     def call() -> Tensor:
@@ -92,22 +105,41 @@ class Converter:
     def __init__(self) -> None:
         self._made: dict[tuple, tuple[Any, float]] = {}
 
-    def convert(self, name: str, key: Hashable, plain: nn.Module, image: Tensor) -> None:
+    def convert(
+        self,
+        name: str,
+        key: Hashable,
+        plain: nn.Module,
+        image: Tensor,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         """Has the form that a peer loads.
 
         Args:
             name: of `PEERS`.
             key: tells plain models and sizes of images apart.
+            plain, image: what is converted, and for what.
+            dtype: of int8, whose form is one of its own.
         """
-        convert = PEERS[name].convert
-        if convert is not None and (convert, key) not in self._made:
+        peer, form = PEERS[name], _form(name, key, dtype)
+        if peer.convert is not None and form not in self._made:
             start = time.perf_counter()
-            converted = convert(plain, image)
-            self._made[convert, key] = converted, time.perf_counter() - start
+            converted = peer.convert(plain, image)
+            if dtype == torch.int8 and peer.to_int8 is not None:
+                converted = peer.to_int8(converted, calibration_images(*image.shape[2:]))
+            self._made[form] = converted, time.perf_counter() - start
 
-    def get(self, name: str, key: Hashable, plain: nn.Module) -> tuple[Any, float | None]:
+    def get(
+        self, name: str, key: Hashable, plain: nn.Module, dtype: torch.dtype = torch.float32
+    ) -> tuple[Any, float | None]:
         """What `PEERS[name].load` takes, and the seconds that converting took."""
-        return self._made.get((PEERS[name].convert, key), (plain, None))
+        return self._made.get(_form(name, key, dtype), (plain, None))
+
+
+def _form(name: str, key: Hashable, dtype: torch.dtype) -> tuple:
+    """Tells converted models apart."""
+    peer = PEERS[name]
+    return peer.convert, peer.to_int8 if dtype == torch.int8 else None, key
 
 
 def load_peer(
@@ -132,7 +164,7 @@ def load_peer(
         return infer(image)
 
     first_call_s = _seconds(call)
-    if peer.hinted and dtype != torch.float32:
+    if peer.hinted and dtype not in (torch.float32, torch.int8):
         wide = peer.load(form, image, threads, torch.float32)
         if torch.equal(call(), wide(image)):
             raise NotInType(f"asked for {name_of(dtype)} it calculates in float32 here")
@@ -149,7 +181,7 @@ def check(name: str, result: Tensor, expected: Tensor, dtype: torch.dtype = torc
     """
     if result.shape != expected.shape:
         raise Mismatch(f"{name}: expected the shape {[*expected.shape]}, got {[*result.shape]}")
-    rounding = 0.0 if dtype == torch.float32 else ROUNDINGS * torch.finfo(dtype).eps
+    rounding = _rounding(dtype)
     if not expected.is_floating_point():
         agreement = (result == expected).float().mean().item()
         if agreement <= 1 - max(LABELS_TOLERANCE, rounding):
@@ -165,6 +197,13 @@ def check(name: str, result: Tensor, expected: Tensor, dtype: torch.dtype = torc
             raise Mismatch(
                 f"{name}: differs from plain PyTorch by {error:.3g}{what}, allowed {allowed:.3g}"
             )
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    """What a type may lose, as a share."""
+    if dtype == torch.int8:
+        return INT8_TOLERANCE
+    return 0.0 if dtype == torch.float32 else ROUNDINGS * torch.finfo(dtype).eps
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ import seaformer_kernels as sk
 from seaformer_kernels.optimize.multiply_adds import count_multiply_adds
 
 OUTPUTS = ("logits", "labels")
+CALIBRATED = 8  # images
 STATISTICS_SIZE = (256, 256)  # of the image that batch norms have the statistics of
 
 
@@ -63,6 +64,12 @@ def segmenter(model: nn.Module) -> nn.Module:
 def image(height: int, width: int) -> Tensor:
     """A contiguous image [1, 3, H, W], the same every time."""
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def calibration_images(height: int, width: int) -> list[Tensor]:
+    """Images as `image` makes them, by which int8 finds ranges; that one is the first."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(1, 3, height, width, generator=generator) for _ in range(CALIBRATED)]
 
 
 def multiply_adds(variant: str, height: int, width: int) -> dict[str, int]:

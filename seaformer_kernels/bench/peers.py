@@ -40,7 +40,8 @@ class Peer:
         programs: any one of which it calls.
         slow: it takes a minute or more until it runs.
         hinted: it may calculate in float32 whatever type it is told.
-        only_float32: why it is given no other type.
+        only_float32: why it is given no other floating-point type.
+        to_int8: of what `convert` made, and images to calibrate on; None if it has no int8 here.
     """
 
     load: Callable[[Any, Tensor, int, torch.dtype], Infer]
@@ -50,6 +51,7 @@ class Peer:
     slow: bool = False
     hinted: bool = False
     only_float32: str = ""
+    to_int8: Callable[[Any, list[Tensor]], Any] | None = None
 
     def missing(self) -> list[str]:
         """What it needs and is not installed."""
@@ -116,6 +118,42 @@ def to_onnx(model: nn.Module, image: Tensor) -> bytes:
     return file.getvalue()
 
 
+class _Reader:
+    """Hands images to ONNX Runtime's calibration, one after the other."""
+
+    def __init__(self, images: list[Tensor]):
+        self._images = iter(images)
+
+    def get_next(self) -> dict[str, Any] | None:
+        image = next(self._images, None)
+        return None if image is None else {"image": image.numpy()}
+
+
+def to_int8_onnx(model: bytes, images: list[Tensor]) -> bytes:
+    """An ONNX model with its convolutions between QuantizeLinear and DequantizeLinear: maps affine
+    uint8, weights int8 by output channel, ranges minimum to maximum (ONNX Runtime's defaults).
+    """
+    with _silence(), tempfile.TemporaryDirectory() as folder:
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        plain, prepared, made = (
+            Path(folder, f"{name}.onnx") for name in ("plain", "prepared", "int8")
+        )
+        plain.write_bytes(model)
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(made),
+            _Reader(images),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return made.read_bytes()
+
+
 def load_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     """ONNX Runtime on the CPU, with all its graph optimisations."""
     import onnxruntime
@@ -138,7 +176,7 @@ def load_openvino(model: bytes, image: Tensor, threads: int, dtype: torch.dtype)
 
     names = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
     settings = {
-        "INFERENCE_PRECISION_HINT": names[dtype],
+        "INFERENCE_PRECISION_HINT": names.get(dtype, "f32"),  # of what is not int8
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
@@ -283,8 +321,11 @@ PEERS = {
         to_onnx,
         ("onnx", "onnxruntime"),
         only_float32="it converts other maps to float32 and back",
+        to_int8=to_int8_onnx,
     ),
-    "openvino": Peer(load_openvino, to_onnx, ("onnx", "openvino"), hinted=True),
+    "openvino": Peer(
+        load_openvino, to_onnx, ("onnx", "openvino"), hinted=True, to_int8=to_int8_onnx
+    ),
     "ncnn": Peer(load_ncnn, to_ncnn, ("ncnn", "pnnx"), hinted=True),
     "mnn": Peer(load_mnn, to_mnn, ("onnx", "MNN"), hinted=True),
     "executorch": Peer(

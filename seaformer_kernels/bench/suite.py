@@ -94,10 +94,15 @@ def absent_peers(names: Iterable[str]) -> dict[str, str]:
     return {name: f"not installed: {', '.join(parts)}" for name, parts in missing.items() if parts}
 
 
-def only_float32(names: Iterable[str], absent: Container[str]) -> dict[str, str]:
-    """Those, but the absent, that are given no other type, and why."""
-    reasons = {name: PEERS[name].only_float32 for name in names if name not in absent}
-    return {name: reason for name, reason in reasons.items() if reason}
+def without(names: Iterable[str], absent: Container[str], dtype: torch.dtype) -> dict[str, str]:
+    """Those, but the absent, that are not given a type, and why."""
+    there = {name: PEERS[name] for name in names if name not in absent}
+    if dtype == torch.float32:
+        return {}
+    if dtype == torch.int8:
+        reason = "no int8 form of it is made here"
+        return {name: reason for name, peer in there.items() if peer.to_int8 is None}
+    return {name: peer.only_float32 for name, peer in there.items() if peer.only_float32}
 
 
 def to_stderr(line: str) -> None:
@@ -230,13 +235,13 @@ def run_case(
     plain = models.plain_model(case.model, case.output)
     image = models.image(case.height, case.width)
     failed: dict[str, str] = {}
-    not_in_type = {} if case.dtype == torch.float32 else only_float32(case.peers, absent)
+    not_in_type = without(case.peers, absent, case.dtype)
     key = case.model, case.height, case.width, case.output
     peers = [name for name in case.peers if name not in absent and name not in not_in_type]
     with torch.inference_mode():
         for name in peers:
             with _surviving(name, failed, log):
-                converter.convert(name, key, plain, image)
+                converter.convert(name, key, plain, image, case.dtype)
     with machine.pinned(case.threads), torch.inference_mode():
         expected = contenders.expected_output(plain, image)
         ready = contenders.load_all_ours(plain, image, case.output, settings.isas, case.dtype)
@@ -245,7 +250,7 @@ def run_case(
                 contenders.check(f"ours on {name}", contender.call(), expected, case.dtype)
         for name in [name for name in peers if name not in failed]:
             with _surviving(name, failed, log):
-                converted = converter.get(name, key, plain)
+                converted = converter.get(name, key, plain, case.dtype)
                 try:
                     contender = contenders.load_peer(
                         name, converted, image, case.threads, case.dtype

@@ -15,7 +15,7 @@ from seaformer_kernels.bench.implementations import vector_isas
 from seaformer_kernels.bench.peers import PEERS
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import Size
-from seaformer_kernels.ops._element import ELEMENTS, name_of
+from seaformer_kernels.ops._element import WITH_INT8, name_of
 
 QUICK = {"seconds": 8.0, "min_rounds": 10, "minutes": 3.0}
 
@@ -33,7 +33,7 @@ def _several(name: str, kind: Any, text: str, metavar: str | None = None) -> Any
 @_several("--output", click.Choice(models.OUTPUTS), "What is computed of the image.")
 @_several("--peer", click.Choice([*PEERS, "none"]), "What ours is held against.")
 @_several(
-    "--dtype", click.Choice([name_of(t) for t in ELEMENTS]), "Element type (default: float32)."
+    "--dtype", click.Choice([name_of(t) for t in WITH_INT8]), "Element type (default: float32)."
 )
 @click.option("--quick", is_flag=True, help="The smallest model, few rounds: 3 minutes.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="For the rounds of a case.")

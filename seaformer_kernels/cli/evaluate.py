@@ -45,6 +45,7 @@ from seaformer_kernels.evaluate.state import StateFile, digest_of
 from seaformer_kernels.evaluate.views import usual_scale
 from seaformer_kernels.models import ModelFacts
 from seaformer_kernels.models.create import TASKS
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 
 Task = Segmentation | Classification | Detection
 
@@ -370,11 +371,12 @@ def _evaluate(options: EvaluateOptions) -> None:
             if data.task == "classification"
             else getattr(options, data.task)(data, model)
         )
+        calibrated = () if quantization_of(model) else INT8_ENGINES
         engines = [
             make_engine(
                 *(name, model, normalised.mean, normalised.std),
                 *(options.native_program, options.threads or 1),
-                _calibration(options, task) if name in INT8_ENGINES else None,
+                _calibration(options, task) if name in calibrated else None,
             )
             for name in options.engine_names
         ]
@@ -454,7 +456,11 @@ def _about(options: EvaluateOptions, task: Task, data: Any, model: Any) -> dict[
         "model": options.architecture,
         "weights": digest_of(model),
         "engines": options.engine_names,
-        **({"calibrated on": options.calibrate} if options.calibrates else {}),
+        **(
+            {"calibrated on": options.calibrate}
+            if options.calibrates and not quantization_of(model)
+            else {}
+        ),
         "sizes and views": how,
     }
 

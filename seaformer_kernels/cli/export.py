@@ -8,11 +8,13 @@ import click
 
 import seaformer_kernels as sk
 from seaformer_kernels.cli import outputs
+from seaformer_kernels.cli.engines import converted
 from seaformer_kernels.cli.errors import reason
 from seaformer_kernels.cli.options import WEIGHTS, precision, precision_options, task_options
 from seaformer_kernels.cli.outputs import show
 from seaformer_kernels.cli.params import LocalPath, Weights
 from seaformer_kernels.cli.weights import named_model
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 
@@ -45,9 +47,11 @@ def export(
     outputs.check([out], weights.files if weights else [], overwrite=True)
     network, facts = named_model(model, weights, task, num_classes)
     try:
-        written = sk.export_native(
-            network, out, facts.mean, facts.std, **precision(dtype, keep_float32)
-        )
+        given = precision(dtype, keep_float32)
+        if quantization_of(network) is not None:
+            written = sk.export_native(converted(network, facts.mean, facts.std, **given), out)
+        else:
+            written = sk.export_native(network, out, facts.mean, facts.std, **given)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

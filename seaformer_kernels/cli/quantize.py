@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import seaformer_kernels as sk
+from seaformer_kernels._files import write_whole
 from seaformer_kernels.cli import outputs
 from seaformer_kernels.cli.errors import reason
 from seaformer_kernels.cli.options import THREADS, WEIGHTS, task_options
@@ -22,7 +24,9 @@ from seaformer_kernels.cli.params import LocalPath, Weights
 from seaformer_kernels.cli.weights import named_model
 from seaformer_kernels.evaluate import InputSize
 from seaformer_kernels.evaluate.views import usual_scale
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 from seaformer_kernels.quantize import QuantizationReport
+from seaformer_kernels.quantize.chart import FORMATS, NEEDS_MATPLOTLIB, draw_errors
 
 _LONG_SIDE = 1024  # of photographs larger than what any network here was trained on
 
@@ -33,10 +37,9 @@ _LONG_SIDE = 1024  # of photographs larger than what any network here was traine
 @click.option(
     "--data",
     type=LocalPath(),
-    required=True,
     metavar="FOLDER",
     help="Images like those that the model will see, also in folders below; nothing else of them "
-    "is needed.",
+    "is needed. Weights that were trained as int8 know their ranges, and need none.",
 )
 @click.option(
     "--out",
@@ -89,15 +92,22 @@ _LONG_SIDE = 1024  # of photographs larger than what any network here was traine
 @click.option(
     "--json", type=LocalPath(), metavar="FILE", help="Write ranges and errors to this file."
 )
+@click.option(
+    "--chart",
+    type=LocalPath(),
+    metavar="FILE",
+    help="Draw the error of each block: .png, .svg or .pdf; needs matplotlib.",
+)
 @THREADS
 def quantize(
     model: str | None,
     weights: Weights | None,
-    data: Path,
+    data: Path | None,
     out: Path,
     task: str | None,
     num_classes: int | None,
     json: Path | None,
+    chart: Path | None,
     long_side: int | None,
     rest: str,
     threads: int | None,
@@ -105,37 +115,58 @@ def quantize(
 ) -> None:
     """Write a model as a file of int8 for seaformer-native and the C API.
 
-    Ranges of its maps are found on some images. MODEL is the member of the family; weights in a
-    folder, or that come with the package, say that themselves.
+    Ranges of its maps are found on some images, or are those that it was trained with. MODEL is the
+    member of the family; weights in a folder, or that come with the package, say that themselves.
     """
     read = weights.files if weights else []
-    outputs.check([out, *filter(None, [json])], read, overwrite=True)
+    outputs.check([out, *filter(None, [json, chart])], read, overwrite=True)
+    if chart:
+        _check_chart(chart)
     if threads:
         torch.set_num_threads(threads)
     network, facts = named_model(model, weights, task, num_classes)
-    try:
-        made = sk.quantize(
-            network,
-            data,
-            transform=_scaling(network, long_side or facts.input_longer_side),
-            mean=facts.mean,
-            std=facts.std,
-            rest=getattr(torch, rest),
-            **options,
+    trained = quantization_of(network) is not None
+    if chart and trained:
+        raise click.UsageError(
+            "--chart is of errors beside the float model, which weights that were trained as int8 "
+            "have not."
         )
+    if data is None and not trained:
+        raise click.UsageError("Missing option '--data', of images that ranges are found on.")
+    by: dict[str, Any] = {"mean": facts.mean, "std": facts.std, "rest": getattr(torch, rest)}
+    try:
+        if trained:
+            made = sk.convert(network, **by)
+        else:
+            scaling = _scaling(network, long_side or facts.input_longer_side)
+            made = sk.quantize(network, data, transform=scaling, **by, **options)
         written = sk.export_native(made, out)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{show(out)} cannot be written: {reason(error)}") from None
-    report = made.report()
+    report: Any = made.report()
     if json:
         outputs.write_json(json, to_json(report))
+    if chart:
+        try:
+            write_whole({chart: lambda file: draw_errors(report, file, chart.suffix[1:])})
+        except OSError as error:
+            message = f"{show(chart)} cannot be written: {reason(error)}"
+            raise click.ClickException(message) from None
     click.echo(str(report))
     click.echo(
         f"{show(out)}: {written.task}, {written.num_classes} classes, {written.bytes:,} bytes, "
         f"{len(report.int8)} of {len(report.entries)} blocks in int8"
     )
+
+
+def _check_chart(chart: Path) -> None:
+    """Makes sure before the work that there can be one."""
+    if chart.suffix not in FORMATS:
+        raise click.UsageError(f"--chart: expected a .png, .svg or .pdf, got {show(chart)}.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.ClickException(NEEDS_MATPLOTLIB)
 
 
 def to_json(report: QuantizationReport) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def train(
         torch.set_num_threads(threads)
     try:
         chosen = training.load_recipe(recipe, _changes(**changes))
-        training.check_teacher(chosen)
+        training.check_weights(chosen)
         folder = training.RunFolder(out or Path("runs") / f"{recipe.stem}-{chosen.model}")
         machine = training.Machine(device, precision, workers)
         fabric = machine.fabric()
@@ -148,7 +148,7 @@ def train(
         if check and zero:
             check_data(to_train)
             check_data(to_validate)
-        task = training.make_task(chosen, to_train, to_validate, folder, fabric)
+        task = training.make_task(chosen, to_train, to_validate, folder, fabric, resume)
         if zero and not resume:
             folder.begin(chosen)  # only now, as all else is known to be in order
         fabric.barrier()

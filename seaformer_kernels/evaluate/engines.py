@@ -17,6 +17,7 @@ import seaformer_kernels as sk
 from seaformer_kernels import data
 from seaformer_kernels.models import Detections
 from seaformer_kernels.models.evaluating import evaluating
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 from seaformer_kernels.reference import upsample_argmax as reference
 
@@ -251,13 +252,15 @@ def _int8_engine(
     threads: int,
     calibration: Iterable[Tensor] | None,
 ) -> Engine:
-    if calibration is None:
-        raise EngineError(f"Expected images to calibrate {name} on, got none.")
     kind = name.removesuffix("-int8")
+    whole = kind == "whole-graph"
     try:
-        fast = sk.quantize(
-            model, calibration, mean=mean, std=std, whole_graph=kind == "whole-graph"
-        )
+        if quantization_of(model) is not None:
+            fast = sk.convert(model, mean, std, whole_graph=whole)
+        elif calibration is None:
+            raise EngineError(f"Expected images to calibrate {name} on, got none.")
+        else:
+            fast = sk.quantize(model, calibration, mean=mean, std=std, whole_graph=whole)
     except RuntimeError as error:  # there is no native extension
         raise EngineError(str(error)) from None
     if kind == "native":  # mean and std are inside
@@ -280,13 +283,14 @@ def make_engine(
         name: "plain" is PyTorch in every step; "fused" is what `optimize` makes, "whole-graph"
             that with whole_graph=True, and "native" the program seaformer-native; "fused-float16"
             and so on are these in another type.
-        model: a plain one of `create_model`.
+        model: a plain one of `create_model`, or of `prepare_qat`, which "plain" runs as it trains,
+            and int8 engines with the ranges that it knows.
         mean, std: of R, G and B in the range 0..255.
         program, threads: of `NativeEngine`.
         calibration: raw images [B, 3, H, W], as `quantize` takes them, for engines of int8.
 
     Raises:
-        EngineError: it is not to be had here.
+        EngineError: it is not to be had here, or not of a model of `prepare_qat`.
         ValueError: the name is unknown, or as `optimize`.
     """
     if name == "plain":
@@ -296,6 +300,11 @@ def make_engine(
     if name not in (*ENGINES, *HALF_ENGINES):
         names = ", ".join((*ENGINES, *HALF_ENGINES, *INT8_ENGINES))
         raise ValueError(f"Expected an engine among {names}, got {name!r}.")
+    if quantization_of(model) is not None:
+        raise EngineError(
+            f"Expected one of {', '.join(('plain', *INT8_ENGINES))} for a model that was trained "
+            f"as int8, got {name}."
+        )
     dtypes = {name_of(dtype): dtype for dtype in ELEMENTS}
     dtype = dtypes.get(name.rpartition("-")[2], torch.float32)
     kind = name.removesuffix(f"-{name_of(dtype)}")

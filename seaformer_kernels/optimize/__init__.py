@@ -12,7 +12,12 @@ from torch import nn
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.modules import Stem
 from seaformer_kernels.ops._element import code_of
-from seaformer_kernels.optimize.checks import check_model, copied, normalisation
+from seaformer_kernels.optimize.checks import (
+    check_model,
+    check_unprepared,
+    copied,
+    normalisation,
+)
 from seaformer_kernels.optimize.convert import Converter, read_any_element
 from seaformer_kernels.optimize.model import OptimizedModel
 from seaformer_kernels.optimize.paths import is_part
@@ -81,16 +86,17 @@ def optimize(
 
     Raises:
         TypeError: model is not a module.
-        ValueError: model is optimised or scripted, or has a compiled part, or holds a tensor that
-            is not on the CPU or not float32; or mean and std are not what they should be, or not of
-            use; or dtype is none of these, or cannot hold a weight once batch norm is folded; or
-            keep_float32 names no block; or whole_graph is asked of a model that cannot have it; or
-            the model does not take example_inputs.
+        ValueError: model is optimised or scripted, or one of `prepare_qat`, or has a compiled part,
+            or holds a tensor that is not on the CPU or not float32; or mean and std are not what
+            they should be, or not of use; or dtype is none of these, or cannot hold a weight once
+            batch norm is folded; or keep_float32 names no block; or whole_graph is asked of a model
+            that cannot have it; or the model does not take example_inputs.
         RuntimeError: whole_graph is asked for, and the native extension is missing.
     """
     if isinstance(model, nn.Module):
         model = unwrapped(model)
     check_model("optimize", model)
+    check_unprepared("optimize", model)
     mean, std = normalisation("optimize", mean, std)
     dtype = torch.float32 if dtype is None else dtype
     code_of("optimize", dtype)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seaformer_kernels.fused import FusedBlock
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 from seaformer_kernels.optimize.model import OptimizedModel
 
 
@@ -34,6 +35,14 @@ def check_model(op: str, model: nn.Module) -> None:
                     f"{op}: expected float32 parameters and buffers on the CPU, got "
                     f"{kind} {name!r} {fault}."
                 )
+
+
+def check_unprepared(op: str, model: nn.Module) -> None:
+    """Raises ValueError for a model of `prepare_qat`."""
+    if quantization_of(model) is not None:
+        raise ValueError(
+            f"{op}: expected a plain model, got one of prepare_qat, which convert makes int8."
+        )
 
 
 def _fault(tensor: Tensor) -> str | None:

@@ -11,7 +11,7 @@ from torch import nn
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.optimize import OptimizedModel, optimize
-from seaformer_kernels.optimize.checks import check_model, normalisation
+from seaformer_kernels.optimize.checks import check_model, check_unprepared, normalisation
 from seaformer_kernels.optimize.convert import read_any_element
 from seaformer_kernels.optimize.report import Entry
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
@@ -86,6 +86,7 @@ def quantize(
     if isinstance(model, nn.Module):
         model = unwrapped(model)
     check_model(op, model)
+    check_unprepared(op, model)
     given = normalisation(op, mean, std)
     code_of(op, rest)
     check_options(op, observer, num_samples)

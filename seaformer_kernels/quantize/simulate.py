@@ -36,6 +36,7 @@ from seaformer_kernels.quantize.observers import MinMax
 
 _ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6}
 _SIX = 6 / (MOST - LEAST) * (1 + 1e-5)
+_BEYOND_SIX = "has weights beside which int8 cannot clamp at 6"
 
 
 class EmptyRange(ValueError):
@@ -72,6 +73,11 @@ class Map(nn.Module):
         return Grid(float(self.scale), zero)
 
     @property
+    def clamps(self) -> bool:
+        """Whether it can clamp where its activation does."""
+        return self.activation != "relu6" or float(self.scale) <= _SIX
+
+    @property
     def levels(self) -> int:
         """Steps from 0 to the largest number."""
         return MOST - self.grid.zero
@@ -103,8 +109,8 @@ class Map(nn.Module):
     def widen(self, scale: float) -> None:
         """Sets the scale; raises Unservable if it cannot clamp where its activation does."""
         self.scale.fill_(scale)
-        if self.activation == "relu6" and scale > _SIX:
-            raise Unservable("has weights beside which int8 cannot clamp at 6")
+        if not self.clamps:
+            raise Unservable(_BEYOND_SIX)
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
@@ -182,6 +188,7 @@ class SimulatedBlock(nn.Module):
         self.observing = False
         self.stays: str | None = None
         self.bias_correction = False
+        self.register_load_state_dict_post_hook(_stays_as_loaded)
 
     def maps(self) -> dict[str, Map]:
         """Its maps by name, in order."""
@@ -431,6 +438,13 @@ class SimulatedSeaLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.attn(x)
         return self.mlp(y if isinstance(self.attn, SimulatedBlock) else x + y)
+
+
+def _stays_as_loaded(block: nn.Module, _: object) -> None:
+    """Keeps a block float that was float when its state was saved, as its scales tell."""
+    assert isinstance(block, SimulatedBlock)
+    if not all(of.clamps for of in block.maps().values()):
+        block.stays, block.simulating = _BEYOND_SIX, False
 
 
 def _rounded_to(x: Tensor, scale: float) -> Tensor:

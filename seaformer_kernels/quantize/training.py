@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from seaformer_kernels.models.pretrained.quantization import PREPARE, Quantization
 from seaformer_kernels.models.wrappers import unwrapped
 from seaformer_kernels.ops._element import code_of
 from seaformer_kernels.optimize import OptimizedModel
-from seaformer_kernels.optimize.checks import check_model, normalisation
+from seaformer_kernels.optimize.checks import check_model, check_unprepared, normalisation
 from seaformer_kernels.optimize.convert import read_any_element
 from seaformer_kernels.optimize.whole_graph import whole_or_refused
 from seaformer_kernels.quantize.calibration import batches, check_options, limited
@@ -42,7 +43,8 @@ def prepare_qat(
     some hundredth of the learning rate that the model itself was trained with; then `convert` it.
     Ranges of maps are found once and stay.
 
-    To go on after a stop, prepare the plain model again, without images, and load the state dict.
+    To go on after a stop, prepare the plain model again, without images, and load the state dict;
+    or save it by `save_pretrained`.
 
     Args:
         model: as `quantize` takes it.
@@ -60,6 +62,7 @@ def prepare_qat(
     if isinstance(model, nn.Module):
         model = unwrapped(model)
     check_model(op, model)
+    check_unprepared(op, model)
     check_options(op, observer, num_samples)
     network, blocks, known = prepared(op, model, skip, (None, None))
     if calibration_data is None:
@@ -72,7 +75,12 @@ def prepare_qat(
             of.forget()
         block.simulating = block.stays is None
     network.requires_grad_(True).train(model.training)
+    skip = (skip,) if isinstance(skip, str) else tuple(skip)
+    network.quantization = Quantization(skip)  # type: ignore[assignment]  # no tensor
     return network
+
+
+PREPARE[:] = [lambda plain, skip: prepare_qat(plain, skip=skip)]
 
 
 @torch.no_grad()
@@ -105,13 +113,14 @@ def convert(
     given = normalisation(op, mean, std)
     code_of(op, rest)
     network = copy.deepcopy(model).eval().requires_grad_(False)
+    vars(network).pop("quantization", None)
     blocks = {
         path: block for path, block in network.named_modules() if isinstance(block, SimulatedBlock)
     }
     if not blocks:
         raise ValueError(f"{op}: expected a model of prepare_qat, got a {type(model).__name__}.")
     for path, block in blocks.items():
-        if not float(block.output.scale):
+        if block.stays is None and not float(block.output.scale):
             raise ValueError(
                 f"{op}: expected a model that knows its ranges, got one that was never called "
                 f"({path or 'the model itself'})."

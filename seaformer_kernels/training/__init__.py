@@ -15,6 +15,7 @@ from seaformer_kernels.training.recipe import (
     DistillationRecipe,
     HardExamples,
     OptimizerRecipe,
+    QuantizationRecipe,
     Recipe,
     ScheduleRecipe,
     SegmentationAugmentation,
@@ -23,7 +24,7 @@ from seaformer_kernels.training.recipe import (
     load_recipe,
 )
 from seaformer_kernels.training.run_folder import RunFolder
-from seaformer_kernels.training.tasks import check_teacher, make_task
+from seaformer_kernels.training.tasks import check_weights, make_task
 from seaformer_kernels.training.trainer import Observer, Task, Trainer
 from seaformer_kernels.training.validation import (
     ClassificationValidation,
@@ -50,6 +51,7 @@ __all__ = [
     "Machine",
     "Observer",
     "OptimizerRecipe",
+    "QuantizationRecipe",
     "Recipe",
     "RecipeError",
     "RunFolder",
@@ -64,7 +66,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "Validation",
-    "check_teacher",
+    "check_weights",
     "halved",
     "load_recipe",
     "make_task",

@@ -195,6 +195,23 @@ class DetectionLossRecipe:
     gamma: float = 2.0
 
 
+@dataclass(frozen=True)
+class QuantizationRecipe:
+    """Training through what int8 rounds, from weights that are good in float32 (`prepare_qat`).
+
+    Attributes:
+        num_samples: training images that give maps their ranges, evenly spread.
+        observer: how the range of a map is found.
+        skip: names of parts that stay float.
+        equalize: whether channels between two layers are given ranges alike before.
+    """
+
+    num_samples: int = 300
+    observer: Literal["histogram", "minmax"] = "histogram"
+    skip: tuple[str, ...] = ()
+    equalize: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What all tasks have in common.
@@ -211,6 +228,8 @@ class Recipe:
         dropout: before the classifier; None for the model's own.
         weights: folder of `save_pretrained`, or checkpoint, to start from, whose head may differ;
             relative to the recipe's folder.
+        quantization: makes it the training of an int8 model, whose weights have to be given; None
+            for float32.
         validate_every: epochs from one validation to the next; the last is always validated.
         seed: of weights, order, augmentation and dropout.
     """
@@ -226,6 +245,7 @@ class Recipe:
     clip: float | None = None
     dropout: float | None = None
     weights: str | None = None
+    quantization: QuantizationRecipe | None = None
     validate_every: int = 1
     seed: int = 0
 
@@ -410,6 +430,9 @@ def _check(recipe: AnyRecipe, path: Path) -> None:
     fine = all(0 < share < 1 for share in schedule.drops)
     check(fine, "schedule.drops", "numbers between 0 and 1")
     check(0 <= recipe.augment.flip <= 1, "augment.flip", "a number from 0 to 1")
+    if recipe.quantization is not None:
+        fine = recipe.quantization.num_samples > 0
+        check(fine, "quantization.num_samples", "a positive integer")
     if isinstance(recipe, SegmentationRecipe):
         _check_segmentation(recipe, check, path)
     elif isinstance(recipe, DetectionRecipe):
@@ -435,6 +458,7 @@ def _check_segmentation(recipe: SegmentationRecipe, check: Check, path: Path) ->
         fine = teacher is None or teacher in list_models()
         check(fine, "distillation.teacher_model", f"one of {', '.join(list_models())}")
         check(recipe.half, "half", "true with distillation")
+        check(recipe.quantization is None, "quantization", "none with distillation")
         try:
             distillation_loss(recipe.distillation)
         except ValueError as error:

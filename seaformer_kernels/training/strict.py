@@ -149,6 +149,8 @@ def _expected_one(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(args)
     if origin is tuple:
+        if args[0] is str:
+            return "a list of texts"
         many = "a list of numbers" if args[1:] == (...,) else f"a list of {len(args)} numbers"
         return many.replace("numbers", "integers") if args[0] is int else many
     if origin is dict:

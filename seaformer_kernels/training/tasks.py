@@ -12,7 +12,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from seaformer_kernels import ModelFacts, create_model, from_pretrained, load_checkpoint
+from seaformer_kernels import (
+    ModelFacts,
+    create_model,
+    from_pretrained,
+    load_checkpoint,
+    prepare_qat,
+)
 from seaformer_kernels.data.files import some
 from seaformer_kernels.data.transforms import (
     ClassificationTransform,
@@ -34,6 +40,7 @@ from seaformer_kernels.training.recipe import (
     DetectionAugmentation,
     DetectionRecipe,
     DistillationRecipe,
+    QuantizationRecipe,
     Recipe,
     SegmentationRecipe,
     distillation_loss,
@@ -54,28 +61,73 @@ def make_task(
     validation: Any,
     folder: RunFolder,
     fabric: Fabric,
+    resumes: bool = False,
 ) -> Task:
     """What a recipe trains on these data sets, of ``open_data``.
+
+    Args:
+        recipe: for one model.
+        training, validation: the data sets.
+        folder: where counts of classes are kept.
+        fabric: of the processes.
+        resumes: whether a state will be restored, so that ranges of int8 maps need not be found.
 
     Raises:
         TrainingError: recipe and data do not fit.
         CheckpointError: the initial weights cannot be read, or do not fit.
     """
-    check_teacher(recipe)
+    check_weights(recipe)
     if training.task != recipe.task:
         raise TrainingError(
             f"Expected a data set for {recipe.task}, got {recipe.data}, which is for "
             f"{training.task}."
         )
     if isinstance(recipe, ClassificationRecipe):
-        return _classification(recipe, training, validation)
-    if isinstance(recipe, DetectionRecipe):
-        return _detection(recipe, training, validation)
-    return _segmentation(recipe, training, validation, folder, fabric)
+        task = _classification(recipe, training, validation)
+    elif isinstance(recipe, DetectionRecipe):
+        task = _detection(recipe, training, validation)
+    else:
+        task = _segmentation(recipe, training, validation, folder, fabric)
+    if recipe.quantization is None:
+        return task
+    return dataclasses.replace(task, model=prepared(task, recipe.quantization, resumes))
 
 
-def check_teacher(recipe: Recipe) -> None:
-    """Raises TrainingError if a recipe has a teacher of whom it does not know the weights."""
+def prepared(task: Task, recipe: QuantizationRecipe, resumes: bool) -> nn.Module:
+    """The model of a task as it trains through what int8 rounds.
+
+    Args:
+        task: whose validation has `inputs`.
+        recipe: how.
+        resumes: whether its ranges come with a state.
+
+    Raises:
+        TrainingError: the model has no int8 form, or skip names no part of it.
+    """
+    data: Any = task.data
+    count = min(len(data), recipe.num_samples)
+    images = (data[i * len(data) // count][0] for i in range(count))
+    seen = None if resumes else cast(Any, task.validation).inputs(images)
+    task.model.facts = task.facts  # type: ignore[assignment]  # mean and std of its stem
+    try:
+        return prepare_qat(
+            task.model,
+            seen,
+            num_samples=recipe.num_samples,
+            observer=recipe.observer,
+            skip=recipe.skip,
+            equalize=recipe.equalize,
+        )
+    except ValueError as error:
+        raise TrainingError(str(error)) from None
+
+
+def check_weights(recipe: Recipe) -> None:
+    """Raises TrainingError if a recipe needs weights that it does not name: those of a teacher, or
+    those that int8 begins with.
+    """
+    if recipe.quantization is not None and recipe.weights is None:
+        raise TrainingError("Expected weights to train as int8 from (--weights), got none.")
     distillation = getattr(recipe, "distillation", None)
     if distillation is not None and distillation.teacher is None:
         raise TrainingError("Expected the weights of a teacher (--teacher), got none.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from seaformer_kernels.evaluate import (
     InputSize,
@@ -15,8 +15,9 @@ from seaformer_kernels.evaluate import (
     evaluate_detection,
     evaluate_segmentation,
 )
+from seaformer_kernels.evaluate.classification import Classification
 from seaformer_kernels.evaluate.detection import Detection
-from seaformer_kernels.evaluate.engines import TorchEngine
+from seaformer_kernels.evaluate.engines import TorchEngine, inputs_of
 from seaformer_kernels.evaluate.pictures import draw_detections, draw_overlays
 from seaformer_kernels.evaluate.segmentation import Segmentation
 from seaformer_kernels.evaluate.views import Views
@@ -61,8 +62,15 @@ class SegmentationValidation:
         """The labels that a model finds in images from all over the set, laid over them."""
         facts = self.data.facts
         engine = TorchEngine("model", model, facts.mean, facts.std)
-        task = Segmentation(facts, Views(self.input_size))
-        return draw_overlays(task, engine, self.data, _spread(self.data))
+        return draw_overlays(self._task, engine, self.data, _spread(self.data))
+
+    def inputs(self, images: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What the network would be given of images, uint8 [3, H, W]: [B, 3, H, W] of pixels."""
+        return inputs_of(self._task.predict, images)
+
+    @property
+    def _task(self) -> Segmentation:
+        return Segmentation(self.data.facts, Views(self.input_size))
 
 
 class ClassificationValidation:
@@ -89,6 +97,11 @@ class ClassificationValidation:
     def draw(self, model: nn.Module) -> None:
         """Nothing."""
 
+    def inputs(self, images: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What the network would be given of images, uint8 [3, H, W]: [B, 3, H, W] of pixels."""
+        task = Classification(len(self.data.classes), self.crop * 8 // 7, self.crop)
+        return inputs_of(task.predict, images)
+
 
 class DetectionValidation:
     """COCO's average precision of a detector.
@@ -114,8 +127,15 @@ class DetectionValidation:
         """The objects that a model finds in images from all over the set, and those there are."""
         data = self.data
         engine = TorchEngine("model", model, data.mean, data.std)
-        task = Detection(data.classes, self.input_size, data.mean)
-        return draw_detections(task, engine, data, _spread(data))
+        return draw_detections(self._task, engine, data, _spread(data))
+
+    def inputs(self, images: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What the network would be given of images, uint8 [3, H, W]: [B, 3, H, W] of pixels."""
+        return inputs_of(self._task.predict, images)
+
+    @property
+    def _task(self) -> Detection:
+        return Detection(self.data.classes, self.input_size, self.data.mean)
 
 
 def _spread(data: Any) -> list[str]:

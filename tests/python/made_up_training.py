@@ -5,6 +5,7 @@ python made_up_training.py FOLDER [--resume] [--double] [--distilled]
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from seaformer_kernels.training.losses import mean_of
 from seaformer_kernels.training.objectives import Distilled, Supervised
 from seaformer_kernels.training.recipe import parse_recipe
 from seaformer_kernels.training.samples import seed_of
+from seaformer_kernels.training.tasks import prepared
 from seaformer_kernels.training.validation import SegmentationValidation
 
 FACTS = Facts("made up", ("ground", "left", "right"), ((0, 0, 0), (255, 0, 0), (0, 0, 255)))
@@ -124,6 +126,8 @@ def make_trainer(folder, resume=False, machine=None, save_every=3, distilled=Fal
         )
     facts = ModelFacts.of(FACTS)
     task = Task(model, MadeUp(8), augment, objective, validation, facts)
+    if recipe.quantization is not None:
+        task = dataclasses.replace(task, model=prepared(task, recipe.quantization, resume))
     return Trainer(recipe, task, folder, machine, fabric, save_every=save_every), state
 
 

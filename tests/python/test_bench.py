@@ -32,7 +32,7 @@ from seaformer_kernels.bench import (
 from seaformer_kernels.bench.models import ToLabels, image, multiply_adds, plain_model
 from seaformer_kernels.bench.split import Split
 from seaformer_kernels.cli.commands import seaformer
-from seaformer_kernels.ops._element import ELEMENTS, name_of
+from seaformer_kernels.ops._element import ELEMENTS, WITH_INT8, name_of
 
 TINY = "seaformer_tiny"
 native = pytest.mark.skipif(not sk.cpu.supported_isas(), reason="needs the native extension")
@@ -298,6 +298,37 @@ def test_half_types_may_differ_by_their_rounding(dtype):
         contenders.check("x", wrong, labels, dtype)
 
 
+def test_who_is_given_which_type():
+    names = ["eager", "onnxruntime", "ncnn"]
+    assert suite.without(names, (), torch.float32) == {}
+    assert suite.without(names, ["eager"], torch.float16).keys() == {"onnxruntime"}
+    assert suite.without(names, (), torch.int8).keys() == {"eager", "ncnn"}
+
+
+def test_int8_has_a_form_of_its_own(monkeypatch):
+    shapes = []
+
+    def to_int8(form, images):
+        shapes.extend(image.shape for image in images)
+        return f"{form} in int8"
+
+    peer = peers.Peer(lambda *_: None, lambda *_: "form", to_int8=to_int8)
+    monkeypatch.setitem(peers.PEERS, "peer", peer)
+    converter, plain = contenders.Converter(), torch.nn.Identity()
+    for dtype in torch.float32, torch.int8:
+        converter.convert("peer", "key", plain, image(32, 64), dtype)
+    found = [converter.get("peer", "key", plain, d)[0] for d in (torch.float32, torch.int8)]
+    assert found == ["form", "form in int8"]
+    assert shapes == [(1, 3, 32, 64)] * 8
+
+
+def test_int8_may_lose_much_but_not_be_another_network():
+    expected = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    contenders.check("x", 1.5 * expected, expected, torch.int8)
+    with pytest.raises(contenders.Mismatch):
+        contenders.check("x", expected.flip(3), expected, torch.int8)
+
+
 @pytest.mark.parametrize("dtype", ELEMENTS[1:])
 def test_peers_that_calculate_in_float32_whatever_the_type_are_told(monkeypatch, dtype):
     def ignoring(model, image, threads, dtype):
@@ -342,7 +373,7 @@ def test_limits_are_those_of_the_instruction_set():
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["logits", "labels"])
 @pytest.mark.parametrize("name", [name for name, peer in peers.PEERS.items() if not peer.slow])
-@pytest.mark.parametrize("dtype", ELEMENTS)
+@pytest.mark.parametrize("dtype", WITH_INT8)
 def test_peers_compute_what_pytorch_does(name, output, dtype):
     if missing := peers.PEERS[name].missing():
         pytest.skip(f"not installed: {missing}")
@@ -350,8 +381,10 @@ def test_peers_compute_what_pytorch_does(name, output, dtype):
     assert isinstance(plain, ToLabels) == (output == "labels")
     converter = contenders.Converter()
     with torch.inference_mode():
-        converter.convert(name, "key", plain, x)
-        converted = converter.get(name, "key", plain)
+        if reason := suite.without([name], (), dtype).get(name):
+            pytest.skip(reason)
+        converter.convert(name, "key", plain, x, dtype)
+        converted = converter.get(name, "key", plain, dtype)
         try:
             contender = contenders.load_peer(name, converted, x, 1, dtype)
         except contenders.NotInType as error:

@@ -76,6 +76,34 @@ def test_the_page_runs_as_written():
     assert len([*Path("labels").glob("*_overlay.png")]) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_what_was_trained_as_int8_is_taken_as_int8():
+    sk.create_model("seaformer_tiny", num_classes=3).save_pretrained("start")
+    train = ["train", "pictures.yaml", "--data", "pictures", *QUICK, "--out", "run"]
+    done = run(*train, "--epochs", 1, "--weights", "start", "--set", "quantization.num_samples=8")
+    assert done.exit_code == 0, done.output
+    best = ("--weights", "run/best")
+    evaluate = ("evaluate", "--data", "pictures", *best)
+    for command in (
+        (*evaluate, "--engine", "plain", "--engine", "fused-int8", "--calibrate", "nowhere"),
+        ("segment", "pictures/images/val", *best, "--out", "labels"),
+        ("quantize", *best, "--out", "a.sfm"),
+        ("export", *best, "--out", "b.sfm"),
+    ):
+        done = run(*command)
+        assert done.exit_code == 0, (command, done.output)
+    assert Path("a.sfm").read_bytes() == Path("b.sfm").read_bytes()
+    for command, message in (
+        (evaluate, "for a model that was trained as int8, got fused"),
+        (("export", *best, "--out", "c.sfm", "--keep-float32", "backbone"), "--keep-float32 is of"),
+        (("quantize", *best, "--out", "c.sfm", "--chart", "c.png"), "--chart is of errors beside"),
+    ):
+        done = run(*command)
+        assert done.exit_code in (1, 2)
+        assert message in " ".join(done.output.split())
+
+
 @pytest.mark.usefixtures("folder")
 def test_what_is_refused():
     train, *_ = commands()

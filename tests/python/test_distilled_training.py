@@ -25,7 +25,7 @@ from seaformer_kernels.training import (
     RunFolder,
     SegmentationLoss,
     TrainingError,
-    check_teacher,
+    check_weights,
     halved,
     load_recipe,
     make_task,
@@ -97,9 +97,9 @@ def test_what_recipes_say():
         with pytest.raises(RecipeError, match=message):
             recipe(**changes)
     with pytest.raises(TrainingError, match=r"weights of a teacher \(--teacher\), got none"):
-        check_teacher(recipe(distillation={}))
-    check_teacher(recipe())
-    check_teacher(recipe(distillation=None))
+        check_weights(recipe(distillation={}))
+    check_weights(recipe())
+    check_weights(recipe(distillation=None))
 
 
 @pytest.mark.parametrize("name", ["people-half", "camvid-half"])

@@ -286,8 +286,11 @@ def architecture(**values: object) -> dict[str, object]:
     [
         ({"model_type": "bert"}, "model_type 'seaformer', got 'bert'"),
         ({"model_type": ["seaformer"]}, "model_type 'seaformer'"),
-        ({"format_version": 2}, "format_version up to 1, got 2"),
-        ({"format_version": True}, "format_version up to 1, got True"),
+        ({"quantization": {"type": "int4", "skip": []}}, "type of quantization among int8, got"),
+        ({"quantization": {"type": "int8", "skip": 3}}, "skip of quantization as a list of names"),
+        ({"quantization": {"type": "int8", "skip": ["x"]}}, "to name parts of the model, got 'x'"),
+        ({"format_version": 3}, "format_version up to 2, got 3"),
+        ({"format_version": True}, "format_version up to 2, got True"),
         ({"architecture": "seaformer_giant"}, "seaformer_large, got 'seaformer_giant'"),
         ({"architecture": ["seaformer_tiny"]}, "one of seaformer_tiny"),
         ({"architecture": None}, "got nothing"),

@@ -6,7 +6,13 @@ import functools
 
 import pytest
 import torch
-from test_quantize import blocks, decibels, int8_in_plain_pytorch, outputs  # noqa: F401
+from test_quantize import (  # noqa: F401
+    blocks,
+    decibels,
+    int8_in_plain_pytorch,
+    outputs,
+    settled,
+)
 from torch import nn
 
 import seaformer_kernels as sk
@@ -83,6 +89,37 @@ def test_it_goes_on_from_a_state_dict(model, images):
     ).all()
     wanted, found = sk.convert(first).state_dict(), sk.convert(again).state_dict()
     assert all((found[name] == value).all() for name, value in wanted.items())
+
+
+def test_blocks_that_stay_float_do_so_when_loaded(images):
+    torch.manual_seed(0)
+    wide = settled(nn.Sequential(modules.Stem(8), modules.Mlp(8, 16), modules.Mlp(8, 16)))
+    with torch.no_grad():
+        wide[1].dwconv.weight.mul_(500)
+    first, again = prepare(wide, images), prepare(wide)
+    again.load_state_dict(first.state_dict())
+    assert [block.simulating for block in again] == [True, False, True]
+    assert (outputs(again, images) == outputs(first, images)).all()
+    assert [entry.dtype for entry in sk.convert(again).report().entries] == [
+        "int8", "float32", "int8"
+    ]  # fmt: skip
+
+
+def test_a_folder_keeps_it_with_its_ranges(tmp_path, pixels):
+    pytest.importorskip("safetensors")
+    prepared = prepare(sk.create_model("seaformer_tiny", num_classes=4), pixels, skip="decode_head")
+    sk.save_pretrained(prepared, tmp_path)
+    found = sk.from_pretrained(tmp_path)
+    x = [image / 255 - 0.5 for image in pixels[:2]]
+    assert (outputs(found, x) == outputs(prepared, x)).all()
+    assert found.quantization.skip == ("decode_head",)
+    with pytest.raises(TypeError, match="float32 for a model of prepare_qat"):
+        sk.from_pretrained(tmp_path, dtype=torch.float16)
+    with pytest.raises(ValueError, match="expected float32 for a model of prepare_qat, whose"):
+        sk.save_pretrained(prepared, tmp_path, dtype=torch.float16)
+    for make in sk.optimize, prepare, lambda model: sk.quantize(model, pixels):
+        with pytest.raises(ValueError, match="expected a plain model, got one of prepare_qat"):
+            make(found)
 
 
 def test_the_first_batch_gives_ranges(model, images):

@@ -2,6 +2,7 @@
 
 facts     what users of a trained model need beside its weights
 config    config.json: what it holds, reading and writing it
+quantization  what it says of models of prepare_qat
 packaged  the weights that come with the package
 save      save_pretrained
 load      from_pretrained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from seaformer_kernels.models.checkpoint.error import CheckpointError, shorten
 from seaformer_kernels.models.config import FAMILY, BlockConfig, SeaFormerConfig, SeaStageConfig
 from seaformer_kernels.models.create import TASKS
 from seaformer_kernels.models.pretrained.facts import ModelFacts
+from seaformer_kernels.models.pretrained.quantization import Quantization
 from seaformer_kernels.modules.retina_head import HEADS
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # written of what version 1 does not know, quantization
 DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float32, torch.float16, torch.bfloat16)}
 
 _LARGEST_FILE = 1 << 24  # bytes
@@ -43,6 +44,7 @@ class PretrainedConfig:
         facts: what users need beside the weights.
         upsample: of segmentation, whether the head lifts its map to twice the size.
         head: of detection, which head.
+        quantization: how `prepare_qat` made the model; None of a plain one.
     """
 
     config: SeaFormerConfig
@@ -53,6 +55,7 @@ class PretrainedConfig:
     facts: ModelFacts
     upsample: bool = False
     head: str | None = None
+    quantization: Quantization | None = None
 
     @property
     def name(self) -> str | None:
@@ -60,11 +63,20 @@ class PretrainedConfig:
         return next((name for name, config in FAMILY.items() if config == self.config), None)
 
     def build(self) -> nn.Module:
-        """The model on the meta device, where its parameters take no memory."""
+        """The model on the meta device, where its parameters take no memory; or of zeros, if it is
+        one of `prepare_qat`, which runs it once.
+        """
         given = {"dropout": self.dropout, "upsample": self.upsample or None, "head": self.head}
         options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         with torch.device("meta"):
-            return TASKS[self.task](self.config, self.num_classes, **options)
+            model = TASKS[self.task](self.config, self.num_classes, **options)
+        if self.quantization is None:
+            return model
+        model.to_empty(device="cpu")
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.detach().zero_()
+        model.facts = self.facts
+        return self.quantization.of(model)
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -74,13 +86,15 @@ class PretrainedConfig:
             "architectures": [_CLASS_OF[self.task]],
             "model_type": _MODEL_TYPE,
             "library_name": _LIBRARY,
-            "format_version": FORMAT_VERSION,
+            "format_version": 1 if self.quantization is None else FORMAT_VERSION,
             "architecture": self.name or _fields_of(self.config),
             "task": self.task,
             "num_classes": self.num_classes,
             "dropout": self.dropout,
             "upsample": self.upsample or None,
             "head": self.head,
+            "quantization": self.quantization
+            and {"type": "int8", "skip": list(self.quantization.skip)},
             "id2label": names and {str(label): name for label, name in enumerate(names)},
             # Of classes of one name the first.
             "label2id": names and {name: names.index(name) for name in names},
@@ -131,8 +145,8 @@ def _no_number(text: str) -> None:
 # What is no fact of `ModelFacts.other`.
 _KEYS = (
     "architectures", "model_type", "library_name", "format_version", "architecture", "task",
-    "num_classes", "dropout", "upsample", "head", "id2label", "label2id", "colors", "ignore_label",
-    "mean", "std", "input_longer_side", "dataset", "torch_dtype",
+    "num_classes", "dropout", "upsample", "head", "quantization", "id2label", "label2id", "colors",
+    "ignore_label", "mean", "std", "input_longer_side", "dataset", "torch_dtype",
 )  # fmt: skip
 _FACTS = ("colors", "ignore_label", "mean", "std", "input_longer_side", "dataset")
 
@@ -174,6 +188,7 @@ def _parse(content: object) -> PretrainedConfig:
         facts=facts,
         upsample=_upsample(known["upsample"], task),
         head=_head(known["head"], task),
+        quantization=_quantization(known["quantization"]),
     )
 
 
@@ -193,6 +208,17 @@ def _head(value: object, task: str) -> str | None:
     if value is not None:
         raise ValueError(f"Expected head for detection only, got {_shown(value)} for {task}.")
     return None
+
+
+def _quantization(value: object) -> Quantization | None:
+    if value is None:
+        return None
+    fields = _object("quantization", value, ("type", "skip"))
+    skip = fields["skip"]
+    if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
+        raise ValueError(f"Expected skip of quantization as a list of names, got {_shown(skip)}.")
+    _choice("type of quantization", fields["type"], ["int8"])
+    return Quantization(tuple(skip))
 
 
 def _dropout(value: object, task: str) -> float | None:
@@ -299,7 +325,7 @@ def _row(what: str, value: object, kind: type) -> Any:
     return kind(**found)
 
 
-def _object(what: str, value: object, names: Mapping[str, object]) -> dict[str, Any]:
+def _object(what: str, value: object, names: Collection[str]) -> dict[str, Any]:
     if not isinstance(value, dict) or value.keys() != set(names):
         expected = f" one of {', '.join(FAMILY)}, or" if what == "architecture" else ""
         raise ValueError(

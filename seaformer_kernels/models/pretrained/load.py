@@ -38,13 +38,15 @@ def from_pretrained(
         dtype: of the parameters, whatever that of the file.
 
     Returns:
-        The model; its `facts` hold the names and colours of the classes, mean and std.
+        The model; its `facts` hold the names and colours of the classes, mean and std. It is one
+        of `prepare_qat`, for `convert`, if such a one was saved.
 
     Raises:
         CheckpointError: there is neither such a folder nor such a name, or its files cannot be
             read or do not fit each other.
         ImportError: safetensors is not installed.
-        TypeError: name is not a path, or dtype no floating-point type.
+        TypeError: name is not a path, or dtype no floating-point type, or not float32 for a model
+            of `prepare_qat`.
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"Expected dtype as a floating-point type of torch, got {dtype!r}.")
@@ -101,6 +103,11 @@ def load_folder(
     folder: Path, config: PretrainedConfig, dtype: torch.dtype = torch.float32
 ) -> SeaFormerSegmenter | SeaFormerClassifier | SeaFormerDetector:
     """The model of a folder whose config.json was read; as `from_pretrained`."""
+    if config.quantization is not None and dtype != torch.float32:
+        raise TypeError(
+            f"Expected dtype torch.float32 for a model of prepare_qat, as is in {folder}, got "
+            f"{dtype}."
+        )
     path = folder / WEIGHTS
     if not path.exists():
         raise CheckpointError(f"Expected {folder} to hold {WEIGHTS} beside {CONFIG}, got none.")

@@ -14,6 +14,7 @@ from seaformer_kernels.models.checkpoint.error import summarize
 from seaformer_kernels.models.create import TASKS
 from seaformer_kernels.models.pretrained.config import CONFIG, DTYPES, WEIGHTS, PretrainedConfig
 from seaformer_kernels.models.pretrained.facts import ModelFacts
+from seaformer_kernels.models.pretrained.quantization import quantization_of
 from seaformer_kernels.models.wrappers import unwrapped
 
 
@@ -31,9 +32,9 @@ def save_pretrained(
     are there; other files of the folder stay.
 
     Args:
-        model: from `create_model` or `from_pretrained`, or built with a config of one's own; on
-            any device; in DataParallel, DistributedDataParallel, torch.compile or AveragedModel,
-            the model inside.
+        model: from `create_model` or `from_pretrained`, or built with a config of one's own, or
+            what `prepare_qat` made of such a one; on any device; in DataParallel,
+            DistributedDataParallel, torch.compile or AveragedModel, the model inside.
         folder: made if need be; with ~ for the home folder.
         facts: what users need beside the weights, or the data set that says so; the model's own
             `facts` if None.
@@ -43,7 +44,8 @@ def save_pretrained(
     Raises:
         TypeError: model is not a module, or an argument is of another type.
         ValueError: the model is optimised, or not one of `create_model`; or facts are for other
-            classes; or a weight is too large for float16.
+            classes; or a weight is too large for float16; or a half type is asked for a model of
+            `prepare_qat`.
         ImportError: safetensors is not installed.
         OSError: a file cannot be written.
     """
@@ -110,6 +112,12 @@ def _describe(
         )
     facts.check_count(model.num_classes)
     dtype = _dtype(model, dtype)
+    quantization = quantization_of(model)
+    if quantization is not None and dtype != torch.float32:
+        raise ValueError(
+            "save_pretrained: expected float32 for a model of prepare_qat, whose weights int8 "
+            f"rounds, got {dtype}."
+        )
     config = PretrainedConfig(
         config=model.config,
         task=task,
@@ -119,6 +127,7 @@ def _describe(
         facts=facts,
         upsample=getattr(model, "upsample", False),
         head=getattr(model, "head_name", None),
+        quantization=quantization,
     )
     state = model.state_dict()
     _check_layout(config, state)
@@ -128,6 +137,7 @@ def _describe(
 def _dropout(model: nn.Module) -> float | None:
     """That of a model that classifies images or pixels."""
     head = getattr(model, "decode_head", None) or getattr(model, "linear", None)
+    head = getattr(head, "last", head)  # of one of prepare_qat
     return float(head.dropout.p) if head is not None else None
 
 
