@@ -84,9 +84,7 @@ def test_int8_is_one_op_whose_outputs_are_float(head, tmp_path):
     model = mini(head)
     images = [pixels(3, 64, 64, seed=seed) for seed in range(8)]
     steps, whole = (
-        sk.quantize(
-            model, images, mean=MEAN, std=STD, whole_graph=whole_graph, show_progress=False
-        )
+        sk.quantize(model, images, mean=MEAN, std=STD, whole_graph=whole_graph, show_progress=False)
         for whole_graph in (False, True)
     )
     x = pixels(2, 3, 70, 93, seed=20)
