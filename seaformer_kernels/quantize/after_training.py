@@ -47,9 +47,9 @@ def quantize(
 
     Each Stem, InvertedResidual, Mlp, SeaAttention, FusionGate and SegmentationHead becomes one op
     on int8 maps and weights, with a scale for each output channel of the weights and one for each
-    map; means, softmax and gates are float32, and so are logits. Everything else is what `optimize`
-    makes of it. `report()` of the result names the blocks with the ranges of their maps and with
-    their errors.
+    map; means, softmax and gates are float32, and so are logits. Of a LightHead the towers become
+    such ops, one for each layer and level. Everything else is what `optimize` makes of it.
+    `report()` of the result names the blocks with the ranges of their maps and with their errors.
 
     Args:
         model: as `optimize` takes it.
@@ -61,7 +61,7 @@ def quantize(
         observer: how the range of a map is found: "histogram" clips what would cost more than it
             is worth, "minmax" nothing.
         skip: names of parts that stay float, such as "backbone.smb1.stem_block", or what they are
-            in.
+            in; of a LightHead all of it.
         equalize: whether channels between two layers are given ranges alike, where that changes
             nothing that is computed.
         bias_correction: whether biases make up for what rounding weights does to means.

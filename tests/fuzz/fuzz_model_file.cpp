@@ -14,17 +14,31 @@ using seaformer::test::AlignedBytes;
 // Written by libFuzzer.
 extern "C" std::size_t LLVMFuzzerMutate(uint8_t* data, std::size_t size, std::size_t most);
 
+static AlignedBytes good_plan(unsigned int number) {
+  using namespace seaformer::test;
+  using seaformer::Element;
+  switch (number % 6) {
+    case 0:
+      return small_segmenter();
+    case 1:
+      return small_upsampler();
+    case 2:
+      return small_segmenter(19, Element::kI8, Element::kI8);
+    case 3:
+      return small_pyramid();
+    case 4:
+      return small_detector();
+    default:
+      return small_classifier();
+  }
+}
+
 // Good plans, now and then; else changed bytes. Without one to begin from, fuzzing would have to
 // find the magic number and every length by chance.
 extern "C" std::size_t LLVMFuzzerCustomMutator(uint8_t* data, std::size_t size, std::size_t most,
                                                unsigned int seed) {
   if (size < sizeof(seaformer::PlanHeader) || seed % 64 == 0) {
-    const AlignedBytes good =
-        seed % 192 == 0    ? seaformer::test::small_segmenter()
-        : seed % 192 == 64 ? seaformer::test::small_upsampler()
-        : seed % 384 == 128
-            ? seaformer::test::small_segmenter(19, seaformer::Element::kI8, seaformer::Element::kI8)
-            : seaformer::test::small_classifier();
+    const AlignedBytes good = good_plan(seed / 64);
     if (good.size() <= most) {
       std::memcpy(data, good.data(), good.size());
       size = good.size();
