@@ -72,6 +72,7 @@ docs/paper-and-code
 
 docs/results/accuracy
 docs/results/other-models
+docs/results/detection
 docs/results/x86
 docs/results/arm
 benchmarks/README
