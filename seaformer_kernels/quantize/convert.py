@@ -267,15 +267,15 @@ class ToFused(Converter):
         return result
 
     def _simulated_light_head(self, head: SimulatedLightHead, path: str) -> FusedLightHead:
+        blocks = {
+            name: self._simulated(block, join(path, name)) for name, block in head.blocks().items()
+        }
         towers = [
             [
-                [
-                    self._simulated(block, join(path, f"{name}.{layer}.{level}"))
-                    for level, block in enumerate(levels)
-                ]
-                for layer, levels in enumerate(head.get_submodule(name))
+                [blocks[f"{tower}.{layer}.{level}"] for level in range(head.levels)]
+                for layer in range(head.depth)
             ]
-            for name in ("class_tower", "box_tower")
+            for tower in ("class_tower", "box_tower")
         ]
         outputs = head.fused_outputs(self._dtype)
         for name, block in outputs.items():

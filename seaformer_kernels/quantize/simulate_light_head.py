@@ -31,9 +31,9 @@ class SimulatedLightHead(nn.Module):
         )
         self.class_out = Convolution(folded.class_out)
         self.box_out = Convolution(folded.box_out)
-        depth, levels = len(folded.class_tower), len(folded.class_tower[0])
+        self.depth, self.levels = len(folded.class_tower), len(folded.class_tower[0])
         self.graph = shared_towers(
-            [[(f"{layer}.{level}",) for layer in range(depth)] for level in range(levels)]
+            [[(f"{layer}.{level}",) for layer in range(self.depth)] for level in range(self.levels)]
         )
 
     def forward(self, levels: Sequence[Tensor]) -> Maps:
