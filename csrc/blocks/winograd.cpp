@@ -20,7 +20,7 @@ constexpr int64_t kGrain = 12;  // squares, a multiple of most tiles'
 // Of 256 to 256 channels at 40x40, on a loaded core of Zen 3 (AVX2, 47 multiply-adds a ns at the
 // most), chunks of 24 to 96 squares took alike, of 12 longer. Multiply-adds of the convolution a
 // ns, beside those of patches that are gathered: 40x40 71 and 35, 20x20 55 and 33, 10x10 38 and 26,
-// 5x5 22 and 18.
+// 5x5 22 and 18: the best run, of chunks of 24; others had 45 to 54 and 29 to 33 at 40x40.
 constexpr int64_t kChunk = 48;  // squares at once: each chunk reads all weights
 
 // Where the squares of 2x2 outputs lie.
