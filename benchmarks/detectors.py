@@ -61,9 +61,9 @@ class NonMaxSuppression(torch.autograd.Function):
 class ToBoxes(nn.Module):
     """From raw pixels uint8 [1, 3, H, W] to boxes, scores and classes, in operators of ONNX.
 
-    The fastest faithful form that was found: TopK takes logits where they lie, sigmoid only those
-    that it took, and boxes of each class are moved apart, so that one NonMaxSuppression of all
-    classes ends at the hundredth box. With a row of scores for each class it took longer.
+    It does as little as it can: TopK takes logits where they lie, sigmoid only those that it took,
+    and boxes of each class are moved apart, so that one NonMaxSuppression of all classes ends at
+    the hundredth box.
 
     Args:
         model: a plain detector in eval mode.

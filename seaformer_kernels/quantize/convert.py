@@ -270,17 +270,17 @@ class ToFused(Converter):
         blocks = {
             name: self._simulated(block, join(path, name)) for name, block in head.blocks().items()
         }
-        towers = [
+        class_tower, box_tower = (
             [
                 [blocks[f"{tower}.{layer}.{level}"] for level in range(head.levels)]
                 for layer in range(head.depth)
             ]
             for tower in ("class_tower", "box_tower")
-        ]
+        )
         outputs = head.fused_outputs(self._dtype)
         for name, block in outputs.items():
             self.entries.append(Entry(join(path, name), block.kind, dtype=name_of(block.dtype)))
-        return FusedLightHead(*towers, *outputs.values())
+        return FusedLightHead(class_tower, box_tower, *outputs.values())
 
 
 def keeps_by_structure(network: nn.Module) -> bool:
