@@ -197,7 +197,8 @@ def test_a_killed_worker_loses_nothing_and_a_restart_skips_what_is_there(picture
     assert f"1 of {PICTURES + 1} images have their results" in complained
     assert f"1 of {PICTURES} images failed:\npictures/broken.png: not an image" in complained
     names = [f"{n:02}_{kind}.png" for n in range(PICTURES) for kind in ("labels", "overlay")]
-    assert files_in(Path("out")) == sorted(names)
+    # A worker that is killed while it writes leaves hidden parts.
+    assert [name for name in files_in(Path("out")) if name[0] != "."] == sorted(names)
     assert (Path("out") / "00_labels.png").read_bytes() == b"from before"
     told = json.loads(Path("found.json").read_text())
     assert [image["image"] for image in told["failed"]] == ["pictures/broken.png"]

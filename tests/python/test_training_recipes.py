@@ -180,12 +180,14 @@ def test_every_recipe_takes_two_steps(path, make, labels, tmp_path, monkeypatch,
     for split in "train", "val":
         make(tmp_path / split, split, *([list(labels)] if labels else []))
     data, validation = (open_data(recipe.data, tmp_path / s, s) for s in ("train", "val"))
-    data.samples *= 2  # a batch is more than one image
-    if getattr(recipe, "distillation", None):
-        teacher = sk.create_model("seaformer_tiny", num_classes=len(data.facts.classes))
-        torch.save(teacher.state_dict(), tmp_path / "teacher.pth")
-        small["distillation.teacher"] = str(tmp_path / "teacher.pth")
-        recipe = load_recipe(path, {**changes, **small})
+    data.samples *= 8  # a batch is more than one image, and int8 wants ranges of eight
+    needs = [key for key in ("distillation", "quantization") if getattr(recipe, key, None)]
+    if needs:
+        model = sk.create_model("seaformer_tiny", recipe.task, num_classes=len(data.facts.classes))
+        torch.save(model.state_dict(), tmp_path / "given.pth")
+        keys = {"distillation": "distillation.teacher", "quantization": "weights"}
+        given = {keys[key]: str(tmp_path / "given.pth") for key in needs}
+        recipe = load_recipe(path, {**changes, **small, **given})
     folder, machine = RunFolder(tmp_path / "run"), Machine("cpu", workers=0)
     fabric = machine.fabric()
     folder.begin(recipe)

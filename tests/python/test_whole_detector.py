@@ -125,7 +125,7 @@ def test_objects_are_those_of_plain_pytorch():
 def test_the_shared_head_is_stored_once():
     whole = sk.optimize(detector("retina"), whole_graph=True)
     weights = sum(p.numel() for p in detector("retina").parameters())
-    assert len(whole.plan) < 4.3 * weights
+    assert len(whole.plan) < 4.3 * 16 / 9 * weights  # transformed for Winograd's convolution
 
 
 @pytest.mark.parametrize("name", ["seaformer_tiny", "seaformer_large"])
