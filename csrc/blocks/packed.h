@@ -54,7 +54,7 @@ constexpr int32_t kPackedPadsSame = 8;        // as TensorFlow's "same"; see Win
 constexpr int32_t kPackedAverages = 16;       // the pool has means, not the greatest numbers
 constexpr int32_t kPackedCountsPadding = 32;  // in those means
 constexpr int32_t kPackedWritesRelu = 64;     // of int8: what the inverted residual writes is, too
-constexpr int32_t kPackedByWinograd = 128;     // weights of a convolution, transformed for F(2x2, 3x3)
+constexpr int32_t kPackedByWinograd = 128;  // weights of a convolution, transformed for F(2x2, 3x3)
 
 inline Element element_of(const PackedHeader& header) {
   return header.version < 3 ? Element::kF32 : static_cast<Element>(header.element);

@@ -10,7 +10,8 @@
 // Aliasing  none.
 // Alignment of elements only.
 // Error     some roundings of float32, of the terms: x and, below it, what it is multiplied with.
-// NaN       and infinities as in PyTorch: NaN stays, and of minus infinity hardswish, SiLU and GELUs
+// NaN       and infinities as in PyTorch: NaN stays, and of minus infinity hardswish, SiLU and
+// GELUs
 //           make one.
 // Tails     nothing outside the stated arrays is read or written, whatever the sizes from 1 up.
 #pragma once
