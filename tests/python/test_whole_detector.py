@@ -79,7 +79,7 @@ def test_maps_and_objects_are_those_of_its_ops(head, dtype):
         assert_equal_objects(whole.predict(x, **size), steps.predict(x, **size))
 
 
-@pytest.mark.parametrize("head", ["retina", "light"])
+@pytest.mark.parametrize("head", ["retina", pytest.param("light", marks=pytest.mark.slow)])
 def test_int8_is_one_op_whose_outputs_are_float(head, tmp_path):
     model = mini(head)
     images = [pixels(3, 64, 64, seed=seed) for seed in range(8)]
