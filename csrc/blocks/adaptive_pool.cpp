@@ -4,6 +4,7 @@
 
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
+#include "blocks/pixel_scratch.h"
 #include "core/pixels.h"
 #include "core/require.h"
 #include "core/workspace.h"
@@ -21,19 +22,6 @@ struct Part {
   int64_t begin, end;
 };
 
-// A pixel as float32: one that is read, and the sum of a part's.
-struct Scratch {
-  float *pixel, *sum;
-};
-
-Scratch take_scratch(int64_t channels, Carver& carver) {
-  return {carver.take<float>(channels), carver.take<float>(channels)};
-}
-
-WorkerScratch take_all(int64_t channels, int64_t workers, Carver& carver) {
-  return {workers, [&](Carver& own) { take_scratch(channels, own); }, carver};
-}
-
 void pool(const BlockCall& call, const MapSize& out, const BlockArrays& arrays,
           const Parallel& parallel) {
   const Element element = element_of(call.weights);
@@ -41,10 +29,10 @@ void pool(const BlockCall& call, const MapSize& out, const BlockArrays& arrays,
   const MapSize& in = call.input;
   const int64_t channels = in.channels;
   Carver carver(arrays.workspace);
-  const WorkerScratch scratch = take_all(channels, parallel.threads(), carver);
+  const WorkerScratch scratch = PixelScratch::of_workers(channels, parallel.threads(), carver);
   over_grains(out.pixels(), 1, parallel, [&](int64_t worker, int64_t begin, int64_t count) {
     Carver own = scratch.of(worker);
-    const Scratch mine = take_scratch(channels, own);
+    const PixelScratch mine(channels, own);
     for (int64_t i = begin; i < begin + count; ++i) {
       const int64_t image = i / out.width / out.height;
       const Part rows(i / out.width % out.height, out.height, in.height);
@@ -52,13 +40,9 @@ void pool(const BlockCall& call, const MapSize& out, const BlockArrays& arrays,
       std::fill_n(mine.sum, channels, 0.0f);
       for (int64_t y = rows.begin; y < rows.end; ++y) {
         for (int64_t x = columns.begin; x < columns.end; ++x) {
-          const void* from =
+          const void* const from =
               after(arrays.input, ((image * in.height + y) * in.width + x) * channels, element);
-          if (element != Element::kF32) {
-            convert.widen(from, channels, mine.pixel);
-            from = mine.pixel;
-          }
-          const auto* const pixel = static_cast<const float*>(from);
+          const float* const pixel = mine.widened(from, element, convert, channels);
           for (int64_t c = 0; c < channels; ++c) mine.sum[c] += pixel[c];
         }
       }
@@ -92,7 +76,7 @@ class AdaptivePoolKind final : public BlockKind {
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {
     Carver carver(nullptr);
-    take_all(call.input.channels, threads, carver);
+    PixelScratch::of_workers(call.input.channels, threads, carver);
     return carver.used();
   }
   void run(const BlockCall& call, const BlockArrays& arrays,

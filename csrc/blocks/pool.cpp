@@ -6,6 +6,7 @@
 
 #include "blocks/block_kind.h"
 #include "blocks/over_grains.h"
+#include "blocks/pixel_scratch.h"
 #include "blocks/window.h"
 #include "core/pixels.h"
 #include "core/require.h"
@@ -18,19 +19,6 @@ namespace {
 bool averages(const PackedHeader& packed) { return (packed.flags & kPackedAverages) != 0; }
 bool counts_padding(const PackedHeader& packed) {
   return (packed.flags & kPackedCountsPadding) != 0;
-}
-
-// A pixel as float32: what one window has, and what it gathers.
-struct Scratch {
-  float *pixel, *sum;
-};
-
-Scratch take_scratch(int64_t channels, Carver& carver) {
-  return {carver.take<float>(channels), carver.take<float>(channels)};
-}
-
-WorkerScratch take_all(int64_t channels, int64_t workers, Carver& carver) {
-  return {workers, [&](Carver& own) { take_scratch(channels, own); }, carver};
 }
 
 // NaN is greater than any number.
@@ -56,11 +44,11 @@ void pool(const BlockCall& call, const BlockArrays& arrays, const Parallel& para
   const bool means = averages(call.weights), padding = counts_padding(call.weights);
   const float least = means ? 0.0f : -std::numeric_limits<float>::infinity();
   Carver carver(arrays.workspace);
-  const WorkerScratch scratch = take_all(channels, parallel.threads(), carver);
+  const WorkerScratch scratch = PixelScratch::of_workers(channels, parallel.threads(), carver);
   over_grains(
       out.batch * out.height, 1, parallel, [&](int64_t worker, int64_t begin, int64_t count) {
         Carver own = scratch.of(worker);
-        const Scratch mine = take_scratch(channels, own);
+        const PixelScratch mine(channels, own);
         for (int64_t i = begin * out.width; i < (begin + count) * out.width; ++i) {
           const int64_t x0 = i % out.width * window.columns.stride - left;
           const int64_t y0 = i / out.width % out.height * window.rows.stride - top;
@@ -72,14 +60,10 @@ void pool(const BlockCall& call, const BlockArrays& arrays, const Parallel& para
             const int64_t x = x0 + k % window.columns.size * window.columns.dilation;
             if (y < 0 || x < 0 || y >= in.height || x >= in.width) continue;
             ++taps;
-            const void* from =
+            const void* const from =
                 after(arrays.input, ((image * in.height + y) * in.width + x) * channels, element);
-            if (element != Element::kF32) {
-              convert.widen(from, channels, mine.pixel);
-              from = mine.pixel;
-            }
-            (means ? gather_sum : gather_greatest)(static_cast<const float*>(from), channels,
-                                                   mine.sum);
+            (means ? gather_sum : gather_greatest)(mine.widened(from, element, convert, channels),
+                                                   channels, mine.sum);
           }
           if (means) {
             const float share = static_cast<float>(padding ? window.taps() : taps);
@@ -112,7 +96,7 @@ class PoolKind final : public BlockKind {
   }
   std::size_t workspace(const BlockCall& call, int64_t threads) const override {
     Carver carver(nullptr);
-    take_all(call.input.channels, threads, carver);
+    PixelScratch::of_workers(call.input.channels, threads, carver);
     return carver.used();
   }
   void run(const BlockCall& call, const BlockArrays& arrays,
