@@ -13,11 +13,8 @@ which share the core. Writes detectors.json and detectors.md to --out.
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,11 +24,11 @@ import torch
 from torch import Tensor, nn
 
 import seaformer_kernels as sk
-from seaformer_kernels._files import write_whole
 from seaformer_kernels.bench import machine, rounds
+from seaformer_kernels.bench.comparison import publish
 from seaformer_kernels.bench.models import image
-from seaformer_kernels.bench.peers import load_session
-from seaformer_kernels.bench.tables import WHOLE_GRAPH, in_words, number, spread, table
+from seaformer_kernels.bench.peers import load_session, to_onnx
+from seaformer_kernels.bench.tables import WHOLE_GRAPH, number, spread, table
 from seaformer_kernels.modules.anchors import ANCHORS_PER_CELL, anchor_boxes, decode_boxes
 from seaformer_kernels.modules.retina_head import HEADS
 
@@ -58,6 +55,14 @@ class NonMaxSuppression(torch.autograd.Function):
         return g.op("NonMaxSuppression", boxes, scores, most, *limits)
 
 
+def normalised(pixels: Tensor) -> Tensor:
+    """What a plain model takes of raw pixels [..., 3, H, W]."""
+    mean, std = (
+        torch.tensor(v)[:, None, None] for v in (sk.data.IMAGENET_MEAN, sk.data.IMAGENET_STD)
+    )
+    return (pixels.float() - mean) * (1 / std)
+
+
 class ToBoxes(nn.Module):
     """From raw pixels uint8 [1, 3, H, W] to boxes, scores and classes, in operators of ONNX.
 
@@ -73,14 +78,12 @@ class ToBoxes(nn.Module):
     def __init__(self, model: nn.Module, size: int):
         super().__init__()
         self.model, self.size = model, size
-        for name, values in (("mean", sk.data.IMAGENET_MEAN), ("std", sk.data.IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values)[:, None, None])
         sides = [(-(-size // stride),) * 2 for stride in model.strides]
         for level, anchors in enumerate(anchor_boxes(model.strides, sides)):
             self.register_buffer(f"anchors{level}", anchors)
 
     def forward(self, pixels: Tensor) -> Found:
-        maps = self.model((pixels.float() - self.mean) * (1 / self.std))
+        maps = self.model(normalised(pixels))
         levels = [
             self._best(getattr(self, f"anchors{level}"), *both)
             for level, both in enumerate(zip(*maps, strict=True))
@@ -117,9 +120,7 @@ def detector(case: Case, pixels: Tensor) -> nn.Module:
     """A plain detector whose logits spread by 1, of which so many pass the threshold."""
     torch.manual_seed(0)
     model = sk.create_model(case.model, task="detection", head=case.head).eval()
-    x = (pixels.float() - torch.tensor(sk.data.IMAGENET_MEAN)[:, None, None]) / torch.tensor(
-        sk.data.IMAGENET_STD
-    )[:, None, None]
+    x = normalised(pixels)
     with torch.no_grad():
         for out, maps, deviation in zip(
             (model.head.class_out, model.head.box_out), model(x), (1.0, 0.2), strict=True
@@ -135,26 +136,10 @@ def detector(case: Case, pixels: Tensor) -> nn.Module:
     return model
 
 
-def to_onnx(model: nn.Module, pixels: Tensor) -> bytes:
-    """All from pixels to boxes, as ONNX."""
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that sizes are constants
-        torch.onnx.export(
-            ToBoxes(model, pixels.shape[-1]).eval(),
-            (pixels,),
-            file,
-            dynamo=False,
-            opset_version=17,
-            input_names=["image"],
-            output_names=["boxes", "scores", "classes"],
-        )
-    return file.getvalue()
-
-
 def load_peer(model: nn.Module, pixels: Tensor, threads: int) -> Callable[[], Found]:
     """ONNX Runtime on the CPU, with all its graph optimisations."""
-    session, given = load_session(to_onnx(model, pixels), threads), {"image": pixels.numpy()}
+    graph = to_onnx(ToBoxes(model, pixels.shape[-1]).eval(), pixels)
+    session, given = load_session(graph, threads), {"image": pixels.numpy()}
     return lambda: tuple(map(torch.from_numpy, session.run(None, given)))
 
 
@@ -250,16 +235,8 @@ def main(
         for case in itertools.starmap(Case, itertools.product(names, heads, sizes, counts)):
             print(case, flush=True)
             records.append(run(case, threads, seconds))
-    lines = "\n".join(f"- {line}" for line in machine.text(facts | versions).splitlines())
-    text = f"{lines}\n\n{report(records)}"
-    print(f"\n{in_words(threads)}:\n\n{text}", end="")
-    content = json.dumps({"machine": facts, "versions": versions, "cases": records}, indent=1)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        {
-            out / "detectors.json": lambda path: path.write_text(content),
-            out / "detectors.md": lambda path: path.write_text(text),
-        }
+    publish(
+        out / "detectors", report(records), records, threads=threads, facts=facts, versions=versions
     )
 
 

@@ -12,7 +12,6 @@ Writes other_models.json and other_models.md to --out.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
@@ -25,12 +24,12 @@ import torch
 from torch import Tensor, nn
 
 import seaformer_kernels as sk
-from seaformer_kernels._files import write_whole
 from seaformer_kernels.bench import machine, rounds
+from seaformer_kernels.bench.comparison import publish
 from seaformer_kernels.bench.contenders import Converter, check, expected_output, load_peer
 from seaformer_kernels.bench.models import ToLabels, image
 from seaformer_kernels.bench.peers import PEERS
-from seaformer_kernels.bench.tables import WHOLE_GRAPH, in_words, number, spread, table
+from seaformer_kernels.bench.tables import WHOLE_GRAPH, number, spread, table
 from seaformer_kernels.ops._element import ELEMENTS, name_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/python"))
@@ -224,16 +223,13 @@ def main(
                         case = Case(name, size, output, dtype)
                         print(case, flush=True)
                         records.append(run(case, present, threads, seconds, plain))
-    lines = "\n".join(f"- {line}" for line in machine.text(facts | versions).splitlines())
-    text = f"{lines}\n\n{report(records, present)}"
-    print(f"\n{in_words(threads)}:\n\n{text}", end="")
-    content = json.dumps({"machine": facts, "versions": versions, "cases": records}, indent=1)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        {
-            out / "other_models.json": lambda path: path.write_text(content),
-            out / "other_models.md": lambda path: path.write_text(text),
-        }
+    publish(
+        out / "other_models",
+        report(records, present),
+        records,
+        threads=threads,
+        facts=facts,
+        versions=versions,
     )
 
 

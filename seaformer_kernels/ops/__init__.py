@@ -7,9 +7,7 @@ block op takes its weights packed, from the `pack_*` function of its name.
 
 from seaformer_kernels.ops._activation import ACTIVATIONS
 from seaformer_kernels.ops._int8 import Int8Layer
-from seaformer_kernels.ops._packed import (
-    POSITIONS,
-)
+from seaformer_kernels.ops._packed import POSITIONS
 from seaformer_kernels.ops._plan import Anchors, Step, Task, common_dtype, memory_of, pack_plan
 from seaformer_kernels.ops.axial_mean import axial_mean
 from seaformer_kernels.ops.classification_head import classification_head, pack_classification_head

@@ -90,7 +90,7 @@ class ClassificationValidation:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """The metrics of a model."""
         found = evaluate_classification(
-            model, self.data, shorter_side=self.crop * 8 // 7, crop=self.crop, progress=False
+            model, self.data, shorter_side=self._shorter_side, crop=self.crop, progress=False
         )
         return {"top1": found.top1, "top5": found.top5}
 
@@ -99,8 +99,12 @@ class ClassificationValidation:
 
     def inputs(self, images: Iterable[Tensor]) -> Iterator[Tensor]:
         """What the network would be given of images, uint8 [3, H, W]: [B, 3, H, W] of pixels."""
-        task = Classification(len(self.data.classes), self.crop * 8 // 7, self.crop)
+        task = Classification(len(self.data.classes), self._shorter_side, self.crop)
         return inputs_of(task.predict, images)
+
+    @property
+    def _shorter_side(self) -> int:
+        return self.crop * 8 // 7
 
 
 class DetectionValidation:

@@ -6,8 +6,9 @@ import operator
 
 from torch import fx
 
-_MOST_STRIDE = 16
-_TRIED = range(1, 4 * _MOST_STRIDE)  # sides of maps
+from seaformer_kernels.ops.map_steps import MOST_STRIDE
+
+_TRIED = range(1, 4 * MOST_STRIDE)  # sides of maps
 _ARITHMETIC = frozenset([operator.add, operator.sub, operator.mul, operator.floordiv])
 
 
@@ -22,7 +23,7 @@ def divided(size: object) -> tuple[fx.Node, int] | None:
     asked = [_asked(side, axis) for axis, side in enumerate(sides, 2)]
     if None in asked or asked[0] is not asked[1]:
         return None
-    for stride in range(1, _MOST_STRIDE + 1):
+    for stride in range(1, MOST_STRIDE + 1):
         if all(_count(side, n) == -(-n // stride) for side in sides for n in _TRIED):
             return asked[0], stride
     return None
